@@ -1,0 +1,142 @@
+package parse
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// LinkType is a link-layer header type as pcap files number them (https://www.tcpdump.org/linktypes.html).
+type LinkType uint16
+
+// Link types that Direct decodes.
+const (
+	LinkNull     LinkType = 0   // BSD loopback, family in the writer's byte order
+	LinkEthernet LinkType = 1   // IEEE 802.3
+	LinkRaw      LinkType = 101 // an IPv4 or IPv6 packet without link header
+	LinkLoop     LinkType = 108 // OpenBSD loopback, family in network byte order
+	LinkSLL      LinkType = 113 // Linux "cooked" capture, version 1
+	LinkIPv4     LinkType = 228
+	LinkIPv6     LinkType = 229
+	LinkSLL2     LinkType = 276 // Linux "cooked" capture, version 2
+)
+
+// Frame is one captured link-layer frame before parsing.
+type Frame struct {
+	UnixNano int64    // capture time, ns since 1970-01-01 UTC
+	Data     []byte   // captured octets, borrowed: valid until the source's next Next
+	WireLen  int      // octets on the wire; at least len(Data) unless the capture lies
+	Link     LinkType // how Data starts
+}
+
+// FiveTuple names a flow in one direction. It holds no pointers, so that it can be a map key. IPv4 addresses are
+// IPv4-mapped (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2). Ports are 0 where the protocol has none (ICMP, IGMP, ESP) and
+// in fragments after the first.
+type FiveTuple struct {
+	SrcIP, DstIP     [16]byte
+	SrcPort, DstPort uint16
+	Proto            uint8 // IANA protocol number of the header after the IP header and its extensions
+}
+
+// Src returns the source address and port, IPv4 unmapped.
+func (t FiveTuple) Src() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(t.SrcIP).Unmap(), t.SrcPort)
+}
+
+// Dst returns the destination address and port, IPv4 unmapped.
+func (t FiveTuple) Dst() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(t.DstIP).Unmap(), t.DstPort)
+}
+
+// Layers is the set of headers found in a frame.
+type Layers uint32
+
+// The headers that engines report. LayerFragment is set on every IPv4 or IPv6 fragment; LayerFragmentRest on those after
+// the first, which have no transport header. LayerOtherL4 is a transport protocol that has no bit of its own.
+const (
+	LayerEthernet Layers = 1 << iota
+	LayerNull            // null or loop
+	LayerSLL
+	LayerSLL2
+	LayerVLAN // one or more 802.1Q or 802.1ad tags
+	LayerMPLS
+	LayerPPPoE
+	LayerLLC // 802.3 length field, then LLC
+	LayerARP
+	LayerIPv4
+	LayerIPv6
+	LayerIPv6Extension
+	LayerFragment
+	LayerFragmentRest
+	LayerTCP
+	LayerUDP
+	LayerICMP
+	LayerICMPv6
+	LayerIGMP
+	LayerGRE
+	LayerESP
+	LayerSCTP
+	LayerOtherL4
+)
+
+// Has reports whether every header in want is present.
+func (l Layers) Has(want Layers) bool { return l&want == want }
+
+// TCP flags as in Packet.TCPFlags (RFC 9293 section 3.1, RFC 3168 for ECE and CWR, RFC 3540 for NS).
+const (
+	TCPFin uint16 = 1 << iota
+	TCPSyn
+	TCPRst
+	TCPPsh
+	TCPAck
+	TCPUrg
+	TCPEce
+	TCPCwr
+	TCPNs
+)
+
+// Packet is what a parser found in a frame.
+type Packet struct {
+	Layers    Layers
+	Tuple     FiveTuple
+	TTL       uint8  // IPv4 time to live or IPv6 hop limit
+	TCPFlags  uint16 // 0 unless LayerTCP
+	HeaderLen int    // octets from the start of the frame to Payload
+	Payload   []byte // what follows the last header found, without link trailer; borrowed like Frame.Data
+	Truncated bool   // the capture cut the frame (WireLen > len(Data)) inside a header
+}
+
+// Parser decodes frames. Parse overwrites p whole, also when it returns an error; what it could decode before the error
+// stays in p. A Parser belongs to one goroutine and keeps neither f nor p.
+//
+// Errors are ErrMalformed or ErrUnsupported, as they are or wrapped.
+type Parser interface {
+	Parse(f *Frame, p *Packet) error
+}
+
+// ErrMalformed says that a header contradicts itself or the frame: too short for itself, an impossible length or version.
+var ErrMalformed = errors.New("malformed frame")
+
+// ErrUnsupported says that the frame is of a link type that the parser does not know.
+var ErrUnsupported = errors.New("unsupported link type")
+
+// Engine is a kind of parser under a name.
+type Engine struct {
+	Name string // as in --engines: lower case, words joined by '-'
+	Doc  string // one line for listings
+	// New makes a parser for frames of a link type. It returns an error that wraps ErrUnsupported where the engine has no
+	// decoder for it.
+	New func(LinkType) (Parser, error)
+}
+
+// Stage is work done on a packet after parsing: flow accounting, features, a model. Process keeps neither f nor p. An
+// error ends the run: it says that the stage cannot go on, not that a packet is bad.
+type Stage interface {
+	Process(f *Frame, p *Packet) error
+}
+
+// StageKind is a kind of stage under a name, as in --stages.
+type StageKind struct {
+	Name string
+	Doc  string // one line for listings
+	New  func() (Stage, error)
+}
