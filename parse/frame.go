@@ -10,14 +10,16 @@ type LinkType uint16
 
 // Link types that Direct decodes.
 const (
-	LinkNull     LinkType = 0   // BSD loopback, family in the writer's byte order
-	LinkEthernet LinkType = 1   // IEEE 802.3
-	LinkRaw      LinkType = 101 // an IPv4 or IPv6 packet without link header
-	LinkLoop     LinkType = 108 // OpenBSD loopback, family in network byte order
-	LinkSLL      LinkType = 113 // Linux "cooked" capture, version 1
-	LinkIPv4     LinkType = 228
-	LinkIPv6     LinkType = 229
-	LinkSLL2     LinkType = 276 // Linux "cooked" capture, version 2
+	LinkNull       LinkType = 0   // BSD loopback, family in the writer's byte order
+	LinkEthernet   LinkType = 1   // IEEE 802.3
+	LinkRawBSD     LinkType = 12  // as LinkRaw, under the number that most BSDs and Linux use inside
+	LinkRawOpenBSD LinkType = 14  // as LinkRaw, under OpenBSD's number
+	LinkRaw        LinkType = 101 // an IPv4 or IPv6 packet without link header
+	LinkLoop       LinkType = 108 // OpenBSD loopback, family in network byte order
+	LinkSLL        LinkType = 113 // Linux "cooked" capture, version 1
+	LinkIPv4       LinkType = 228
+	LinkIPv6       LinkType = 229
+	LinkSLL2       LinkType = 276 // Linux "cooked" capture, version 2
 )
 
 // Frame is one captured link-layer frame before parsing.
