@@ -115,6 +115,7 @@ type Reader struct {
 	ifaces      []ngInterface // of the section
 	earlier     []Interface   // of the sections before it
 	sections    int
+	blockLimit  uint32 // longest block
 	skipped     uint64
 	losses      []Loss
 	lossCount   uint64
@@ -249,19 +250,6 @@ func (r *Reader) fill(n int) error {
 			r.end += got
 		}
 	}
-	return nil
-}
-
-// skip moves on by n octets without holding them.
-func (r *Reader) skip(n int64) error {
-	for n > int64(r.end-r.pos) {
-		n -= int64(r.end - r.pos)
-		r.pos = r.end
-		if err := r.fill(1); err != nil {
-			return err
-		}
-	}
-	r.pos += int(n)
 	return nil
 }
 
