@@ -1,0 +1,142 @@
+package analysis
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+var measures = []Measure{
+	{Engine: "direct", Metric: "ndr", Where: "64 B", Value: 12e6},
+	{Engine: "direct", Metric: "ndr", Where: "1518 B", Value: 11e6},
+	{Engine: "gopacket, eager", Metric: "ndr", Where: "64 B", Value: 18e3},
+	{Engine: "direct", Metric: "pdr:0.5%", Value: 13e6},
+	{Engine: "direct", Metric: "loss", Value: 0.004},
+	{Engine: "direct", Metric: "cost", Value: math.NaN()},
+}
+
+func TestCondition(t *testing.T) {
+	tests := []struct {
+		name, condition string
+		matches         []string
+		err             string // part of the error of ParseCondition or Check
+	}{
+		{"none holds", "ndr<10k", nil, ""},
+		{"any engine", "ndr<20000", []string{"ndr[gopacket, eager] (64 B) is 18000: ndr<20000"}, ""},
+		{"one engine", "ndr[direct]<20k", nil, ""},
+		{"one engine, one of its rows", "ndr[direct]<11.5M",
+			[]string{"ndr[direct] (1518 B) is 1.1e+07: ndr[direct]<11.5M"}, ""},
+		{"an engine's name with a comma", "ndr[gopacket, eager]<1e5",
+			[]string{"ndr[gopacket, eager] (64 B) is 18000: ndr[gopacket, eager]<1e5"}, ""},
+		{"a metric with its goal", "pdr:0.5%>=13M", []string{"pdr:0.5%[direct] is 1.3e+07: pdr:0.5%>=13M"}, ""},
+		{"a limit in percent", "loss<=0.4%", []string{"loss[direct] is 0.004: loss<=0.4%"}, ""},
+		{"equal is not less", "loss<0.4%", nil, ""},
+		{"equal is not more", "loss > 0.4%", nil, ""},
+		{"the second holds", " ndr<1 , ndr [direct] > 0.0115G ",
+			[]string{"ndr[direct] (64 B) is 1.2e+07: ndr [direct] > 0.0115G"}, ""},
+		{"both hold", "ndr<20k,ndr<20001", []string{
+			"ndr[gopacket, eager] (64 B) is 18000: ndr<20k", "ndr[gopacket, eager] (64 B) is 18000: ndr<20001"}, ""},
+		{"negative limits", "loss>-1", []string{"loss[direct] is 0.004: loss>-1"}, ""},
+
+		{"unknown metric", "nrd<20k", nil, `unknown metric "nrd"; there are cost, loss, ndr, pdr:0.5%`},
+		{"metrics mind case", "NDR<20k", nil, `unknown metric "NDR"`},
+		{"unknown engine", "ndr[dircet]<20k", nil, `unknown engine "dircet"; ndr was measured for direct, gopacket, eager`},
+		{"engine without this metric", "loss[gopacket, eager]<1", nil, "loss was measured for direct"},
+		{"one of two unknown", "ndr<1,nrd<1", nil, `unknown metric "nrd"`},
+		{"no value", "cost>250", nil, "cost of engine direct has no value"},
+		{"empty", "", nil, "no comparison"},
+		{"empty part", "ndr<1,", nil, "no comparison"},
+		{"no operator", "ndr", nil, "no comparison"},
+		{"no metric", "<5", nil, "no metric"},
+		{"two words", "n dr<5", nil, "not one word"},
+		{"equality is not offered", "ndr=5", nil, "must be one of"},
+		{"inequality neither", "ndr!=5", nil, "must be one of"},
+		{"operator turned", "ndr=<5", nil, "must be one of"},
+		{"bracket open", "ndr[direct<5", nil, "no engine between brackets"},
+		{"bracket empty", "ndr[]<5", nil, "no engine between brackets"},
+		{"bracket alone", "ndr[direct]", nil, "must be one of"},
+		{"no number", "ndr<", nil, "is not a number"},
+		{"prefix alone", "ndr<k", nil, "is not a number"},
+		{"unknown prefix", "ndr<20K", nil, "is not a number"},
+		{"unit", "ndr<20kpps", nil, "is not a number"},
+		{"not a number", "ndr<nan", nil, "is not a number"},
+		{"infinite", "ndr<inf", nil, "is not a number"},
+		{"too large", "ndr<1e999", nil, "is not a number"},
+		{"too large with its prefix", "ndr<1e308k", nil, "is not a number"},
+		{"hexadecimal", "ndr<0x10", nil, "is not a number"},
+		{"two operators", "ndr<<5", nil, "is not a number"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := ParseCondition(tt.condition)
+			var found []Match
+			if err == nil {
+				found, err = c.Check(measures)
+			}
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("error %v, want one with %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(found) != len(tt.matches) {
+				t.Fatalf("matches %v, want %q", found, tt.matches)
+			}
+			for i, m := range found {
+				if m.String() != tt.matches[i] {
+					t.Errorf("match %q, want %q", m, tt.matches[i])
+				}
+			}
+		})
+	}
+}
+
+func TestConditionSaysAllFaults(t *testing.T) {
+	_, err := ParseCondition("ndr<x,loss?,cost>5")
+	if err == nil || !strings.Contains(err.Error(), `"ndr<x"`) || !strings.Contains(err.Error(), `"loss?"`) {
+		t.Errorf("error %v, want both faults", err)
+	}
+}
+
+func TestConditionWithoutMeasures(t *testing.T) {
+	c, err := ParseCondition("ndr<1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Check(nil); err == nil {
+		t.Error("a condition on nothing passed")
+	}
+	if _, err := (Condition{}).Check(measures); err == nil {
+		t.Error("an empty condition passed")
+	}
+}
+
+func FuzzParseCondition(f *testing.F) {
+	for _, s := range []string{"ndr<20k", "pdr[direct]>=1e6, cost>250", "a[b,c]<=-.5%", "[", "a[]]<1", "x<1e999", ",", "é<1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := ParseCondition(s)
+		if err != nil {
+			return
+		}
+		again, err := ParseCondition(c.String())
+		if err != nil {
+			t.Fatalf("%q was parsed, its text %q not: %v", s, c, err)
+		}
+		if again.String() != c.String() || len(again.comparisons) != len(c.comparisons) {
+			t.Fatalf("%q: text %q, then %q", s, c, again)
+		}
+		for i, cmp := range c.comparisons {
+			if again.comparisons[i] != cmp {
+				t.Fatalf("%q: %+v, then %+v", s, cmp, again.comparisons[i])
+			}
+			if cmp.metric == "" || math.IsNaN(cmp.limit) || math.IsInf(cmp.limit, 0) {
+				t.Fatalf("%q: %+v", s, cmp)
+			}
+		}
+	})
+}
