@@ -1,0 +1,7 @@
+// Package synth makes traffic from a seed: the same profile and seed give the same octets and times on every
+// architecture, because everything is computed in integers.
+//
+// Frames are as a capture holds them: without the frame check sequence, padded to 60 octets where Ethernet pads. All
+// addresses come from ranges for documentation, benchmarking and private use (RFC 5737, RFC 2544, RFC 1918, RFC 3849)
+// and all names end in .example or .local, except the sources of syn-60, which are random as a spoofing flood's are.
+package synth
