@@ -29,7 +29,6 @@ const (
 	etherIPv6      = 0x86dd
 	etherMPLS      = 0x8847
 	etherMPLSMulti = 0x8848
-	etherDiscovery = 0x8863 // PPPoE discovery
 	etherSession   = 0x8864 // PPPoE session
 	etherService   = 0x88a8 // 802.1ad service tag
 	etherMin       = 0x0600 // smaller values are an 802.3 length
@@ -230,7 +229,7 @@ func decodeType(f *Frame, p *Packet, etherType uint16, off int) error {
 			continue
 		case etherMPLS, etherMPLSMulti:
 			return decodeMPLS(f, p, off, len(d))
-		case etherSession, etherDiscovery:
+		case etherSession:
 			return decodePPPoE(f, p, off)
 		}
 		if etherType >= etherMin {
@@ -314,7 +313,7 @@ func decodePPPoE(f *Frame, p *Packet, off int) error {
 	code := d[off+1]
 	end := clamp(off+6, int(binary.BigEndian.Uint16(d[off+4:])), len(d))
 	off += 6
-	if code != 0 { // discovery: tags, no PPP
+	if code != 0 { // not session data (RFC 2516 section 6)
 		return rest(f, p, off, end)
 	}
 	d = d[:end]

@@ -52,23 +52,23 @@ func (t FiveTuple) Dst() netip.AddrPort {
 // Layers is the set of headers found in a frame.
 type Layers uint32
 
-// The headers that engines report. LayerFragment is set on every IPv4 or IPv6 fragment; LayerFragmentRest on those after
-// the first, which have no transport header. LayerOtherL4 is a transport protocol that has no bit of its own.
+// The headers that engines report. A bit is set when the whole header, with its options, is in the captured octets and
+// does not contradict itself.
 const (
-	LayerEthernet Layers = 1 << iota
-	LayerNull            // null or loop
-	LayerSLL
-	LayerSLL2
-	LayerVLAN // one or more 802.1Q or 802.1ad tags
-	LayerMPLS
-	LayerPPPoE
-	LayerLLC // 802.3 length field, then LLC
-	LayerARP
-	LayerIPv4
-	LayerIPv6
-	LayerIPv6Extension
-	LayerFragment
-	LayerFragmentRest
+	LayerEthernet      Layers = 1 << iota
+	LayerNull                 // null or loop
+	LayerSLL                  // Linux cooked capture, version 1
+	LayerSLL2                 // Linux cooked capture, version 2
+	LayerVLAN                 // one or more tags: TPID 0x8100 (802.1Q) or 0x88a8 (802.1ad)
+	LayerMPLS                 // one or more label stack entries
+	LayerPPPoE                // PPPoE session (EtherType 0x8864); discovery is another EtherType
+	LayerLLC                  // 802.2 LLC after an 802.3 length
+	LayerARP                  // ARP (EtherType 0x0806), with its addresses
+	LayerIPv4                 // IPv4, with its options
+	LayerIPv6                 // the fixed IPv6 header
+	LayerIPv6Extension        // one or more extension headers after IPv6
+	LayerFragment             // a fragment, IPv4 or IPv6; not the atomic fragments of RFC 6946
+	LayerFragmentRest         // a fragment after the first: no transport header
 	LayerTCP
 	LayerUDP
 	LayerICMP
@@ -77,7 +77,7 @@ const (
 	LayerGRE
 	LayerESP
 	LayerSCTP
-	LayerOtherL4
+	LayerOtherL4 // after IP, a protocol that has no bit of its own, "no next header" (59) included
 )
 
 // Has reports whether every header in want is present.
@@ -98,24 +98,30 @@ const (
 
 // Packet is what a parser found in a frame.
 type Packet struct {
-	Layers    Layers
-	Tuple     FiveTuple
-	TTL       uint8  // IPv4 time to live or IPv6 hop limit
-	TCPFlags  uint16 // 0 unless LayerTCP
-	HeaderLen int    // octets from the start of the frame to Payload
-	Payload   []byte // what follows the last header found, without link trailer; borrowed like Frame.Data
-	Truncated bool   // the capture cut the frame (WireLen > len(Data)) inside a header
+	Layers   Layers
+	Tuple    FiveTuple // zero unless LayerIPv4 or LayerIPv6; ports zero without TCP, UDP or SCTP
+	TTL      uint8     // IPv4 time to live or IPv6 hop limit
+	TCPFlags uint16    // 0 unless LayerTCP
+	// HeaderLen is the length of all headers found, in octets from the start of the frame. Payload starts there.
+	HeaderLen int
+	// Payload is what follows the last header found, up to the end that the lengths in the headers give, borrowed like
+	// Frame.Data. After an error or a cut it starts with the header at fault.
+	Payload []byte
+	// Truncated says that the capture cut the frame inside a header.
+	Truncated bool
 }
 
 // Parser decodes frames. Parse overwrites p whole, also when it returns an error; what it could decode before the error
-// stays in p. A Parser belongs to one goroutine and keeps neither f nor p.
+// stays in p. A Parser belongs to one goroutine and keeps neither f nor p. Parse must not panic, whatever the frame: who
+// adapts a parser that may, recovers and returns ErrMalformed.
 //
-// Errors are ErrMalformed or ErrUnsupported, as they are or wrapped.
+// Errors are ErrMalformed or ErrUnsupported, as they are or wrapped. A truncated frame is no error.
 type Parser interface {
 	Parse(f *Frame, p *Packet) error
 }
 
-// ErrMalformed says that a header contradicts itself or the frame: too short for itself, an impossible length or version.
+// ErrMalformed says that a header contradicts itself or the frame: an impossible length or version, or no room for it in
+// what carries it. The package comment has the rules.
 var ErrMalformed = errors.New("malformed frame")
 
 // ErrUnsupported says that the frame is of a link type that the parser does not know.
