@@ -88,6 +88,7 @@ type machine struct {
 	steal, pressure   *int64
 	frequency, milliC *int64
 	throttle          *ThrottleFlags
+	underVoltage      *bool
 	notes             []string
 }
 
@@ -110,6 +111,7 @@ func readMachine(r Roots, cpu int) machine {
 	m.frequency = readFrequency(r, cpu, "scaling_cur_freq", &m.notes)
 	m.milliC = readTemperature(r, &m.notes)
 	m.throttle = readThrottle(r, &m.notes)
+	m.underVoltage = readUnderVoltage(r, &m.notes)
 	return m
 }
 
@@ -122,7 +124,16 @@ func (m machine) report(after machine, u *Usage) {
 	if m.throttle != nil && after.throttle != nil {
 		u.Throttled = after.throttle.During(*m.throttle)
 		if u.Throttled == nil {
-			u.Notes = append(u.Notes, "throttled: sticky flags were set before and after the span")
+			u.note("throttled: sticky flags were set before and after the span")
+		}
+	}
+	if m.underVoltage != nil && after.underVoltage != nil {
+		u.UnderVoltage = pointer(*m.underVoltage || *after.underVoltage)
+		switch {
+		case *u.UnderVoltage:
+			u.Throttled = pointer(true)
+		case m.throttle == nil && after.throttle == nil:
+			u.note("throttled: this kernel tells only of under-voltage, and there was none")
 		}
 	}
 	for _, note := range append(m.notes, after.notes...) {
@@ -142,20 +153,23 @@ func (u *Usage) note(s string) {
 
 // reportMemory fills in the peak and the capture's part of it.
 func reportMemory(cfg Config, u *Usage) {
-	b, ok := read(cfg.Roots.proc("self/status"), &u.Notes)
+	name := cfg.Roots.proc("self/status")
+	b, ok := read(name, &u.Notes)
 	if !ok {
 		return
 	}
 	if v, ok := statusOctets(b, "VmHWM"); ok {
 		u.PeakOctets = &v
+	} else {
+		u.note("peak memory: no VmHWM in " + name)
 	}
-	capture, ok := statusOctets(b, "RssShmem")
-	if !ok && cfg.MappedOctets > 0 {
-		capture, ok = cfg.MappedOctets, true
-		u.note("capture memory: the kernel does not count resident shared memory: the whole mapping is taken")
-	}
-	if ok {
-		u.CaptureOctets = &capture
+	if v, ok := statusOctets(b, "RssShmem"); ok {
+		u.CaptureOctets = &v
+	} else if cfg.MappedOctets > 0 {
+		u.CaptureOctets = &cfg.MappedOctets
+		u.note("capture memory: no RssShmem in " + name + ": the whole mapping is taken as resident")
+	} else {
+		u.note("capture memory: no RssShmem in " + name)
 	}
 	if u.PeakOctets != nil && u.CaptureOctets != nil && *u.PeakOctets >= *u.CaptureOctets {
 		u.EnginePeakOctets = pointer(*u.PeakOctets - *u.CaptureOctets)
@@ -251,6 +265,20 @@ func readThrottle(r Roots, notes *[]string) *ThrottleFlags {
 				continue
 			}
 			return &flags
+		}
+	}
+	return nil
+}
+
+// readUnderVoltage returns the alarm of the Raspberry Pi's voltage sensor, which newer kernels have in place of
+// get_throttled.
+func readUnderVoltage(r Roots, notes *[]string) *bool {
+	sensors, _ := filepath.Glob(r.sys("class/hwmon/hwmon*"))
+	for _, sensor := range sensors {
+		if name, ok := read(filepath.Join(sensor, "name"), notes); ok && strings.TrimSpace(name) == "rpi_volt" {
+			if alarm := readInt(filepath.Join(sensor, "in0_lcrit_alarm"), notes); alarm != nil {
+				return pointer(*alarm != 0)
+			}
 		}
 	}
 	return nil

@@ -82,7 +82,11 @@ type Usage struct {
 	// ThrottleBefore and ThrottleAfter are the Raspberry Pi firmware's flags.
 	ThrottleBefore *ThrottleFlags `json:"throttle_before"`
 	ThrottleAfter  *ThrottleFlags `json:"throttle_after"`
-	// Throttled says whether the flags show that the processor was held back: see [ThrottleFlags.During].
+	// UnderVoltage says whether the board's voltage sensor raised its alarm before or after the span; kernels without
+	// the flags may have the sensor.
+	UnderVoltage *bool `json:"under_voltage"`
+	// Throttled says whether the processor was held back: by the flags as [ThrottleFlags.During] says, or for sure if
+	// UnderVoltage.
 	Throttled *bool `json:"throttled"`
 
 	// Notes are the reasons for what is missing or doubtful.
@@ -154,7 +158,6 @@ func (m *Meter) Stop() Usage {
 	m.thread.stop()
 	runtime.ReadMemStats(&m.heapAfter)
 	metrics.Read(m.gc)
-	after := readMachine(m.cfg.Roots, m.thread.cpu())
 
 	u := Usage{
 		WallNs:          int64(end.wall.Sub(m.clocks.wall)),
@@ -171,9 +174,9 @@ func (m *Meter) Stop() Usage {
 	if v := m.gc[gcCPUMetric].Value; v.Kind() == metrics.KindFloat64 && v.Float64() >= m.gcCPU {
 		u.GCCPUNs = pointer(int64((v.Float64() - m.gcCPU) * 1e9))
 	}
-	m.thread.report(&u)
-	m.before.report(after, &u)
 	m.peak.report(m.cfg, &u)
+	m.before.report(readMachine(m.cfg.Roots, m.thread.cpu()), &u)
+	m.thread.report(&u)
 	return u
 }
 
