@@ -38,9 +38,9 @@ func (r *Reader) open(src io.Reader) error {
 		}
 	}
 	switch format := containerOf(head); format {
-	case containerPcap:
+	case Pcap:
 		return r.openPcap()
-	case containerNG:
+	case PcapNG:
 		r.ng = true
 		return r.openNG()
 	default:
@@ -156,14 +156,14 @@ const (
 	webPage      = "an HTML page, perhaps instead of a download"
 )
 
-// containerOf returns containerPcap, containerNG, or what the stream is instead.
+// containerOf returns Pcap, PcapNG, or what the stream is instead.
 func containerOf(head []byte) string {
 	if len(head) >= 4 {
 		switch le, be := binary.LittleEndian.Uint32(head), binary.BigEndian.Uint32(head); {
 		case le == magicMicro, le == magicNano, be == magicMicro, be == magicNano:
-			return containerPcap
+			return Pcap
 		case le == blockSHB:
-			return containerNG
+			return PcapNG
 		}
 	}
 	for _, f := range foreign {

@@ -70,8 +70,8 @@ type ngInterface struct {
 	Interface
 	limit   uint32
 	snaplen uint32 // MaxUint32 where not stated
-	scale   uint64 // times up to fastMax are ns after multiplication with it
-	fastMax uint64
+	scale   uint64 // times below fastEnd are ns after multiplication with it
+	fastEnd uint64
 }
 
 func (i *ngInterface) prepare() {
@@ -81,7 +81,7 @@ func (i *ngInterface) prepare() {
 	}
 	if i.TimeOffset == 0 && i.Resolution <= 9 {
 		i.scale = pow10(9 - int(i.Resolution))
-		i.fastMax = math.MaxInt64 / i.scale
+		i.fastEnd = math.MaxInt64/i.scale + 1
 	}
 }
 
@@ -95,7 +95,7 @@ func pow10(n int) uint64 {
 
 // nano returns a time in ns, rounded down, and whether it was clamped to fit.
 func (i *ngInterface) nano(units uint64) (ns int64, clamped bool) {
-	if units <= i.fastMax {
+	if units < i.fastEnd {
 		return int64(units * i.scale), false
 	}
 	var hi, lo uint64

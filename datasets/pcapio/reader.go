@@ -76,9 +76,6 @@ const (
 	compressNone = "none"
 	compressGzip = "gzip"
 	compressZstd = "zstd"
-
-	containerPcap = "pcap"
-	containerNG   = "pcapng"
 )
 
 // Reader reads the frames of a capture in order. It belongs to one goroutine.
@@ -192,7 +189,7 @@ func (r *Reader) Losses() []Loss { return slices.Clone(r.losses) }
 // Facts returns what is known so far; after io.EOF it is complete.
 func (r *Reader) Facts() Facts {
 	f := Facts{
-		Container: containerPcap, Compression: r.compression, Version: versionText(r.version),
+		Container: Pcap, Compression: r.compression, Version: versionText(r.version),
 		Sections: r.sections, Packets: r.packets, SkippedBlocks: r.skipped, Faults: r.faults,
 		Losses: r.lossCount, LostOctets: r.lostOctets,
 	}
@@ -205,7 +202,7 @@ func (r *Reader) Facts() Facts {
 		f.ByteOrder = "mixed"
 	}
 	if r.ng {
-		f.Container = containerNG
+		f.Container = PcapNG
 		f.Interfaces = slices.Clone(r.earlier)
 		for i := range r.ifaces {
 			f.Interfaces = append(f.Interfaces, r.ifaces[i].Interface)
