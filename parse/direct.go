@@ -62,7 +62,8 @@ func (Direct) Parse(f *Frame, p *Packet) error {
 		return decode(f, p)
 	}
 	h := (*[54]byte)(d)
-	if binary.LittleEndian.Uint32(h[12:])&0xffffff != 0x45<<16|etherIPv4>>8 || binary.LittleEndian.Uint16(h[20:])&0xff3f != 0 {
+	const plain = etherIPv4<<8 | 0x45 // type, version and header length
+	if binary.BigEndian.Uint32(h[12:])>>8 != plain || binary.BigEndian.Uint16(h[20:])&0x3fff != 0 {
 		return decode(f, p)
 	}
 	end := 14 + int(binary.BigEndian.Uint16(h[16:]))
@@ -298,7 +299,7 @@ func decodeMPLS(f *Frame, p *Packet, off, end int) error {
 		}
 	}
 	// The stack does not name what follows: IP is told by its version, anything else is a pseudowire's.
-	if len(d) > off && (d[off]>>4 == 4 || d[off]>>4 == 6) {
+	if off == len(d) || d[off]>>4 == 4 || d[off]>>4 == 6 {
 		return decodeVersion(f, p, off, end)
 	}
 	return rest(f, p, off, end)
@@ -396,9 +397,9 @@ func decodeIPv4(f *Frame, p *Packet, off, end int) error {
 		}
 	}
 	for proto == protoAH {
-		n, ok := authenticationLen(f.Data[:end], off)
+		n, ok, err := decodeAuthentication(f, p, off, end)
 		if !ok {
-			return stop(f, p, off, end)
+			return err
 		}
 		proto = f.Data[off]
 		p.Tuple.Proto = proto
@@ -407,14 +408,21 @@ func decodeIPv4(f *Frame, p *Packet, off, end int) error {
 	return decodeTransport(f, p, off, end)
 }
 
-// authenticationLen returns the length of the authentication header at off (RFC 4302 section 2), false if it does not fit
-// or is shorter than its fixed part.
-func authenticationLen(d []byte, off int) (int, bool) {
+// decodeAuthentication returns the length of the authentication header at off (RFC 4302 section 2). Where ok is false the
+// walk has ended there, with err.
+func decodeAuthentication(f *Frame, p *Packet, off, end int) (n int, ok bool, err error) {
+	d := f.Data[:end]
 	if len(d)-off < 12 {
-		return 0, false
+		return 0, false, stop(f, p, off, end)
 	}
-	n := (int(d[off+1]) + 2) * 4
-	return n, n >= 12 && n <= len(d)-off
+	n = (int(d[off+1]) + 2) * 4
+	switch {
+	case n < 12:
+		return 0, false, malformed(f, p, off, end)
+	case len(d)-off < n:
+		return 0, false, stop(f, p, off, end)
+	}
+	return n, true, nil
 }
 
 func decodeIPv6(f *Frame, p *Packet, off, end int) error {
@@ -453,8 +461,9 @@ func decodeIPv6(f *Frame, p *Packet, off, end int) error {
 			}
 		case protoAH:
 			var ok bool
-			if n, ok = authenticationLen(d, off); !ok {
-				return stop(f, p, off, end)
+			var err error
+			if n, ok, err = decodeAuthentication(f, p, off, end); !ok {
+				return err
 			}
 		case protoFragment:
 			n = 8

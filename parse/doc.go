@@ -25,6 +25,7 @@
 //   - Null and loop: a family of 4 octets in either byte order for both link types; 2 is IPv4, 10, 23, 24, 28 and 30 are
 //     IPv6. SLL: 16 octets, SLL2: 20; protocol 4 is LLC, EtherTypes below 0x600 end the walk.
 //   - Raw IP (12, 14, 101) goes by the version. 228 and 229 are IPv4 and IPv6 only.
+//   - PPP in PPPoE: a protocol number of 2 octets, or 1 where compressed; IPv4, IPv6 and MPLS go on.
 //   - MPLS: after the bottom of the stack, a first nibble of 4 or 6 is IP; all else is payload.
 //   - IPv6 extension headers: hop-by-hop, routing, fragment, destination options, authentication (RFC 4302), in any order
 //     and number. The authentication header is stepped over after IPv4 too.

@@ -1,0 +1,4 @@
+package parse
+
+// Decode is the long way of Direct.Parse, for comparison with the straight one.
+var Decode = decode
