@@ -136,15 +136,32 @@ func newLayersParser(link parse.LinkType) (parse.Parser, error) {
 	return e, nil
 }
 
-// Parse implements parse.Parser. The library turns its panics into errors.
+// Parse implements parse.Parser. The library turns its panics into errors, and an error shows as a header that is missing.
+// Most frames are Ethernet, IPv4, TCP or UDP and decoded without fault: they take a short way.
 func (e *layersParser) Parse(f *parse.Frame, p *parse.Packet) error {
 	dlp := e.first
 	if e.raw6 != nil && len(f.Data) > 0 && f.Data[0]>>4 == 6 {
 		dlp = e.raw6
 	}
-	// An error shows as a header that is missing.
 	data := f.Data[:len(f.Data):len(f.Data)]
-	_ = dlp.DecodeLayers(data, &e.decoded)
+	err := dlp.DecodeLayers(data, &e.decoded)
+	if d := e.decoded; err == nil && len(d) == 3 && e.kinds[d[0]] == kindEthernet && e.kinds[d[1]] == kindIPv4 &&
+		e.ip4.Version == 4 {
+		switch e.kinds[d[2]] {
+		case kindTCP:
+			e.ipv4(p, parse.LayerEthernet|parse.LayerIPv4|parse.LayerTCP, uint16(e.tcp.SrcPort), uint16(e.tcp.DstPort))
+			p.TCPFlags = binary.BigEndian.Uint16(e.tcp.Contents[12:14]) & 0x1ff
+			p.HeaderLen = len(data) - cap(e.tcp.Payload)
+			p.Payload = e.tcp.Payload
+			return nil
+		case kindUDP:
+			e.ipv4(p, parse.LayerEthernet|parse.LayerIPv4|parse.LayerUDP, uint16(e.udp.SrcPort), uint16(e.udp.DstPort))
+			p.TCPFlags = 0
+			p.HeaderLen = len(data) - cap(e.udp.Payload)
+			p.Payload = e.udp.Payload
+			return nil
+		}
+	}
 	*p = parse.Packet{Payload: data}
 	n := more
 	for _, t := range e.decoded {
@@ -153,6 +170,17 @@ func (e *layersParser) Parse(f *parse.Frame, p *parse.Packet) error {
 		}
 	}
 	return e.outer.finish(f, p, data, n)
+}
+
+// ipv4 sets what the short way has in common for TCP and UDP.
+func (e *layersParser) ipv4(p *parse.Packet, found parse.Layers, srcPort, dstPort uint16) {
+	p.Layers = found
+	setMapped(&p.Tuple.SrcIP, e.ip4.SrcIP)
+	setMapped(&p.Tuple.DstIP, e.ip4.DstIP)
+	p.Tuple.SrcPort, p.Tuple.DstPort = srcPort, dstPort
+	p.Tuple.Proto = uint8(e.ip4.Protocol)
+	p.TTL = e.ip4.TTL
+	p.Truncated = false
 }
 
 func (e *layersParser) layer(p *parse.Packet, k kind) next {
@@ -215,23 +243,42 @@ func (e *layersParser) layer(p *parse.Packet, k kind) next {
 
 type ipv4Layer struct{ layers.IPv4 }
 
-func (l *ipv4Layer) NextLayerType() gopacket.LayerType { return notIP(l.IPv4.NextLayerType()) }
+func (l *ipv4Layer) NextLayerType() gopacket.LayerType {
+	if isTunnel(l.Protocol) {
+		return gopacket.LayerTypePayload
+	}
+	return l.IPv4.NextLayerType()
+}
 
 type ipv6Layer struct{ layers.IPv6 }
 
-func (l *ipv6Layer) NextLayerType() gopacket.LayerType { return notIP(l.IPv6.NextLayerType()) }
+func (l *ipv6Layer) NextLayerType() gopacket.LayerType {
+	t := l.NextHeader
+	if l.HopByHop != nil {
+		t = l.HopByHop.NextHeader
+	}
+	if isTunnel(t) {
+		return gopacket.LayerTypePayload
+	}
+	return t.LayerType()
+}
 
 type extensionLayer struct{ layers.IPv6ExtensionSkipper }
 
 func (l *extensionLayer) NextLayerType() gopacket.LayerType {
-	return notIP(l.IPv6ExtensionSkipper.NextLayerType())
-}
-
-func notIP(t gopacket.LayerType) gopacket.LayerType {
-	if t == layers.LayerTypeIPv4 || t == layers.LayerTypeIPv6 || t == layers.LayerTypeMPLS {
+	if isTunnel(l.NextHeader) {
 		return gopacket.LayerTypePayload
 	}
-	return t
+	return l.NextHeader.LayerType()
+}
+
+// isTunnel reports whether a decoder of this parser would go on into an inner packet.
+func isTunnel(t layers.IPProtocol) bool {
+	switch t {
+	case layers.IPProtocolIPv4, layers.IPProtocolIPv6, layers.IPProtocolIPIP, layers.IPProtocolMPLSInIP:
+		return true
+	}
+	return false
 }
 
 type greLayer struct{ layers.GRE }
@@ -366,9 +413,15 @@ type ahLayer struct {
 	payload []byte
 }
 
-func (l *ahLayer) CanDecode() gopacket.LayerClass    { return layers.LayerTypeIPSecAH }
-func (l *ahLayer) LayerPayload() []byte              { return l.payload }
-func (l *ahLayer) NextLayerType() gopacket.LayerType { return notIP(l.next.LayerType()) }
+func (l *ahLayer) CanDecode() gopacket.LayerClass { return layers.LayerTypeIPSecAH }
+func (l *ahLayer) LayerPayload() []byte           { return l.payload }
+
+func (l *ahLayer) NextLayerType() gopacket.LayerType {
+	if isTunnel(l.next) {
+		return gopacket.LayerTypePayload
+	}
+	return l.next.LayerType()
+}
 
 func (l *ahLayer) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
 	if len(data) < 12 {

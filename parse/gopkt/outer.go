@@ -1,6 +1,8 @@
 package gopkt
 
 import (
+	"encoding/binary"
+
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
@@ -11,9 +13,10 @@ import (
 type next uint8
 
 const (
-	more  next = iota // another header must follow
-	end               // the outermost headers end here
-	fault             // the header contradicts itself
+	more   next = iota // another header must follow
+	end                // the outermost headers end here
+	absent             // the header that must follow is not there, or not whole
+	fault              // the header contradicts itself
 )
 
 // outer reads the outermost headers out of decoded layers, one call a layer, from the link layer on. Each call sets
@@ -85,7 +88,7 @@ func (o *outer) layer(p *parse.Packet, l gopacket.Layer) next {
 	if t, hardware, payload, ok := readSLL2(l); ok {
 		return o.cooked(p, parse.LayerSLL2, t, hardware, payload)
 	}
-	return fault
+	return absent // gopacket.DecodeFailure, or what follows an empty payload
 }
 
 func (o *outer) ethernet(p *parse.Packet, l *layers.Ethernet) next {
@@ -99,7 +102,7 @@ func (o *outer) link(p *parse.Packet, found parse.Layers, t layers.EthernetType,
 	case layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeARP,
 		layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ,
 		layers.EthernetTypeMPLSUnicast, layers.EthernetTypeMPLSMulticast,
-		layers.EthernetTypePPPoEDiscovery, layers.EthernetTypePPPoESession, layers.EthernetTypeLLC:
+		layers.EthernetTypePPPoESession, layers.EthernetTypeLLC:
 		return more
 	}
 	return end
@@ -208,14 +211,20 @@ func (o *outer) last(p *parse.Packet, found parse.Layers, payload []byte) next {
 }
 
 func (o *outer) ipv4(p *parse.Packet, ip *layers.IPv4) next {
-	// NewPacket adds the layer also where decoding it failed.
+	// NewPacket adds a layer also where decoding it failed.
+	if len(ip.SrcIP) != 4 || len(ip.DstIP) != 4 {
+		return absent
+	}
 	header := int(ip.IHL) * 4
-	if ip.Version != 4 || len(ip.SrcIP) != 4 || len(ip.DstIP) != 4 || len(ip.Contents) != header || int(ip.Length) < header {
+	if ip.Version != 4 || header < 20 || int(ip.Length) < header {
 		return fault
 	}
+	if len(ip.Contents) != header {
+		return absent
+	}
 	p.Layers |= parse.LayerIPv4
-	p.Tuple.SrcIP = [16]byte{10: 0xff, 11: 0xff, 12: ip.SrcIP[0], 13: ip.SrcIP[1], 14: ip.SrcIP[2], 15: ip.SrcIP[3]}
-	p.Tuple.DstIP = [16]byte{10: 0xff, 11: 0xff, 12: ip.DstIP[0], 13: ip.DstIP[1], 14: ip.DstIP[2], 15: ip.DstIP[3]}
+	setMapped(&p.Tuple.SrcIP, ip.SrcIP)
+	setMapped(&p.Tuple.DstIP, ip.DstIP)
 	p.TTL = ip.TTL
 	p.Payload = ip.Payload
 	if ip.FragOffset != 0 || ip.Flags&layers.IPv4MoreFragments != 0 {
@@ -225,8 +234,17 @@ func (o *outer) ipv4(p *parse.Packet, ip *layers.IPv4) next {
 	return o.protocol(p, ip.Protocol)
 }
 
+// setMapped writes an IPv4 address as an IPv4-mapped one.
+func setMapped(ip *[16]byte, v4 []byte) {
+	binary.BigEndian.PutUint64(ip[:8], 0)
+	binary.BigEndian.PutUint64(ip[8:], 0xffff<<32|uint64(binary.BigEndian.Uint32(v4)))
+}
+
 func (o *outer) ipv6(p *parse.Packet, ip *layers.IPv6) next {
-	if ip.Version != 6 || len(ip.SrcIP) != 16 || len(ip.DstIP) != 16 {
+	if len(ip.SrcIP) != 16 || len(ip.DstIP) != 16 {
+		return absent
+	}
+	if ip.Version != 6 {
 		return fault
 	}
 	p.Layers |= parse.LayerIPv6
@@ -265,7 +283,7 @@ func (o *outer) rare(p *parse.Packet, t layers.IPProtocol) next {
 		found, header = parse.LayerESP, 8
 	}
 	if len(p.Payload) < header {
-		return fault
+		return absent
 	}
 	return o.last(p, found, p.Payload[header:])
 }
@@ -316,7 +334,7 @@ func (o *outer) datagram(p *parse.Packet, t layers.IPProtocol, offset uint16) ne
 		}
 		if t == layers.IPProtocolAH {
 			if o.ah.DecodeFromBytes(p.Payload, gopacket.NilDecodeFeedback) != nil {
-				return fault
+				return absent
 			}
 			t = o.ah.next
 			o.authentication(p, t, o.ah.payload)
@@ -326,7 +344,7 @@ func (o *outer) datagram(p *parse.Packet, t layers.IPProtocol, offset uint16) ne
 			break
 		}
 		if o.ext.DecodeFromBytes(p.Payload, gopacket.NilDecodeFeedback) != nil {
-			return fault
+			return absent
 		}
 		t = o.ext.NextHeader
 		o.extension(p, t, o.ext.Payload)
@@ -334,13 +352,13 @@ func (o *outer) datagram(p *parse.Packet, t layers.IPProtocol, offset uint16) ne
 	data := p.Payload
 	switch t {
 	case layers.IPProtocolTCP:
-		if o.tcp.DecodeFromBytes(data, gopacket.NilDecodeFeedback) == nil {
-			return o.readTCP(p, &o.tcp)
-		}
+		o.tcp.Contents = nil
+		_ = o.tcp.DecodeFromBytes(data, gopacket.NilDecodeFeedback)
+		return o.readTCP(p, &o.tcp)
 	case layers.IPProtocolUDP:
-		if o.udp.DecodeFromBytes(data, gopacket.NilDecodeFeedback) == nil {
-			return o.readUDP(p, &o.udp)
-		}
+		o.udp.Contents = nil
+		_ = o.udp.DecodeFromBytes(data, gopacket.NilDecodeFeedback)
+		return o.readUDP(p, &o.udp)
 	case layers.IPProtocolICMPv4:
 		if o.icmp.DecodeFromBytes(data, gopacket.NilDecodeFeedback) == nil {
 			return o.last(p, parse.LayerICMP, o.icmp.Payload)
@@ -358,12 +376,12 @@ func (o *outer) datagram(p *parse.Packet, t layers.IPProtocol, offset uint16) ne
 			return o.readSCTP(p, &o.sctp)
 		}
 	}
-	return fault
+	return absent
 }
 
 func (o *outer) readTCP(p *parse.Packet, tcp *layers.TCP) next {
 	if header := tcp.Contents; len(header) < 20 || len(header) != int(tcp.DataOffset)*4 {
-		return fault
+		return absent
 	}
 	p.Layers |= parse.LayerTCP
 	p.Tuple.SrcPort, p.Tuple.DstPort = uint16(tcp.SrcPort), uint16(tcp.DstPort)
@@ -373,7 +391,10 @@ func (o *outer) readTCP(p *parse.Packet, tcp *layers.TCP) next {
 }
 
 func (o *outer) readUDP(p *parse.Packet, udp *layers.UDP) next {
-	if len(udp.Contents) != 8 || udp.Length < 8 && udp.Length != 0 {
+	if len(udp.Contents) != 8 {
+		return absent
+	}
+	if udp.Length < 8 && udp.Length != 0 {
 		return fault
 	}
 	p.Layers |= parse.LayerUDP
@@ -384,7 +405,7 @@ func (o *outer) readUDP(p *parse.Packet, udp *layers.UDP) next {
 
 func (o *outer) readSCTP(p *parse.Packet, sctp *layers.SCTP) next {
 	if len(sctp.Contents) != 12 {
-		return fault
+		return absent
 	}
 	p.Tuple.SrcPort, p.Tuple.DstPort = uint16(sctp.SrcPort), uint16(sctp.DstPort)
 	return o.last(p, parse.LayerSCTP, sctp.Payload)
@@ -394,7 +415,8 @@ func (o *outer) icmpv6(p *parse.Packet, l *layers.ICMPv6) next {
 	return o.last(p, parse.LayerICMPv6, l.Payload)
 }
 
-// finish sets what depends on the whole walk: data is the frame that the library decoded, Payload a part of its array.
+// finish sets what depends on the whole walk. data is the frame that the library decoded, without spare capacity, and
+// Payload a part of it.
 func (o *outer) finish(f *parse.Frame, p *parse.Packet, data []byte, n next) error {
 	if p.Layers.Has(parse.LayerIPv6Extension) && o.v6end > 0 {
 		// Behind a hop-by-hop header v1.1.19 takes a link trailer for payload.
@@ -402,11 +424,11 @@ func (o *outer) finish(f *parse.Frame, p *parse.Packet, data []byte, n next) err
 			p.Payload = p.Payload[:len(p.Payload)-over]
 		}
 	}
-	p.HeaderLen = cap(data) - cap(p.Payload)
+	p.HeaderLen = len(data) - cap(p.Payload)
 	if n == end {
 		return nil
 	}
-	if f.WireLen > len(f.Data) {
+	if n != fault && f.WireLen > len(f.Data) && len(p.Payload) == cap(p.Payload) {
 		p.Truncated = true
 		return nil
 	}

@@ -85,23 +85,58 @@ func (e *packetParser) Parse(f *parse.Frame, p *parse.Packet) (err error) {
 	packet := gopacket.NewPacket(f.Data[:len(f.Data):len(f.Data)], e.first, e.opts)
 	data := packet.Data()
 	p.Payload = data
+	var n next
+	if e.opts.Lazy {
+		n = e.walkLazy(p, packet)
+	} else {
+		n = e.walk(p, packet.Layers())
+	}
+	return e.outer.finish(f, p, data, n)
+}
+
+func (e *packetParser) walk(p *parse.Packet, decoded []gopacket.Layer) next {
 	n := more
-	if !e.opts.Lazy {
-		for _, l := range packet.Layers() {
-			if n = e.outer.layer(p, l); n != more {
-				break
+	for _, l := range decoded {
+		if n = e.outer.layer(p, l); n != more {
+			break
+		}
+	}
+	return n
+}
+
+// walkLazy asks for one layer at a time, so that no more is decoded than the outermost headers.
+func (e *packetParser) walkLazy(p *parse.Packet, packet gopacket.Packet) next {
+	i := 0
+	if e.first == gopacket.Decoder(layers.LayerTypeEthernet) {
+		link, ok := packet.LinkLayer().(*layers.Ethernet)
+		if !ok {
+			return absent
+		}
+		n := e.outer.ethernet(p, link)
+		i++
+		if n == more && (link.EthernetType == layers.EthernetTypeIPv4 || link.EthernetType == layers.EthernetTypeIPv6) {
+			network := packet.NetworkLayer()
+			if network == nil {
+				return absent
+			}
+			n = e.outer.layer(p, network)
+			i++
+			if t := layers.IPProtocol(p.Tuple.Proto); n == more && (t == layers.IPProtocolTCP || t == layers.IPProtocolUDP) {
+				transport := packet.TransportLayer()
+				if transport == nil {
+					return absent
+				}
+				return e.outer.layer(p, transport)
 			}
 		}
-		return e.outer.finish(f, p, data, n)
+		if n != more {
+			return n
+		}
 	}
-	for i := 0; n == more; i++ {
+	n := more
+	for ; n == more; i++ {
 		if i == fewLayers {
-			for _, l := range packet.Layers()[i:] {
-				if n = e.outer.layer(p, l); n != more {
-					break
-				}
-			}
-			break
+			return e.walk(p, packet.Layers()[i:])
 		}
 		e.at.skip = i
 		l := packet.LayerClass(&e.at)
@@ -110,7 +145,7 @@ func (e *packetParser) Parse(f *parse.Frame, p *parse.Packet) (err error) {
 		}
 		n = e.outer.layer(p, l)
 	}
-	return e.outer.finish(f, p, data, n)
+	return n
 }
 
 // fewLayers bounds the walk by layerAt, whose work grows with the square of the layers: a frame of nothing but VLAN tags
