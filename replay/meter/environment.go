@@ -339,18 +339,22 @@ func parseCacheSize(s string) (int64, bool) {
 	return v, ok && v > 0 && v < math.MaxInt32
 }
 
-// socCaches are the caches of the Raspberry Pi's SoCs, by the last string of the device tree's compatible property, from
-// the processor pages of the Raspberry Pi documentation and, for the first level, Arm's manuals of the cores. The
+// socCaches are the caches of the Raspberry Pi's SoCs, by the last string of the device tree's compatible property,
+// from the processor pages of the Raspberry Pi documentation and, for the first level, Arm's manuals of the cores. The
 // BCM2835's second level is the graphics processor's, through which the ARM core's accesses go by default.
 var socCaches = map[string]struct {
 	source string
 	caches []Cache
 }{
-	"brcm,bcm2835": {"table: BCM2835", []Cache{{1, "Data", 16 << 10}, {1, "Instruction", 16 << 10}, {2, "Unified", 128 << 10}}},
-	"brcm,bcm2836": {"table: BCM2836", []Cache{{1, "Data", 32 << 10}, {1, "Instruction", 32 << 10}, {2, "Unified", 512 << 10}}},
-	"brcm,bcm2837": {"table: BCM2837", []Cache{{1, "Data", 32 << 10}, {1, "Instruction", 32 << 10}, {2, "Unified", 512 << 10}}},
-	"brcm,bcm2711": {"table: BCM2711", []Cache{{1, "Data", 32 << 10}, {1, "Instruction", 48 << 10}, {2, "Unified", 1 << 20}}},
-	"brcm,bcm2712": {"table: BCM2712", []Cache{
-		{1, "Data", 64 << 10}, {1, "Instruction", 64 << 10}, {2, "Unified", 512 << 10}, {3, "Unified", 2 << 20},
-	}},
+	"brcm,bcm2835": {"table: BCM2835", []Cache{l1d(16), l1i(16), unified(2, 128)}},
+	"brcm,bcm2836": {"table: BCM2836", []Cache{l1d(32), l1i(32), unified(2, 512)}},
+	"brcm,bcm2837": {"table: BCM2837", []Cache{l1d(32), l1i(32), unified(2, 512)}},
+	"brcm,bcm2711": {"table: BCM2711", []Cache{l1d(32), l1i(48), unified(2, 1024)}},
+	"brcm,bcm2712": {"table: BCM2712", []Cache{l1d(64), l1i(64), unified(2, 512), unified(3, 2048)}},
+}
+
+func l1d(ki int64) Cache { return Cache{Level: 1, Type: "Data", Octets: ki << 10} }
+func l1i(ki int64) Cache { return Cache{Level: 1, Type: "Instruction", Octets: ki << 10} }
+func unified(level int, ki int64) Cache {
+	return Cache{Level: level, Type: "Unified", Octets: ki << 10}
 }

@@ -142,7 +142,7 @@ func TestCPUNames(t *testing.T) {
 		return "CPU implementer\t: " + implementer + "\nCPU part\t: " + part + "\n"
 	}
 	tests := []struct{ name, info, want string }{
-		{"ARM1176 of the Zero W", "model name\t: ARMv6-compatible processor rev 7 (v6l)\n" + core("0x41", "0xb76"), "ARM1176"},
+		{"ARM1176 of the Zero W", "model name\t: ARMv6-compatible processor\n" + core("0x41", "0xb76"), "ARM1176"},
 		{"A72 of the 4B", core("0x41", "0xd08") + core("0x41", "0xd08"), "Cortex-A72"},
 		{"two kinds of cores", core("0x41", "0xd05") + core("0x41", "0xd0b"), "Cortex-A55 + Cortex-A76"},
 		{"upper case", core("0x41", "0xD03"), "Cortex-A53"},

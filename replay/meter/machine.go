@@ -51,8 +51,8 @@ func (f ThrottleFlags) Now() ThrottleFlags { return f & throttleNow }
 func (f ThrottleFlags) Sticky() ThrottleFlags { return f >> 16 & throttleNow }
 
 // During says whether the processor was held back between the reading before and the reading f after: true if a flag
-// held at either reading or a sticky flag is new, false if no flag shows anything, nil if a sticky flag was there before
-// and after, so that its cause may lie before the span or in it.
+// held at either reading or a sticky flag is new, false if no flag is left at the end, nil if a sticky flag was there
+// before and after, so that its cause may lie before the span or in it.
 func (f ThrottleFlags) During(before ThrottleFlags) *bool {
 	switch {
 	case before.Now() != 0 || f.Now() != 0 || f.Sticky()&^before.Sticky() != 0:
@@ -246,6 +246,7 @@ func readTemperature(r Roots, notes *[]string) *int64 {
 }
 
 // readThrottle finds get_throttled where the kernels of the Raspberry Pi have put it: below the firmware's device.
+// Where it is gone, the firmware itself is asked.
 func readThrottle(r Roots, notes *[]string) *ThrottleFlags {
 	for _, pattern := range []string{
 		"devices/platform/soc/soc:firmware/get_throttled",
@@ -267,7 +268,17 @@ func readThrottle(r Roots, notes *[]string) *ThrottleFlags {
 			return &flags
 		}
 	}
-	return nil
+	if r.Sys != "" {
+		return nil
+	}
+	flags, err := askFirmware()
+	if err != nil {
+		if !errors.Is(err, os.ErrNotExist) {
+			*notes = append(*notes, fmt.Sprintf("throttle flags: %v", err))
+		}
+		return nil
+	}
+	return &flags
 }
 
 // readUnderVoltage returns the alarm of the Raspberry Pi's voltage sensor, which newer kernels have in place of

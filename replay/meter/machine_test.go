@@ -209,10 +209,11 @@ func TestMissingAndGarbledFiles(t *testing.T) {
 		},
 	}
 	garbage := map[string]string{
-		"empty":      "",
-		"text":       "no such thing\n",
-		"cut":        "cpu  1 2 3\nsome avg10=0.1\nVmHWM:\t\nRssShmem:\n",
-		"huge":       "cpu 1 1 1 1 1 1 1 99999999999999999999\nsome total=9223372036854775807\nVmHWM: 9223372036854775807 kB\n",
+		"empty": "",
+		"text":  "no such thing\n",
+		"cut":   "cpu  1 2 3\nsome avg10=0.1\nVmHWM:\t\nRssShmem:\n",
+		"huge": "cpu 1 1 1 1 1 1 1 99999999999999999999\nsome total=9223372036854775807\n" +
+			"VmHWM: 9223372036854775807 kB\n",
 		"negative":   "cpu 1 1 1 1 1 1 1 -5\nsome total=-1\nVmHWM: -4 kB\n",
 		"binary":     "\x00\xff\x00\xff\n",
 		"long lines": strings.Repeat("cpu ", 100_000),

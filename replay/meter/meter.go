@@ -1,6 +1,6 @@
-// Package meter measures what a trial costs the machine: CPU time, memory, garbage collection, scheduling, hardware
-// counters, and what the machine did meanwhile (steal, pressure, clock frequency, temperature, throttling). It also says
-// on what machine it ran, as [Environment].
+// Package meter measures what a trial costs: CPU time, memory, garbage collection, scheduling, hardware counters, and
+// what the machine did meanwhile (steal, pressure, clock frequency, temperature, throttling). It also says what machine
+// that was, as [Environment].
 //
 // A number that cannot be read is a nil pointer, in JSON null, to be printed as "n/a". It is never 0: zero is a
 // measurement. Where there is a reason worth knowing, Notes has it. All of it is read on Linux; elsewhere only the wall
@@ -24,7 +24,7 @@ type Config struct {
 	MappedOctets int64 `json:"mapped_octets"`
 }
 
-// Usage is what one metered span cost. Durations are nanoseconds, sizes octets. Values "of the thread" are of the thread
+// Usage is what one metered span cost. Durations are nanoseconds, sizes octets. Values "of the thread" are of the one
 // that called Start; values "of the process" hold all its threads, the collector's included; values "of the machine"
 // hold every other process too.
 type Usage struct {
@@ -89,6 +89,11 @@ type Usage struct {
 	// UnderVoltage.
 	Throttled *bool `json:"throttled"`
 
+	// CalibrationBeforeNs and CalibrationAfterNs are the least times of a fixed loop of integer arithmetic. Their ratio
+	// shows a change of clock that the kernel does not know of; the loop is the same on one build, not across builds.
+	CalibrationBeforeNs int64 `json:"calibration_before_ns"`
+	CalibrationAfterNs  int64 `json:"calibration_after_ns"`
+
 	// Notes are the reasons for what is missing or doubtful.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -102,6 +107,7 @@ type Meter struct {
 	heap, heapAfter runtime.MemStats
 	gc              []metrics.Sample
 	gcCPU           float64
+	calibration     int64
 	before          machine
 	clocks          clocks
 	notes           []string
@@ -121,10 +127,10 @@ const (
 )
 
 // Start begins a span. The goroutine must be locked to its thread (runtime.LockOSThread) until Stop, which it must call
-// itself; spans of several threads may overlap, and each then holds the whole process's and machine's share. Start stops
-// the world once to count allocations, and resets the process's peak of resident memory; it allocates, but not after it
-// has counted. Everything that can be missing is nil in Usage, so the error is for what no run should have: a Config
-// whose MappedOctets is negative.
+// itself. Spans of several threads may overlap: what is the process's or the machine's is then in each of them. Start
+// stops the world to count allocations, resets the process's peak of resident memory, and takes about half a
+// millisecond; after it has counted it allocates nothing. What cannot be read is nil in Usage and no error; the error
+// is for a Config that makes no sense: negative MappedOctets.
 func Start(cfg Config) (*Meter, error) {
 	if cfg.MappedOctets < 0 {
 		return nil, errNegativeMapping
@@ -138,6 +144,7 @@ func Start(cfg Config) (*Meter, error) {
 	m.notes = m.thread.open(m.notes)
 	m.notes = m.peak.open(cfg.Roots, m.notes)
 	m.before = readMachine(cfg.Roots, m.thread.cpu())
+	m.calibration = calibrate()
 	metrics.Read(m.gc)
 	m.gcCPU = math.NaN()
 	if v := m.gc[gcCPUMetric].Value; v.Kind() == metrics.KindFloat64 {
@@ -168,7 +175,11 @@ func (m *Meter) Stop() Usage {
 		HeapAllocs:      int64(m.heapAfter.Mallocs - m.heap.Mallocs),
 		HeapAllocOctets: int64(m.heapAfter.TotalAlloc - m.heap.TotalAlloc),
 		PeakReset:       m.peak.done,
-		Notes:           m.notes,
+
+		CalibrationBeforeNs: m.calibration,
+		CalibrationAfterNs:  calibrate(),
+
+		Notes: m.notes,
 	}
 	u.GOGCPercent, u.GOMEMLIMITOctets = collectorSettings(m.gc[gogcMetric], m.gc[memoryLimitMetric])
 	if v := m.gc[gcCPUMetric].Value; v.Kind() == metrics.KindFloat64 && v.Float64() >= m.gcCPU {
@@ -190,6 +201,28 @@ func collectorSettings(gogc, limit metrics.Sample) (percent, octets int64) {
 		octets = int64(v.Uint64())
 	}
 	return percent, octets
+}
+
+// calibrate returns the least time of several runs of a loop whose every step needs the one before: about 20 us each on
+// a fast processor, so that one of them goes undisturbed.
+func calibrate() int64 {
+	least := int64(math.MaxInt64)
+	var x uint32
+	for range 5 {
+		start := time.Now()
+		x = calibrationLoop(x)
+		least = min(least, int64(time.Since(start)))
+	}
+	runtime.KeepAlive(x)
+	return least
+}
+
+//go:noinline
+func calibrationLoop(x uint32) uint32 {
+	for i := range uint32(20_000) {
+		x = (x + 0x9e3779b9) ^ i
+	}
+	return x
 }
 
 func elapsed(from, to time.Duration) *int64 {

@@ -102,7 +102,7 @@ type counters struct {
 	buf              [24]byte // number of counters, instructions, cycles
 }
 
-var errCountersIdle = errors.New("perf_event_open: the counters stayed at 0 or were taken: no usable hardware counters here")
+var errCountersIdle = errors.New("perf_event_open: the counters stayed at 0 or were taken by another user")
 
 func (c *counters) open() error {
 	attr := unix.PerfEventAttr{

@@ -207,6 +207,14 @@ func TestStopOnAnotherThreadSaysSo(t *testing.T) {
 	}
 }
 
+func TestCalibrationIsMeasured(t *testing.T) {
+	u := start(t).Stop()
+	// 20,000 dependent pairs of operations take more than 2 us on any clock below 10 GHz.
+	if u.CalibrationBeforeNs < 2000 || u.CalibrationAfterNs < 2000 {
+		t.Errorf("%d ns before, %d ns after", u.CalibrationBeforeNs, u.CalibrationAfterNs)
+	}
+}
+
 func TestNegativeMappingIsRefused(t *testing.T) {
 	if _, err := Start(Config{MappedOctets: -1}); err == nil {
 		t.Error("no error")
