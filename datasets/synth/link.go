@@ -89,7 +89,7 @@ func (m *mix) igmpStep(sl *slot) gap {
 	m.ipv4(sl, &from, &group, protoIGMP, 1, sl.ident, dontFragment, 4, len(msg))
 	if sl.step++; sl.step <= sl.steps {
 		sl.device = m.device()
-		return 500 * millisecond
+		return 50 * millisecond
 	}
 	m.open(sl)
 	return think
