@@ -97,7 +97,7 @@ func (Direct) Parse(f *Frame, p *Packet) error {
 	if uint(payload) > uint(end) {
 		return decode(f, p)
 	}
-	p.Payload = d[payload:end]
+	p.Payload = d[payload:end:end]
 	p.Layers = layers
 	setMapped(&p.Tuple.SrcIP, binary.LittleEndian.Uint32(h[26:]))
 	setMapped(&p.Tuple.DstIP, binary.LittleEndian.Uint32(h[30:]))
