@@ -224,25 +224,25 @@ func readFrequency(r Roots, cpu int, file string, notes *[]string) *int64 {
 	return pointer(*v * 1000)
 }
 
-// readTemperature returns the first thermal zone that says it is the processor's, else the first that can be read.
+// readTemperature returns that of the first thermal zone which says it is the processor's, else of the first which is
+// the whole board's.
 func readTemperature(r Roots, notes *[]string) *int64 {
 	zones, _ := filepath.Glob(r.sys("class/thermal/thermal_zone*"))
-	chosen := ""
+	board := ""
 	for _, zone := range zones {
-		kind, ok := read(filepath.Join(zone, "type"), notes)
-		kind = strings.ToLower(strings.TrimSpace(kind))
-		if ok && (strings.Contains(kind, "cpu") || strings.Contains(kind, "soc") || kind == "x86_pkg_temp") {
-			chosen = zone
-			break
-		}
-		if chosen == "" {
-			chosen = zone
+		kind, _ := read(filepath.Join(zone, "type"), notes)
+		switch kind = strings.ToLower(strings.TrimSpace(kind)); {
+		case strings.Contains(kind, "cpu"), strings.Contains(kind, "soc"), kind == "x86_pkg_temp",
+			kind == "bcm2835_thermal":
+			return readInt(filepath.Join(zone, "temp"), notes)
+		case kind == "acpitz" && board == "":
+			board = zone
 		}
 	}
-	if chosen == "" {
+	if board == "" {
 		return nil
 	}
-	return readInt(filepath.Join(chosen, "temp"), notes)
+	return readInt(filepath.Join(board, "temp"), notes)
 }
 
 // readThrottle finds get_throttled where the kernels of the Raspberry Pi have put it: below the firmware's device.

@@ -195,6 +195,36 @@ func TestMachineOverASpan(t *testing.T) {
 	}
 }
 
+func TestTemperatureIsTheProcessors(t *testing.T) {
+	tests := []struct {
+		name  string
+		zones []string // type and temperature
+		want  any
+	}{
+		{"x86 with others before it", []string{"iwlwifi_1 30000", "acpitz 40000", "x86_pkg_temp 50000"}, int64(50000)},
+		{"board only", []string{"iwlwifi_1 30000", "acpitz 40000"}, int64(40000)},
+		{"others only", []string{"iwlwifi_1 30000", "battery 20000"}, "n/a"},
+		{"old Raspberry Pi kernel", []string{"bcm2835_thermal 45000"}, int64(45000)},
+		{"RK3588", []string{"soc-thermal 41000", "bigcore0-thermal 42000"}, int64(41000)},
+		{"none", nil, "n/a"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			roots := Roots{Proc: t.TempDir(), Sys: t.TempDir()}
+			for i, zone := range tt.zones {
+				kind, temp, _ := strings.Cut(zone, " ")
+				dir := roots.sys("class/thermal/thermal_zone" + string(rune('0'+i)))
+				write(t, filepath.Join(dir, "type"), kind+"\n")
+				write(t, filepath.Join(dir, "temp"), temp+"\n")
+			}
+			var notes []string
+			if got := show(readTemperature(roots, &notes)); got != tt.want || notes != nil {
+				t.Errorf("%v, want %v; notes %q", got, tt.want, notes)
+			}
+		})
+	}
+}
+
 // What a board has not must be nil, whatever is there instead; a file that is not understood must be named in a note.
 func TestMissingAndGarbledFiles(t *testing.T) {
 	files := map[string]func(u Usage) bool{ // whether the value is there

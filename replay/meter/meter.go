@@ -127,10 +127,12 @@ const (
 )
 
 // Start begins a span. The goroutine must be locked to its thread (runtime.LockOSThread) until Stop, which it must call
-// itself. Spans of several threads may overlap: what is the process's or the machine's is then in each of them. Start
-// stops the world to count allocations, resets the process's peak of resident memory, and takes about half a
-// millisecond; after it has counted it allocates nothing. What cannot be read is nil in Usage and no error; the error
-// is for a Config that makes no sense: negative MappedOctets.
+// itself. Spans of several threads may overlap: what is the process's or the machine's is then in each of them.
+//
+// Start stops the world to count allocations, resets the process's peak of resident memory, and takes about half a
+// millisecond; after it has counted it allocates nothing. It collects no garbage: a caller who wants none of earlier
+// work in the span calls runtime.GC before. What cannot be read is nil in Usage and no error; the error is for a Config
+// that makes no sense: negative MappedOctets.
 func Start(cfg Config) (*Meter, error) {
 	if cfg.MappedOctets < 0 {
 		return nil, errNegativeMapping

@@ -39,9 +39,8 @@ type threadMeter struct {
 
 func (t *threadMeter) open(notes []string) []string {
 	t.tid = unix.Gettid()
-	if err := t.counters.open(); err != nil {
-		t.countersErr = err
-	}
+	t.countersErr = t.counters.open(unix.PERF_TYPE_HARDWARE,
+		unix.PERF_COUNT_HW_INSTRUCTIONS, unix.PERF_COUNT_HW_CPU_CYCLES)
 	return notes
 }
 
@@ -94,21 +93,21 @@ func (t *threadMeter) report(u *Usage) {
 	}
 }
 
-// counters is a pinned group of two hardware counters of the calling thread, user mode only: instructions, which leads,
-// and cycles. Pinned counters are never time-shared, so that what they count needs no scaling.
+// counters is a pinned group of two counters of the calling thread, user mode only. Pinned counters are never
+// time-shared, so that what they count needs no scaling.
 type counters struct {
 	leader, follower int
 	opened           bool
-	buf              [24]byte // number of counters, instructions, cycles
+	buf              [24]byte // number of counters, the leader's count, the follower's
 }
 
 var errCountersIdle = errors.New("perf_event_open: the counters stayed at 0 or were taken by another user")
 
-func (c *counters) open() error {
+func (c *counters) open(kind uint32, first, second uint64) error {
 	attr := unix.PerfEventAttr{
-		Type:        unix.PERF_TYPE_HARDWARE,
+		Type:        kind,
 		Size:        uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
-		Config:      unix.PERF_COUNT_HW_INSTRUCTIONS,
+		Config:      first,
 		Read_format: unix.PERF_FORMAT_GROUP,
 		Bits:        unix.PerfBitDisabled | unix.PerfBitPinned | unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv,
 	}
@@ -116,12 +115,12 @@ func (c *counters) open() error {
 	if err != nil {
 		return fmt.Errorf("perf_event_open: %w", err)
 	}
-	attr.Config = unix.PERF_COUNT_HW_CPU_CYCLES
+	attr.Config = second
 	attr.Bits = unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv
 	follower, err := unix.PerfEventOpen(&attr, 0, -1, leader, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {
 		unix.Close(leader)
-		return fmt.Errorf("perf_event_open: cycles: %w", err)
+		return fmt.Errorf("perf_event_open: second counter: %w", err)
 	}
 	c.leader, c.follower, c.opened = leader, follower, true
 	return nil
@@ -134,19 +133,19 @@ func (c *counters) enable() error {
 	return nil
 }
 
-func (c *counters) read() (instructions, cycles uint64, err error) {
+func (c *counters) read() (first, second uint64, err error) {
 	n, err := unix.Read(c.leader, c.buf[:])
 	if err != nil {
 		return 0, 0, fmt.Errorf("read perf counters: %w", err)
 	}
 	if n == len(c.buf) && binary.NativeEndian.Uint64(c.buf[:]) == 2 {
-		instructions = binary.NativeEndian.Uint64(c.buf[8:])
-		cycles = binary.NativeEndian.Uint64(c.buf[16:])
+		first = binary.NativeEndian.Uint64(c.buf[8:])
+		second = binary.NativeEndian.Uint64(c.buf[16:])
 	}
-	if instructions == 0 || cycles == 0 {
+	if first == 0 || second == 0 {
 		return 0, 0, errCountersIdle
 	}
-	return instructions, cycles, nil
+	return first, second, nil
 }
 
 func (c *counters) close() {

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -148,6 +149,36 @@ func TestFaultsOfTheThread(t *testing.T) {
 	}
 }
 
+// A machine without hardware counters can still show that the group counts this thread, from enable on, in that order:
+// the kernel's own counters are read the same way.
+func TestCountersCountThisThread(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var c counters
+	if err := c.open(unix.PERF_TYPE_SOFTWARE, unix.PERF_COUNT_SW_TASK_CLOCK, unix.PERF_COUNT_SW_PAGE_FAULTS); err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	defer c.close()
+	spun(t, 50*time.Millisecond) // not counted yet
+	if err := c.enable(); err != nil {
+		t.Fatal(err)
+	}
+	from := ThreadCPU()
+	unmap(t, touch(t, 1<<20, unix.MAP_PRIVATE))
+	spun(t, 5*time.Millisecond)
+	ns, faults, err := c.read()
+	used := ThreadCPU() - from
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := time.Duration(ns); got < 5*time.Millisecond || got > used+40*time.Millisecond {
+		t.Errorf("task clock %v, the thread used %v", got, used)
+	}
+	if faults < 1 || faults > 100_000 {
+		t.Errorf("%d page faults", faults)
+	}
+}
+
 func counted(values ...uint64) []byte {
 	var b []byte
 	for _, v := range values {
@@ -202,19 +233,25 @@ func TestCountersThatStayAtZeroAreMissing(t *testing.T) {
 func TestNothingIsLeftOpen(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	count := func() int {
-		entries, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Skip("skipped: ", err)
-		}
-		return len(entries)
-	}
 	start(t).Stop()
-	before := count()
+	before := openFiles(t)
 	for range 10 {
 		start(t).Stop()
+		var c counters
+		if c.open(unix.PERF_TYPE_SOFTWARE, unix.PERF_COUNT_SW_TASK_CLOCK, unix.PERF_COUNT_SW_PAGE_FAULTS) == nil {
+			c.close()
+		}
 	}
-	if after := count(); after != before {
+	if after := openFiles(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("skipped: ", err)
+	}
+	return len(entries)
 }

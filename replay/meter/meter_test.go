@@ -73,6 +73,27 @@ func TestThreadCPUGrowsWithWorkAndNotWithSleep(t *testing.T) {
 	}
 }
 
+func TestWorkOfAnotherThreadIsTheProcesssOnly(t *testing.T) {
+	needsLinux(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const work = 40 * time.Millisecond
+	m := start(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		spun(t, work)
+	}()
+	<-done
+	u := m.Stop()
+	if *u.ProcessCPUNs < int64(work) || *u.ThreadCPUNs > int64(work)/2 {
+		t.Errorf("another thread worked %v: process CPU %v, thread CPU %v",
+			work, time.Duration(*u.ProcessCPUNs), time.Duration(*u.ThreadCPUNs))
+	}
+}
+
 func TestThreadCPUAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { ThreadCPU() }); n != 0 {
 		t.Errorf("%v allocations per call", n)
