@@ -1,8 +1,8 @@
 package parse
 
-// Counters counts frames by what was found in them. All are frames but the octets. A frame is counted once under every
-// outer header it has; headers found before a fault count too. A frame of an unsupported link type counts under no header,
-// not even NoL3.
+// Counters counts frames by what was found in them. All are frames but the octets. A frame is counted once under
+// every outer header it has; headers found before a fault count too. A frame of an unsupported link type counts under
+// no header, not even NoL3.
 type Counters struct {
 	Frames      uint64 `json:"frames"`      // everything given to the pipeline
 	Octets      uint64 `json:"octets"`      // captured octets: the sum of len(Frame.Data)
@@ -67,6 +67,39 @@ func (c *Counters) Add(o Counters) {
 	c.SCTP += o.SCTP
 	c.OtherL4 += o.OtherL4
 	c.NoL3 += o.NoL3
+}
+
+// Sub subtracts o from c, field by field: what was counted since o.
+func (c *Counters) Sub(o Counters) {
+	c.Frames -= o.Frames
+	c.Octets -= o.Octets
+	c.WireOctets -= o.WireOctets
+	c.Malformed -= o.Malformed
+	c.Unsupported -= o.Unsupported
+	c.Truncated -= o.Truncated
+	c.Ethernet -= o.Ethernet
+	c.Null -= o.Null
+	c.SLL -= o.SLL
+	c.VLAN -= o.VLAN
+	c.MPLS -= o.MPLS
+	c.PPPoE -= o.PPPoE
+	c.LLC -= o.LLC
+	c.ARP -= o.ARP
+	c.IPv4 -= o.IPv4
+	c.IPv6 -= o.IPv6
+	c.IPv6Extension -= o.IPv6Extension
+	c.Fragments -= o.Fragments
+	c.FragmentRest -= o.FragmentRest
+	c.TCP -= o.TCP
+	c.UDP -= o.UDP
+	c.ICMP -= o.ICMP
+	c.ICMPv6 -= o.ICMPv6
+	c.IGMP -= o.IGMP
+	c.GRE -= o.GRE
+	c.ESP -= o.ESP
+	c.SCTP -= o.SCTP
+	c.OtherL4 -= o.OtherL4
+	c.NoL3 -= o.NoL3
 }
 
 // addLayers counts n frames that have the same set of headers.

@@ -408,8 +408,8 @@ func decodeIPv4(f *Frame, p *Packet, off, end int) error {
 	return decodeTransport(f, p, off, end)
 }
 
-// decodeAuthentication returns the length of the authentication header at off (RFC 4302 section 2). Where ok is false the
-// walk has ended there, with err.
+// decodeAuthentication returns the length of the authentication header at off (RFC 4302 section 2). Where ok is false
+// the walk has ended there, with err.
 func decodeAuthentication(f *Frame, p *Packet, off, end int) (n int, ok bool, err error) {
 	d := f.Data[:end]
 	if len(d)-off < 12 {
@@ -556,8 +556,8 @@ func decodeTransport(f *Frame, p *Packet, off, end int) error {
 	return rest(f, p, off+n, end)
 }
 
-// lenGRE returns the length of the GRE header that starts d, at least 4 octets, by its flags (RFC 2784, 2890, 2637). The
-// source route entries of RFC 1701 count as payload.
+// lenGRE returns the length of the GRE header that starts d, at least 4 octets, by its flags (RFC 2784, 2890, 2637).
+// The source route entries of RFC 1701 count as payload.
 func lenGRE(d []byte) int {
 	const (
 		checksum        = 0x8000

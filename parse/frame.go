@@ -31,8 +31,8 @@ type Frame struct {
 }
 
 // FiveTuple names a flow in one direction. It holds no pointers, so that it can be a map key. IPv4 addresses are
-// IPv4-mapped (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2). Ports are 0 where the protocol has none (ICMP, IGMP, ESP) and
-// in fragments after the first.
+// IPv4-mapped (::ffff:a.b.c.d, RFC 4291 section 2.5.5.2). Ports are 0 where the protocol has none (ICMP, IGMP, ESP)
+// and in fragments after the first.
 type FiveTuple struct {
 	SrcIP, DstIP     [16]byte
 	SrcPort, DstPort uint16
@@ -52,8 +52,8 @@ func (t FiveTuple) Dst() netip.AddrPort {
 // Layers is the set of headers found in a frame.
 type Layers uint32
 
-// The headers that engines report. A bit is set when the whole header, with its options, is in the captured octets and
-// does not contradict itself.
+// The headers that engines report. A bit is set when the whole header, with its options, is in the captured octets
+// and does not contradict itself.
 const (
 	LayerEthernet      Layers = 1 << iota
 	LayerNull                 // null or loop
@@ -111,17 +111,17 @@ type Packet struct {
 	Truncated bool
 }
 
-// Parser decodes frames. Parse overwrites p whole, also when it returns an error; what it could decode before the error
-// stays in p. A Parser belongs to one goroutine and keeps neither f nor p. Parse must not panic, whatever the frame: who
-// adapts a parser that may, recovers and returns ErrMalformed.
+// Parser decodes frames. Parse overwrites p whole, also when it returns an error; what it could decode before the
+// error stays in p. A Parser belongs to one goroutine and keeps neither f nor p. Parse must not panic, whatever the
+// frame: who adapts a parser that may, recovers and returns ErrMalformed.
 //
 // Errors are ErrMalformed or ErrUnsupported, as they are or wrapped. A truncated frame is no error.
 type Parser interface {
 	Parse(f *Frame, p *Packet) error
 }
 
-// ErrMalformed says that a header contradicts itself or the frame: an impossible length or version, or no room for it in
-// what carries it. The package comment has the rules.
+// ErrMalformed says that a header contradicts itself or the frame: an impossible length or version, or no room for it
+// in what carries it. The package comment has the rules.
 var ErrMalformed = errors.New("malformed frame")
 
 // ErrUnsupported says that the frame is of a link type that the parser does not know.
@@ -131,8 +131,8 @@ var ErrUnsupported = errors.New("unsupported link type")
 type Engine struct {
 	Name string // as in --engines: lower case, words joined by '-'
 	Doc  string // one line for listings
-	// New makes a parser for frames of a link type. It returns an error that wraps ErrUnsupported where the engine has no
-	// decoder for it.
+	// New makes a parser for frames of a link type. It returns an error that wraps ErrUnsupported where the engine has
+	// no decoder for it.
 	New func(LinkType) (Parser, error)
 }
 

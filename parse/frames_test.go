@@ -71,8 +71,8 @@ func ip6(next, length int, payload []byte) []byte {
 }
 
 func tcp(flags int, options, payload []byte) []byte {
-	return join(be16(40000), be16(1883), be32(7), be32(8), be16((5+len(options)/4)<<12|flags), be16(1024), be32(0), options,
-		payload)
+	return join(be16(40000), be16(1883), be32(7), be32(8), be16((5+len(options)/4)<<12|flags), be16(1024), be32(0),
+		options, payload)
 }
 
 // udp is a UDP datagram; length < 0 means the true length.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Pipeline parses frames with one engine, counts what it finds and hands the packets to its stages in order. It makes a
-// parser for each link type when the first frame of it comes, so a capture may mix link types.
+// Pipeline parses frames with one engine, counts what it finds and hands the packets to its stages in order. It makes
+// a parser for each link type when the first frame of it comes, so a capture may mix link types.
 //
 // A Pipeline belongs to one goroutine. It does not recover panics: Parse must not panic.
 type Pipeline struct {
@@ -24,8 +24,8 @@ type Pipeline struct {
 	counted Counters            // what seen and the octets above do not hold
 }
 
-// layerCount counts frames with the same headers. Sets of headers are few: a small direct-mapped table holds them, and
-// its loser is added to the counters when two meet in a slot.
+// layerCount counts frames with the same headers. Sets of headers are few: a small direct-mapped table holds them,
+// and its loser is added to the counters when two meet in a slot.
 type layerCount struct {
 	frames uint64
 	key    uint32 // Layers, and keyTruncated
@@ -42,9 +42,10 @@ func NewPipeline(e Engine, stages ...Stage) *Pipeline {
 	return &Pipeline{engine: e, stages: stages, parsers: make(map[LinkType]Parser)}
 }
 
-// WriteFrame parses and counts f and passes it through the stages. A frame that is malformed or of an unsupported link
-// type is counted, reaches no stage and is no error; a truncated one does reach them. The errors are those of a stage, and
-// those of the engine's New other than ErrUnsupported. It keeps no reference to f.Data after the next call.
+// WriteFrame parses and counts f and passes it through the stages. A frame that is malformed or of an unsupported
+// link type is counted, reaches no stage and is no error; a truncated one does reach them. The errors are those of a
+// stage, and those of the engine's New other than ErrUnsupported. It keeps no reference to f.Data after the next
+// call.
 func (pl *Pipeline) WriteFrame(f *Frame) error {
 	pl.octets += uint64(len(f.Data))
 	pl.wireOctets += uint64(f.WireLen)

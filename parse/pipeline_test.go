@@ -43,7 +43,10 @@ func TestPipelineCounts(t *testing.T) {
 		want.WireOctets += uint64(f.WireLen)
 	}
 	var reached int
-	pl := parse.NewPipeline(parse.DirectEngine(), stageFunc(func(*parse.Frame, *parse.Packet) error { reached++; return nil }))
+	pl := parse.NewPipeline(parse.DirectEngine(), stageFunc(func(*parse.Frame, *parse.Packet) error {
+		reached++
+		return nil
+	}))
 	write(t, pl, frames...)
 	if got := pl.Counters(); got != want {
 		t.Errorf("counters\n%+v, want\n%+v", got, want)
@@ -117,7 +120,9 @@ func TestPipelineErrors(t *testing.T) {
 	})
 	t.Run("an engine that cannot be made", func(t *testing.T) {
 		broken := errors.New("no licence")
-		pl := parse.NewPipeline(parse.Engine{Name: "x", New: func(parse.LinkType) (parse.Parser, error) { return nil, broken }})
+		pl := parse.NewPipeline(parse.Engine{Name: "x", New: func(parse.LinkType) (parse.Parser, error) {
+			return nil, broken
+		}})
 		if err := pl.WriteFrame(&good); !errors.Is(err, broken) {
 			t.Errorf("%v, want the engine's error", err)
 		}
@@ -151,7 +156,7 @@ type parserFunc func() error
 
 func (p parserFunc) Parse(_ *parse.Frame, pkt *parse.Packet) error { *pkt = parse.Packet{}; return p() }
 
-// TestCountersAdd finds a field that Add forgets, and one without a JSON name.
+// TestCountersAdd finds a field that Add or Sub forgets, and one without a JSON name.
 func TestCountersAdd(t *testing.T) {
 	var a parse.Counters
 	v := reflect.ValueOf(&a).Elem()
@@ -168,6 +173,10 @@ func TestCountersAdd(t *testing.T) {
 		if sum.Field(i).Uint() != 2*uint64(i+1) {
 			t.Errorf("Add forgets %s", sum.Type().Field(i).Name)
 		}
+	}
+	b.Sub(a)
+	if b != a {
+		t.Errorf("Sub does not undo Add: %+v", b)
 	}
 	text, err := json.Marshal(a)
 	var back parse.Counters

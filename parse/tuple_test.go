@@ -61,9 +61,9 @@ func TestTupleHashDirections(t *testing.T) {
 	}
 }
 
-// TestTupleHashSpread hashes tuples as captures have them, one field counting up, and holds each of the top and bottom
-// octets of the hash to an even spread: a chi-squared of 255 degrees of freedom is above 400 once in 10^8 times. The inputs
-// are fixed, so the test is too.
+// TestTupleHashSpread hashes tuples as captures have them, one field counting up, and holds each of the top and
+// bottom octets of the hash to an even spread: a chi-squared of 255 degrees of freedom is above 400 once in 10^8
+// times. The inputs are fixed, so the test is too.
 func TestTupleHashSpread(t *testing.T) {
 	const n = 1 << 16
 	for _, tc := range []struct {
@@ -126,8 +126,8 @@ func TestTupleHashAvalanche(t *testing.T) {
 	}
 }
 
-// TestTupleHashPinned pins the values, computed apart in arbitrary-precision integers: workers on all machines split a
-// capture alike.
+// TestTupleHashPinned pins the values, computed apart in arbitrary-precision integers: workers on all machines split
+// a capture alike.
 func TestTupleHashPinned(t *testing.T) {
 	a := ipv4Tuple(0xc0000201, 0xc6336402, 40000, 1883)
 	if h, s := a.Hash(1), a.SymmetricHash(1); h != pinnedHash || s != pinnedSymmetric {

@@ -1,9 +1,9 @@
 // Package flow keeps a five-tuple flow table of bounded memory as a pipeline stage.
 //
 // A flow is the packets of one five-tuple, by default of both its directions, without a pause longer than the idle
-// time-out. The table is set-associative: a flow's hash names a bucket of eight places, and a new flow in a full bucket
-// takes the place of one that is over its idle time-out or, where none is, of the one seen longest ago. So memory is fixed
-// when the table is made, a packet touches one bucket, and nothing is allocated.
+// time-out. The table is set-associative: a flow's hash names a bucket of eight places, and a new flow in a full
+// bucket takes the place of one that is over its idle time-out or, where none is, of the one seen longest ago. So
+// memory is fixed when the table is made, a packet touches one bucket, and nothing is allocated.
 package flow
 
 import (
@@ -51,13 +51,13 @@ type Flow struct {
 	Backward Volume          // in the other; always zero in a OneWay table
 }
 
-// Counters counts since the table was made. Seen = Active + TimedOut + Evicted, and Packets is the sum of what all flows,
-// past and present, hold.
+// Counters counts since the table was made. Seen = Active + TimedOut + Evicted, and Packets is the sum of what all
+// flows, past and present, hold.
 type Counters struct {
 	Packets  uint64 `json:"packets"`   // accounted to a flow
 	NoFlow   uint64 `json:"no_flow"`   // without an IP header
 	Seen     uint64 `json:"seen"`      // flows that began
-	Active   uint64 `json:"active"`    // in the table; one over its time-out stays until its place or tuple is wanted again
+	Active   uint64 `json:"active"`    // in the table; one over its time-out stays until its place is wanted
 	TimedOut uint64 `json:"timed_out"` // ended by the idle time-out
 	Evicted  uint64 `json:"evicted"`   // pushed out while still within it
 }
@@ -77,8 +77,8 @@ const (
 	maxCapacity = 1 << 24 // 1.5 GB, within the reach of 32-bit sizes
 )
 
-// bucket holds up to eight flows. Octet i of tags belongs to flows[i]: 0 is a free place, else 0x80 and seven bits of the
-// hash.
+// bucket holds up to eight flows. Octet i of tags belongs to flows[i]: 0 is a free place, else 0x80 and seven bits of
+// the hash.
 type bucket struct {
 	tags  uint64
 	flows [ways]Flow
@@ -94,7 +94,8 @@ type Table struct {
 	counters Counters
 }
 
-// New makes a table and all the memory that it will ever use. It refuses a negative setting and a capacity above 16777216.
+// New makes a table and all the memory that it will ever use. It refuses a negative setting and a capacity above
+// 16777216.
 func New(cfg Config) (*Table, error) {
 	if cfg.Capacity == 0 {
 		cfg.Capacity = DefaultCapacity
@@ -158,8 +159,8 @@ const (
 	highs = 0x8080808080808080
 )
 
-// Process accounts p to its flow. Packets without an IP header belong to none. Fragments after the first and packets whose
-// transport header was cut go to the flow that has their addresses and protocol and no ports. It never fails.
+// Process accounts p to its flow. Packets without an IP header belong to none. Fragments after the first and packets
+// whose transport header was cut go to the flow that has their addresses and protocol and no ports. It never fails.
 func (t *Table) Process(f *parse.Frame, p *parse.Packet) error {
 	if p.Layers&(parse.LayerIPv4|parse.LayerIPv6) == 0 {
 		t.counters.NoFlow++

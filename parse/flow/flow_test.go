@@ -147,7 +147,8 @@ func TestAgainstMap(t *testing.T) {
 		var now int64
 		for range 50000 {
 			now += int64(rng.IntN(4)) - 1
-			tup := tuple(rng.Uint32N(8), rng.Uint32N(8), uint16(rng.Uint32N(4)), uint16(rng.Uint32N(4)), uint8(6+11*rng.Uint32N(2)))
+			tup := tuple(rng.Uint32N(8), rng.Uint32N(8), uint16(rng.Uint32N(4)), uint16(rng.Uint32N(4)),
+				uint8(6+11*rng.Uint32N(2)))
 			size := 60 + rng.IntN(1000)
 			process(t, table, time.Duration(now), size, tup)
 			key := tup
