@@ -285,6 +285,9 @@ var frameTests = []struct {
 		layers: eth4, proto: 6, header: 34, payload: 16, err: parse.ErrMalformed},
 	{name: "gre of two octets", link: 1, data: eth(0x0800, ip4(47, zeros(2))),
 		layers: eth4, proto: 47, header: 34, payload: 2, err: parse.ErrMalformed},
+	{name: "first fragment, gre of four octets with a checksum bit", link: 1,
+		data:   eth(0x0800, ip4with(47, 0x2000, -1, nil, octets(0x80, 0, 8, 0))),
+		layers: eth4 | parse.LayerFragment, proto: 47, header: 34, payload: 4, err: parse.ErrMalformed},
 	{name: "mpls of two octets", link: 1, data: eth(0x8847, zeros(2)),
 		layers: parse.LayerEthernet, header: 14, payload: 2, err: parse.ErrMalformed},
 

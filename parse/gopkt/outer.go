@@ -321,8 +321,14 @@ func (o *outer) fragment(p *parse.Packet, t layers.IPProtocol, offset uint16, mo
 	return o.datagram(p, t, offset)
 }
 
-// datagram reads what the library leaves undecoded behind the header of a fragment.
-func (o *outer) datagram(p *parse.Packet, t layers.IPProtocol, offset uint16) next {
+// datagram reads what the library leaves undecoded behind the header of a fragment. It recovers the panics of v1.1.19,
+// whose GRE decoder takes a header to be as long as it should be.
+func (o *outer) datagram(p *parse.Packet, t layers.IPProtocol, offset uint16) (n next) {
+	defer func() {
+		if recover() != nil {
+			n = absent
+		}
+	}()
 	p.Tuple.Proto = uint8(t)
 	if offset != 0 {
 		p.Layers |= parse.LayerFragmentRest
