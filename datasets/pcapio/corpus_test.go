@@ -136,7 +136,7 @@ var wantErrors = map[string]struct {
 	"crafted__ng_tail_mismatch.pcapng":      {140, 2, ErrDamaged, "trailing length"},
 	"crafted__ng_undeclared_iface.pcapng":   {140, 2, ErrDamaged, "interface 3"},
 	"crafted__text.pcap":                    {0, 0, ErrUnknown, "text"},
-	"crafted__two_files_concatenated.pcap":  {623, 6, ErrDamaged, "1666000000"},
+	"crafted__two_files_concatenated.pcap":  {623, 6, ErrDamaged, "second capture"},
 	"crafted__wrong_magic.pcap":             {0, 0, ErrUnknown, "de ad be ef"},
 	"crafted__zero_length.pcap":             {0, 0, ErrUnknown, "empty"},
 	"crafted__zst_cut.pcap.zst":             {392985, 1832, ErrTruncated, "215 of 388 octets"},

@@ -181,10 +181,14 @@ func (r *Reader) countLengthFaults(capLen, wireLen, snaplen uint32) {
 
 // impossible says what is wrong with a record header that cannot be one.
 func (r *Reader) impossible(rec record) error {
-	if rec.capLen > r.limit {
-		return damaged("captured length %d is above %d, the most that this capture can hold", rec.capLen, r.limit)
+	joined := ""
+	if m := r.lastNano / 1e9; r.packets > 0 && (m == magicMicro || m == magicNano) {
+		joined = fmt.Sprintf("; record %d looks like the file header of a second capture: split the file there", r.packets)
 	}
-	return damaged("wire length %d is no length of a frame", rec.wireLen)
+	if rec.capLen > r.limit {
+		return damaged("captured length %d is above %d, the most that this capture can hold%s", rec.capLen, r.limit, joined)
+	}
+	return damaged("wire length %d is no length of a frame%s", rec.wireLen, joined)
 }
 
 // cut says that the stream ended, or broke, inside what lies in [from, to) from pos on.

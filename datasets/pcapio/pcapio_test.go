@@ -829,7 +829,7 @@ func FuzzReader(f *testing.F) {
 				}
 			}
 			facts := r.Facts()
-			if plain && (octets+16*packets+facts.LostOctets > int64(len(content)) || len(r.buf) > max(8192, 2*len(content))) {
+			if plain && (octets+16*packets+facts.LostOctets > int64(len(content)) || len(r.buf) > max(4096, 4*len(content))) {
 				t.Fatalf("%d frames of %d octets and %d lost, buffer %d, from %d octets",
 					packets, octets, facts.LostOctets, len(r.buf), len(content))
 			}

@@ -217,23 +217,24 @@ func (r *Reader) Facts() Facts {
 }
 
 // fill makes buf[pos:] hold n octets. It returns io.EOF if the stream ends before, with what there is in buf. The buffer
-// grows only after it was filled, so that a length in a capture allocates at most twice what the stream holds.
+// doubles only when n needs more than half of it and half of it is in use, so that a length in a capture allocates at most
+// four times what the stream holds, and what is moved is at most in proportion to what is read.
 func (r *Reader) fill(n int) error {
 	for r.end-r.pos < n {
 		if r.srcErr != nil {
 			return r.srcErr
 		}
-		if r.pos > 0 && len(r.buf)-r.pos < n {
-			copy(r.buf, r.buf[r.pos:r.end])
+		if len(r.buf)-r.pos < n {
+			to := r.buf
+			if half := len(r.buf) / 2; n > half && r.end-r.pos >= half {
+				to = make([]byte, 2*len(r.buf))
+			}
+			copy(to, r.buf[r.pos:r.end])
+			r.buf = to
 			r.base += int64(r.pos)
 			r.start -= r.pos
 			r.end -= r.pos
 			r.pos = 0
-		}
-		if r.end == len(r.buf) {
-			grown := make([]byte, 2*len(r.buf))
-			copy(grown, r.buf[:r.end])
-			r.buf = grown
 		}
 		got, err := r.src.Read(r.buf[r.end:])
 		r.end += got
