@@ -35,7 +35,7 @@ func packetEngine(name, doc string, opts gopacket.DecodeOptions) parse.Engine {
 			if err != nil {
 				return nil, err
 			}
-			return &packetParser{first: first, opts: opts}, nil
+			return &packetParser{first: first, opts: opts, ethernet: link == parse.LinkEthernet}, nil
 		},
 	}
 }
@@ -69,10 +69,11 @@ func unsupported(link parse.LinkType) error {
 
 // packetParser decodes with NewPacket.
 type packetParser struct {
-	first gopacket.Decoder
-	opts  gopacket.DecodeOptions
-	outer outer
-	at    layerAt
+	first    gopacket.Decoder
+	opts     gopacket.DecodeOptions
+	ethernet bool // first is Ethernet's
+	outer    outer
+	at       layerAt
 }
 
 // Parse implements parse.Parser. Without NoCopy p.Payload is part of the packet's own copy of the frame.
@@ -87,18 +88,48 @@ func (e *packetParser) Parse(f *parse.Frame, p *parse.Packet) (err error) {
 	packet := gopacket.NewPacket(f.Data[:len(f.Data):len(f.Data)], e.first, e.opts)
 	data := packet.Data()
 	p.Payload = data
-	var n next
-	if e.opts.Lazy {
-		n = e.walkLazy(p, packet)
-	} else {
-		n = e.walk(p, packet.Layers())
-	}
-	return e.outer.finish(f, p, data, n)
+	return e.outer.finish(f, p, data, e.walk(p, packet))
 }
 
-func (e *packetParser) walk(p *parse.Packet, decoded []gopacket.Layer) next {
+// walk asks for the network and the transport layer, as users do, where that is all there is: most frames are IPv4 right
+// behind Ethernet, with TCP or UDP. Of all others it reads layer by layer.
+func (e *packetParser) walk(p *parse.Packet, packet gopacket.Packet) next {
+	i := 0
+	if e.ethernet {
+		if ip, ok := packet.NetworkLayer().(*layers.IPv4); ok && cap(ip.Contents) == len(p.Payload)-ethernetHeader {
+			p.Layers = parse.LayerEthernet
+			p.Payload = p.Payload[ethernetHeader:]
+			if n := e.outer.ipv4(p, ip); n != more {
+				return n
+			}
+			switch ip.Protocol {
+			case layers.IPProtocolTCP:
+				if tcp, ok := packet.TransportLayer().(*layers.TCP); ok {
+					return e.outer.readTCP(p, tcp)
+				}
+				return absent
+			case layers.IPProtocolUDP:
+				if udp, ok := packet.TransportLayer().(*layers.UDP); ok {
+					return e.outer.readUDP(p, udp)
+				}
+				return absent
+			}
+			i = 2
+		}
+	}
 	n := more
-	for _, l := range decoded {
+	for ; e.opts.Lazy && n == more && i < fewLayers; i++ {
+		e.at.skip = i
+		l := packet.LayerClass(&e.at)
+		if l == nil {
+			return absent
+		}
+		n = e.outer.layer(p, l)
+	}
+	if n != more {
+		return n
+	}
+	for _, l := range packet.Layers()[i:] {
 		if n = e.outer.layer(p, l); n != more {
 			break
 		}
@@ -106,49 +137,7 @@ func (e *packetParser) walk(p *parse.Packet, decoded []gopacket.Layer) next {
 	return n
 }
 
-// walkLazy asks for one layer at a time, so that no more is decoded than the outermost headers.
-func (e *packetParser) walkLazy(p *parse.Packet, packet gopacket.Packet) next {
-	i := 0
-	if e.first == gopacket.Decoder(layers.LayerTypeEthernet) {
-		link, ok := packet.LinkLayer().(*layers.Ethernet)
-		if !ok {
-			return absent
-		}
-		n := e.outer.ethernet(p, link)
-		i++
-		if n == more && (link.EthernetType == layers.EthernetTypeIPv4 || link.EthernetType == layers.EthernetTypeIPv6) {
-			network := packet.NetworkLayer()
-			if network == nil {
-				return absent
-			}
-			n = e.outer.layer(p, network)
-			i++
-			if t := layers.IPProtocol(p.Tuple.Proto); n == more && (t == layers.IPProtocolTCP || t == layers.IPProtocolUDP) {
-				transport := packet.TransportLayer()
-				if transport == nil {
-					return absent
-				}
-				return e.outer.layer(p, transport)
-			}
-		}
-		if n != more {
-			return n
-		}
-	}
-	n := more
-	for ; n == more; i++ {
-		if i == fewLayers {
-			return e.walk(p, packet.Layers()[i:])
-		}
-		e.at.skip = i
-		l := packet.LayerClass(&e.at)
-		if l == nil {
-			break
-		}
-		n = e.outer.layer(p, l)
-	}
-	return n
-}
+const ethernetHeader = 14 // octets
 
 // fewLayers bounds the walk by layerAt, whose work grows with the square of the layers: a frame of nothing but VLAN tags
 // must not take a second.
