@@ -1,8 +1,10 @@
 package parse_test
 
 import (
+	"slices"
 	"testing"
 
+	"pcaplab/datasets/synth"
 	"pcaplab/parse"
 )
 
@@ -17,6 +19,7 @@ func BenchmarkDirect(b *testing.B) {
 		{"ipv6", []parse.Frame{frame(parse.LinkEthernet, eth(0x86dd, ip6(6, -1, tcp(0x10, nil, octets(60)))))}},
 		{"vlan", []parse.Frame{frame(parse.LinkEthernet, long)}},
 		{"arp", []parse.Frame{frame(parse.LinkEthernet, eth(0x0806, arp()))}},
+		{"iot-1", mixFrames(b, 256)},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			p, err := parse.DirectEngine().New(parse.LinkEthernet)
@@ -49,4 +52,20 @@ func BenchmarkDirect(b *testing.B) {
 			}
 		})
 	}
+}
+
+// mixFrames returns the first n frames of the default mix.
+func mixFrames(b *testing.B, n int) []parse.Frame {
+	src, err := synth.New("iot-1", 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	frames := make([]parse.Frame, n)
+	for i := range frames {
+		if err := src.Next(&frames[i]); err != nil {
+			b.Fatal(err)
+		}
+		frames[i].Data = slices.Clone(frames[i].Data)
+	}
+	return frames
 }

@@ -44,20 +44,20 @@ func NewPipeline(e Engine, stages ...Stage) *Pipeline {
 
 // WriteFrame parses and counts f and passes it through the stages. A frame that is malformed or of an unsupported
 // link type is counted, reaches no stage and is no error; a truncated one does reach them. The errors are those of a
-// stage, and those of the engine's New other than ErrUnsupported. It keeps no reference to f.Data after the next
-// call.
+// stage, after counting, and those of the engine's New other than ErrUnsupported, before. It keeps a reference to
+// f.Data, unread, until the next call.
 func (pl *Pipeline) WriteFrame(f *Frame) error {
-	pl.octets += uint64(len(f.Data))
-	pl.wireOctets += uint64(f.WireLen)
 	if f.Link != pl.link || pl.parser == nil {
 		if err := pl.turn(f.Link); err != nil {
 			return err
 		}
-		if pl.parser == nil {
-			pl.counted.Frames++
-			pl.counted.Unsupported++
-			return nil
-		}
+	}
+	pl.octets += uint64(len(f.Data))
+	pl.wireOctets += uint64(f.WireLen)
+	if pl.parser == nil {
+		pl.counted.Frames++
+		pl.counted.Unsupported++
+		return nil
 	}
 	p := &pl.packet
 	if err := pl.parser.Parse(f, p); err != nil {
