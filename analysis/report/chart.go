@@ -1,0 +1,364 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// Chart is a picture of results: a [CeilingChart], [LossChart] or [CostChart].
+type Chart interface {
+	page() (*page, error)
+}
+
+// dotsPerInch is what print asks for.
+const dotsPerInch = 200
+
+// WritePNG draws the chart at 200 dots per inch. It returns an error for a chart without anything to show and for
+// numbers that cannot be drawn.
+func WritePNG(w io.Writer, c Chart) error {
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	canvas := vgimg.NewWith(vgimg.UseWH(p.width, p.height()), vgimg.UseDPI(dotsPerInch))
+	p.draw(draw.New(canvas))
+	_, err = vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
+	return err
+}
+
+// WriteSVG draws the chart as WritePNG does. Its text stays text; where the fonts it was laid out with (Liberation Sans)
+// are missing, those of equal widths are asked for.
+func WriteSVG(w io.Writer, c Chart) error {
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	canvas := vgsvg.New(p.width, p.height())
+	p.draw(draw.New(canvas))
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return err
+	}
+	svg := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"),
+		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
+	_, err = w.Write(svg)
+	return err
+}
+
+const (
+	textWidth = 6.5 * vg.Inch // of a page, and the least of a chart
+	margin    = vg.Length(8)
+
+	titleSize = 11
+	labelSize = 9
+	tickSize  = 8
+	noteSize  = 7.5
+)
+
+var (
+	gray      = color.RGBA{R: 0x55, G: 0x55, B: 0x55, A: 0xff}
+	gridGray  = color.RGBA{R: 0xdd, G: 0xdd, B: 0xdd, A: 0xff}
+	minorGray = color.RGBA{R: 0xf0, G: 0xf0, B: 0xf0, A: 0xff}
+)
+
+// palette is that of Okabe and Ito, which people with any colour vision tell apart; its yellow is too light for lines.
+var palette = []color.RGBA{
+	{R: 0x00, G: 0x72, B: 0xb2, A: 0xff}, // blue
+	{R: 0xe6, G: 0x9f, B: 0x00, A: 0xff}, // orange
+	{R: 0x00, G: 0x9e, B: 0x73, A: 0xff}, // green
+	{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}, // vermilion
+	{R: 0x56, G: 0xb4, B: 0xe9, A: 0xff}, // sky
+	{R: 0xcc, G: 0x79, B: 0xa7, A: 0xff}, // purple
+	{A: 0xff},                            // black
+}
+
+// The numbers of colours and shapes have no common factor: 56 engines differ.
+var shapes = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.BoxGlyph{}, draw.PyramidGlyph{}, draw.CrossGlyph{},
+	draw.RingGlyph{}, draw.SquareGlyph{}, draw.TriangleGlyph{}, draw.PlusGlyph{}}
+
+func colorOf(i int) color.RGBA { return palette[i%len(palette)] }
+
+func glyphOf(i int) draw.GlyphStyle {
+	return draw.GlyphStyle{Color: colorOf(i), Radius: vg.Points(2.6), Shape: shapes[i%len(shapes)]}
+}
+
+func lineOf(i int) draw.LineStyle {
+	dashes := [][]vg.Length{nil, {vg.Points(4), vg.Points(2)}, {vg.Points(1), vg.Points(2)}}
+	return draw.LineStyle{Color: colorOf(i), Width: vg.Points(1.2), Dashes: dashes[i/len(palette)%len(dashes)]}
+}
+
+func sans(size float64) text.Style {
+	return text.Style{
+		Color:   color.Black,
+		Font:    font.From(font.Font{Typeface: "Liberation", Variant: "Sans"}, vg.Points(size)),
+		Handler: plot.DefaultTextHandler,
+		XAlign:  draw.XLeft,
+		YAlign:  draw.YTop,
+	}
+}
+
+// page is a chart laid out: title above, notes below, the body between, the legend at its right side.
+type page struct {
+	width  vg.Length
+	body   vg.Length // height
+	title  []string  // lines
+	notes  []string
+	legend []entry
+	plot   *plot.Plot
+	right  vg.Length // kept free at the right of the plot, for what the plotters write there
+}
+
+// entry is a line of a legend.
+type entry struct {
+	text string
+	icon func(c draw.Canvas, at vg.Point) // drawn around a point in the middle of iconWidth
+}
+
+const (
+	iconWidth   = vg.Length(20)
+	entryHeight = vg.Length(13)
+)
+
+func newPage(title, note string, body vg.Length, p *plot.Plot, legend []entry) *page {
+	pg := &page{width: textWidth, body: body, plot: p, legend: legend}
+	if w := pg.legendWidth(); w > textWidth/3 {
+		pg.width += w - textWidth/3 // long names widen the page, never narrow the plot
+	}
+	pg.body = max(pg.body, entryHeight*vg.Length(len(legend))+2*margin)
+	pg.title = wrapped(title, sans(titleSize), pg.width-2*margin)
+	pg.notes = wrapped(note, sans(noteSize), pg.width-2*margin)
+	return pg
+}
+
+func (pg *page) legendWidth() vg.Length {
+	if len(pg.legend) == 0 {
+		return 0
+	}
+	var w vg.Length
+	for _, e := range pg.legend {
+		w = max(w, sans(labelSize).Width(e.text))
+	}
+	return iconWidth + 4 + w + margin
+}
+
+func (pg *page) height() vg.Length {
+	return 2*margin + pg.body + block(len(pg.title), titleSize) + block(len(pg.notes), noteSize)
+}
+
+func block(lines int, size float64) vg.Length {
+	if lines == 0 {
+		return 0
+	}
+	return vg.Points(size*1.25)*vg.Length(lines) + margin/2
+}
+
+func (pg *page) draw(c draw.Canvas) {
+	c.SetColor(color.White)
+	c.Fill(c.Rectangle.Path())
+	c = draw.Crop(c, margin, -margin, margin, -margin)
+
+	y := c.Max.Y
+	for _, line := range pg.title {
+		c.FillText(sans(titleSize), vg.Point{X: c.Min.X, Y: y}, line)
+		y -= vg.Points(titleSize * 1.25)
+	}
+	c.Max.Y -= block(len(pg.title), titleSize)
+
+	style := sans(noteSize)
+	style.Color = gray
+	y = c.Min.Y + vg.Points(noteSize*1.25)*vg.Length(len(pg.notes))
+	for _, line := range pg.notes {
+		c.FillText(style, vg.Point{X: c.Min.X, Y: y}, line)
+		y -= vg.Points(noteSize * 1.25)
+	}
+	c.Min.Y += block(len(pg.notes), noteSize)
+
+	if w := pg.legendWidth(); w > 0 {
+		x := c.Max.X - w + margin
+		style := sans(labelSize)
+		style.YAlign = draw.YCenter
+		for i, e := range pg.legend {
+			y := c.Max.Y - entryHeight*(vg.Length(i)+0.5)
+			e.icon(c, vg.Point{X: x + iconWidth/2, Y: y})
+			c.FillText(style, vg.Point{X: x + iconWidth + 4, Y: y}, e.text)
+		}
+		c.Max.X -= w
+	}
+	c.Max.X -= pg.right
+	pg.plot.Draw(c)
+}
+
+// wrapped breaks s at spaces into lines of at most that width.
+func wrapped(s string, style text.Style, width vg.Length) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(clean(s)) {
+		switch {
+		case line == "":
+			line = word
+		case style.Width(line+" "+word) <= width:
+			line += " " + word
+		default:
+			lines = append(lines, line)
+			line = word
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// label is a name from outside as it stands in a chart.
+func label(s string) string {
+	const most = 48
+	r := []rune(clean(s))
+	if len(r) > most {
+		r = append(r[:most-1], '…')
+	}
+	return string(r)
+}
+
+func newPlot(x, y string) *plot.Plot {
+	p := plot.New()
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Label.TextStyle.Font = sans(labelSize).Font
+		axis.Label.Padding = vg.Points(3)
+		axis.Tick.Label.Font = sans(tickSize).Font
+		axis.Tick.Length = vg.Points(3)
+	}
+	p.X.Label.Text, p.Y.Label.Text = x, y
+	p.X.Padding, p.Y.Padding = 0, 0
+	p.Add(grid{})
+	return p
+}
+
+// setScale makes the axis show low to high, with logarithmic or linear ticks.
+func setScale(a *plot.Axis, low, high float64, log bool, print func(float64) string) {
+	a.Min, a.Max = low, high
+	a.Tick.Marker = linearTicks{print}
+	if log {
+		a.Scale = plot.LogScale{}
+		a.Tick.Marker = logTicks{print}
+	}
+}
+
+// tick writes a number on an axis: "0", "250 k", "1.5 M".
+func tick(v float64) string {
+	prefixes := []string{"", " k", " M", " G", " T"}
+	i := 0
+	for ; math.Abs(v) >= 999.9995 && i < len(prefixes)-1; i++ {
+		v /= 1000
+	}
+	return strconv.FormatFloat(v, 'g', 6, 64) + prefixes[i]
+}
+
+// linearTicks are gonum's, printed as the axis wants them.
+type linearTicks struct{ print func(float64) string }
+
+func (t linearTicks) Ticks(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for i := range ticks {
+		if ticks[i].Label != "" {
+			ticks[i].Label = t.print(ticks[i].Value)
+		}
+	}
+	return ticks
+}
+
+// logTicks stand at 1, 2 .. 9 of each decade. Printed are the decades, and the 2s and 5s where decades are few.
+type logTicks struct{ print func(float64) string }
+
+func (t logTicks) Ticks(low, high float64) []plot.Tick {
+	const slack = 1e-9
+	few := high/low < 1500
+	var ticks []plot.Tick
+	for e := int(math.Floor(math.Log10(low))); e <= int(math.Ceil(math.Log10(high))); e++ {
+		for d := 1; d <= 9; d++ {
+			v, err := strconv.ParseFloat(fmt.Sprintf("%de%d", d, e), 64)
+			if err != nil || v < low*(1-slack) || v > high*(1+slack) {
+				continue
+			}
+			tk := plot.Tick{Value: v}
+			if d == 1 || few && (d == 2 || d == 5) {
+				tk.Label = t.print(v)
+			}
+			ticks = append(ticks, tk)
+		}
+	}
+	return ticks
+}
+
+// logBelow and logAbove are the nearest numbers 1, 2 or 5 times a power of ten, at some distance from v.
+func logBelow(v float64) float64 { return logStep(v/1.25, math.Floor) }
+func logAbove(v float64) float64 { return logStep(v*1.25, math.Ceil) }
+
+func logStep(v float64, round func(float64) float64) float64 {
+	e := math.Floor(math.Log10(v))
+	unit := math.Pow(10, e)
+	steps := []float64{1, 2, 5, 10}
+	best := unit
+	for _, s := range steps {
+		if s*unit <= v*(1+1e-9) {
+			best = s * unit
+		}
+	}
+	if round(0.5) == 1 && best < v*(1-1e-9) {
+		for _, s := range steps {
+			if s*unit >= v {
+				return s * unit
+			}
+		}
+	}
+	return best
+}
+
+// wide tells whether positive values span so much that a linear axis hides the small ones.
+func wide(low, high float64) bool { return low > 0 && high/low > 20 }
+
+// grid draws lines at the ticks of an axis that has printed numbers.
+type grid struct{}
+
+func (grid) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	style := func(t plot.Tick) draw.LineStyle {
+		if t.IsMinor() {
+			return draw.LineStyle{Color: minorGray, Width: vg.Points(0.4)}
+		}
+		return draw.LineStyle{Color: gridGray, Width: vg.Points(0.5)}
+	}
+	if _, named := p.X.Tick.Marker.(plot.ConstantTicks); !named {
+		for _, t := range p.X.Tick.Marker.Ticks(p.X.Min, p.X.Max) {
+			if t.Value >= p.X.Min && t.Value <= p.X.Max {
+				c.StrokeLine2(style(t), x(t.Value), c.Min.Y, x(t.Value), c.Max.Y)
+			}
+		}
+	}
+	if _, named := p.Y.Tick.Marker.(plot.ConstantTicks); !named {
+		for _, t := range p.Y.Tick.Marker.Ticks(p.Y.Min, p.Y.Max) {
+			if t.Value >= p.Y.Min && t.Value <= p.Y.Max {
+				c.StrokeLine2(style(t), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
+			}
+		}
+	}
+}
+
+// plotFunc is a plotter that is one function.
+type plotFunc func(c draw.Canvas, p *plot.Plot)
+
+func (f plotFunc) Plot(c draw.Canvas, p *plot.Plot) { f(c, p) }
+
+func usable(v float64) bool { return v >= 0 && !math.IsInf(v, 0) }

@@ -1,0 +1,264 @@
+package report
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"image/png"
+	"io"
+	"math"
+	"strings"
+	"testing"
+
+	"pcaplab/analysis"
+)
+
+func interval(low, high float64) analysis.Interval {
+	return analysis.Interval{Low: low, High: high, Coverage: 0.96875}
+}
+
+var engineNames = []string{"direct", "gopacket-layers", "gopacket-eager", "gopacket-lazy", "gopacket-nocopy",
+	"gopacket-lazy-nocopy", "fork-layers", "fork-eager", "fork-lazy", "fork-nocopy", "fork-lazy-nocopy",
+	"own parser with a name that nobody would want to read in a chart"}
+
+// gallery holds a chart for each case that has gone wrong or could.
+func gallery() map[string]Chart {
+	nan := math.NaN()
+	note := "Seed 1, queue 256 packets (nic-256), clock system, cold cache, six repeats, 95 % intervals of the median " +
+		"where there are whiskers; quick: trials of 0.1 s, not to be published."
+	series := []string{"service ceiling", "NDR", "PDR 0.5 %"}
+	bars := func(rate float64, width float64) []CeilingBar {
+		return []CeilingBar{
+			{Rate: rate, Interval: interval(rate*(1-width), rate*(1+width))},
+			{Rate: 0.9 * rate, Interval: interval(0.9*rate*(1-2*width), 0.9*rate*(1+width))},
+			{Rate: 0.94 * rate},
+		}
+	}
+	many := CeilingChart{Title: "Parsing ceilings of twelve engines on iot-1", Note: note, Series: series}
+	few := CeilingChart{Title: "Parsing ceilings on iot-1", Note: note, Series: series}
+	loss := LossChart{Title: "Loss against offered load, iot-1", Note: note, Goal: 0.005}
+	fewLoss := LossChart{Title: "Loss against offered load, iot-1", Note: note, Goal: 0.005}
+	cost := CostChart{Title: "Cost by size", Note: note}
+	fewCost := CostChart{Title: "Cost by size"}
+	for i, name := range engineNames {
+		rate := 14e6 / math.Pow(1.5, float64(i))
+		many.Groups = append(many.Groups, CeilingGroup{name, bars(rate, 0.03)})
+		curve := LossCurve{Engine: name, NDR: 0.9 * rate, PDR: 0.94 * rate}
+		for k := range 12 {
+			load := rate * (0.5 + 0.1*float64(k))
+			curve.Points = append(curve.Points, LossPoint{load, max(0, 1-rate/load)})
+		}
+		loss.Curves = append(loss.Curves, curve)
+		s := CostSeries{Engine: name}
+		for r := range 6 {
+			for _, x := range []float64{64, 128, 256, 512, 1024, 1280, 1518} {
+				ns := (1e9/rate + float64(0.02*x)) * (1 + 0.01*float64((r*7+int(x))%5-2))
+				s.Points = append(s.Points, analysis.CostPoint{Octets: x, NS: ns, Repeat: r})
+			}
+		}
+		m, err := analysis.FitCost(s.Points)
+		if err != nil {
+			panic(err)
+		}
+		s.Model = &m
+		cost.Costs = append(cost.Costs, s)
+		if i < 3 {
+			few.Groups = append(few.Groups, CeilingGroup{name, bars(12e6/float64(i+1), 0.04)})
+			fewLoss.Curves = append(fewLoss.Curves, curve)
+			fewCost.Costs = append(fewCost.Costs, s)
+		}
+	}
+	rejected := *fewCost.Costs[2].Model
+	rejected.Accepted, rejected.MAPE = false, 0.233
+	fewCost.Costs[2].Model = &rejected
+
+	return map[string]Chart{
+		"ceiling-few":   few,
+		"ceiling-many":  many,
+		"ceiling-one":   CeilingChart{Series: []string{"NDR"}, Groups: []CeilingGroup{{"direct", []CeilingBar{{Rate: 74}}}}},
+		"ceiling-zeros": CeilingChart{Title: "Nothing passed", Series: series[:1], Groups: []CeilingGroup{{"direct", []CeilingBar{{}}}, {"gopacket-lazy-nocopy", []CeilingBar{{}}}}},
+		"ceiling-gaps": CeilingChart{Title: "Zeros, gaps and marks on a logarithmic axis", Series: series[:2], Groups: []CeilingGroup{
+			{"direct", []CeilingBar{{Rate: 12e6, Mark: "feed-limited"}, {Rate: nan}}},
+			{"gopacket-lazy-nocopy", []CeilingBar{{Rate: 240e3, Interval: interval(0, 260e3), Mark: "irregular"}, {Rate: 0}}},
+			{"Scapy 2.6.0", []CeilingBar{{Rate: 330, Interval: interval(320, 341)}, {Rate: nan}}},
+		}},
+		"ceiling-no-rates": CeilingChart{Series: series[:1], Groups: []CeilingGroup{{"direct", []CeilingBar{{Rate: nan}}}}},
+		"loss-few":         fewLoss,
+		"loss-many":        loss,
+		"loss-none": LossChart{Title: "One engine, one load, no loss", Curves: []LossCurve{
+			{Engine: "direct", Points: []LossPoint{{1e6, 0}}}}},
+		"loss-tiny": LossChart{Title: "One drop in a thousand million", Goal: 0.005, Curves: []LossCurve{
+			{Engine: "direct", Points: []LossPoint{{1e6, 0}, {2e6, 1e-9}, {4e6, 1}}, NDR: 1.5e6}}},
+		"cost-few":  fewCost,
+		"cost-many": cost,
+		"cost-one-point": CostChart{Costs: []CostSeries{{Engine: "direct", Points: []analysis.CostPoint{
+			{Octets: 0, NS: 12}}}}},
+		"names from outside": CeilingChart{Title: "<script>&\x1b[31m " + strings.Repeat("long title ", 20),
+			Series: []string{"a<b"}, Groups: []CeilingGroup{{"<&>\"'\x00\xff 解析", []CeilingBar{{Rate: 1}}}}},
+	}
+}
+
+func TestChartsDraw(t *testing.T) {
+	for name, chart := range gallery() {
+		t.Run(name, func(t *testing.T) {
+			var raster, vector, again bytes.Buffer
+			if err := WritePNG(&raster, chart); err != nil {
+				t.Fatal(err)
+			}
+			if err := WriteSVG(&vector, chart); err != nil {
+				t.Fatal(err)
+			}
+			first := bytes.Clone(raster.Bytes())
+			img, err := png.Decode(&raster)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b := img.Bounds(); b.Dx() < 1290 || b.Dx() > 2600 || b.Dy() < 100 || b.Dy() > 2600 {
+				t.Errorf("%d x %d dots", b.Dx(), b.Dy())
+			}
+			if err := WritePNG(&again, chart); err != nil || !bytes.Equal(first, again.Bytes()) {
+				t.Errorf("a second PNG differs (error %v)", err)
+			}
+			again.Reset()
+			if err := WriteSVG(&again, chart); err != nil || !bytes.Equal(vector.Bytes(), again.Bytes()) {
+				t.Errorf("a second SVG differs (error %v)", err)
+			}
+			if strings.Contains(vector.String(), "NaN") || strings.Contains(vector.String(), "Inf") {
+				t.Error("the SVG has coordinates that are no numbers")
+			}
+			for d := xml.NewDecoder(&vector); ; {
+				if _, err := d.Token(); err == io.EOF {
+					break
+				} else if err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// What a reader needs must be in the picture: the SVG's text is checked for it.
+func TestChartsSay(t *testing.T) {
+	charts := gallery()
+	tests := []struct {
+		chart string
+		says  []string
+	}{
+		{"ceiling-few", []string{"Parsing ceilings on iot-1", "service ceiling", "NDR", "PDR 0.5 %", "rate (pps)",
+			"12.0 Mpps", "10.8 Mpps", "11.3 Mpps", "gopacket-eager", "not to be published."}},
+		{"ceiling-gaps", []string{"12.0 Mpps feed-limited", "n/a", "0 pps", "330 pps", "Scapy 2.6.0"}},
+		{"ceiling-zeros", []string{"0 pps", "gopacket-lazy-nocopy"}},
+		{"loss-few", []string{"offered load (pps)", "loss ratio", "NDR", "PDR 0.500 %", "100 %", ">0<"}},
+		{"cost-few", []string{"frame size (B)", "cost (ns per packet)", "per B", "no line fits (misfit 23.3 %)"}},
+		{"names from outside", []string{"&lt;script&gt;", "a&lt;b"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.chart, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := WriteSVG(&b, charts[tt.chart]); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range tt.says {
+				if !strings.Contains(b.String(), s) {
+					t.Errorf("%q is not in the picture", s)
+				}
+			}
+		})
+	}
+}
+
+func TestChartsRefuse(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	bar := func(b CeilingBar) Chart {
+		return CeilingChart{Series: []string{"NDR"}, Groups: []CeilingGroup{{"direct", []CeilingBar{b}}}}
+	}
+	point := func(offered, loss float64) Chart {
+		return LossChart{Curves: []LossCurve{{Engine: "direct", Points: []LossPoint{{offered, loss}}}}}
+	}
+	cost := func(octets, ns float64) Chart {
+		return CostChart{Costs: []CostSeries{{Engine: "direct", Points: []analysis.CostPoint{{Octets: octets, NS: ns}}}}}
+	}
+	tests := []struct {
+		name  string
+		chart Chart
+		err   string
+	}{
+		{"ceilings of nothing", CeilingChart{Series: []string{"NDR"}}, "no engines"},
+		{"ceilings without series", CeilingChart{Groups: []CeilingGroup{{"direct", nil}}}, "no series"},
+		{"too few bars", CeilingChart{Series: []string{"a", "b"}, Groups: []CeilingGroup{{"direct", []CeilingBar{{}}}}},
+			"engine direct has 1 rates for 2 series"},
+		{"infinite rate", bar(CeilingBar{Rate: inf}), "direct, NDR: a rate of +Inf"},
+		{"negative rate", bar(CeilingBar{Rate: -1}), "a rate of -1"},
+		{"interval that is none", bar(CeilingBar{Rate: 1, Interval: interval(nan, 2)}), "a rate of NaN"},
+		{"loss of nothing", LossChart{}, "no engines"},
+		{"loss without points", LossChart{Curves: []LossCurve{{Engine: "direct"}}}, "no points"},
+		{"loss not a number", point(1, nan), "direct, point 1"},
+		{"loss above 1", point(1, 1.1), "point 1"},
+		{"negative loss", point(1, -0.1), "point 1"},
+		{"offered nothing", point(0, 0), "point 1"},
+		{"offered infinitely much", point(inf, 0), "point 1"},
+		{"loss goal", LossChart{Goal: nan, Curves: []LossCurve{{}}}, "loss goal"},
+		{"negative NDR", LossChart{Curves: []LossCurve{{Engine: "direct", NDR: -1}}}, "a rate of -1"},
+		{"cost of nothing", CostChart{}, "no engines"},
+		{"cost without points", CostChart{Costs: []CostSeries{{}}}, "no points"},
+		{"cost zero", cost(64, 0), "point 1"},
+		{"cost not a number", cost(64, nan), "point 1"},
+		{"infinite size", cost(inf, 1), "point 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for format, write := range map[string]func(io.Writer, Chart) error{"PNG": WritePNG, "SVG": WriteSVG} {
+				var b bytes.Buffer
+				if err := write(&b, tt.chart); err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("%s: error %v, want one with %q", format, err, tt.err)
+				}
+				if b.Len() > 0 {
+					t.Errorf("%s: %d octets were written", format, b.Len())
+				}
+			}
+		})
+	}
+}
+
+func TestEnginesLookDifferent(t *testing.T) {
+	seen := map[string]int{}
+	for i := range len(palette) * len(shapes) {
+		key := fmt.Sprintf("%v %T", colorOf(i), glyphOf(i).Shape)
+		if j, ok := seen[key]; ok {
+			t.Errorf("engines %d and %d look the same: %s", j, i, key)
+		}
+		seen[key] = i
+	}
+}
+
+func TestLogTicks(t *testing.T) {
+	tests := []struct {
+		name      string
+		low, high float64
+		below     float64
+		above     float64
+		labels    string
+	}{
+		{"one decade", 130, 800, 100, 1000, "100 200 500 1 k"},
+		{"three decades", 330, 12e6, 200, 2e7, "1 k 10 k 100 k 1 M 10 M"},
+		{"at a step", 125, 400, 100, 500, "100 200 500"},
+		{"below one", 0.013, 0.5, 0.01, 1, "0.01 0.02 0.05 0.1 0.2 0.5 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			low, high := logBelow(tt.low), logAbove(tt.high)
+			if math.Abs(low/tt.below-1) > 1e-9 || math.Abs(high/tt.above-1) > 1e-9 {
+				t.Errorf("axis from %g to %g, want %g to %g", low, high, tt.below, tt.above)
+			}
+			var labels []string
+			for _, tk := range (logTicks{tick}).Ticks(low, high) {
+				if tk.Label != "" {
+					labels = append(labels, tk.Label)
+				}
+			}
+			if got := strings.Join(labels, " "); got != tt.labels {
+				t.Errorf("labels %s, want %s", got, tt.labels)
+			}
+		})
+	}
+}

@@ -1,0 +1,117 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"pcaplab/analysis"
+)
+
+// CostChart shows the cost of a packet against its size, with the fitted line of each engine. Where the costs span more
+// than a factor of 20 their axis is logarithmic, and the lines are curves.
+type CostChart struct {
+	Title string
+	Note  string
+	Axis  string // of the costs, "cost (ns per packet)" where empty
+	Size  string // of the sizes, "frame size (B)" where empty
+	Costs []CostSeries
+}
+
+// CostSeries is the cost of one engine.
+type CostSeries struct {
+	Engine string
+	Points []analysis.CostPoint
+	Model  *analysis.CostModel // nil draws no line; a model that was not accepted neither, and the legend says so
+}
+
+func (ch CostChart) page() (*page, error) {
+	if len(ch.Costs) == 0 {
+		return nil, errors.New("cost chart: no engines")
+	}
+	low, high, largest, err := ch.bounds()
+	if err != nil {
+		return nil, fmt.Errorf("cost chart: %w", err)
+	}
+	cost, size := ch.Axis, ch.Size
+	if cost == "" {
+		cost = "cost (ns per packet)"
+	}
+	if size == "" {
+		size = "frame size (B)"
+	}
+	p := newPlot(size, cost)
+	setScale(&p.X, 0, 1.03*largest, false, func(v float64) string { return fmt.Sprintf("%g", v) })
+	if wide(low, high) {
+		setScale(&p.Y, logBelow(low), logAbove(high), true, tick)
+	} else {
+		setScale(&p.Y, 0, 1.06*high, false, tick)
+	}
+
+	var legend []entry
+	for i, s := range ch.Costs {
+		line := s.Model != nil && s.Model.Accepted
+		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
+			x, y := p.Transforms(&c)
+			if line {
+				const steps = 100
+				var at []vg.Point
+				for k := 0; k <= steps; k++ {
+					octets := s.Model.MinOctets + (s.Model.MaxOctets-s.Model.MinOctets)*float64(k)/steps
+					if v := s.Model.At(octets); v >= p.Y.Min && v <= p.Y.Max {
+						at = append(at, vg.Point{X: x(octets), Y: y(v)})
+					}
+				}
+				c.StrokeLines(lineOf(i), at)
+			}
+			for _, pt := range s.Points {
+				c.DrawGlyphNoClip(glyphOf(i), vg.Point{X: x(pt.Octets), Y: y(pt.NS)})
+			}
+		}))
+		text := label(s.Engine)
+		switch {
+		case line:
+			text += fmt.Sprintf(": %s %s %s per B", FormatDuration(s.Model.Base), sign(s.Model.PerOctet),
+				FormatDuration(math.Abs(s.Model.PerOctet)))
+		case s.Model != nil:
+			text += ": no line fits (misfit " + FormatRatio(s.Model.MAPE) + ")"
+		}
+		legend = append(legend, entry{text, func(c draw.Canvas, at vg.Point) {
+			if line {
+				c.StrokeLine2(lineOf(i), at.X-iconWidth/2, at.Y, at.X+iconWidth/2, at.Y)
+			}
+			c.DrawGlyph(glyphOf(i), at)
+		}})
+	}
+	return newPage(ch.Title, ch.Note, 3.2*vg.Inch, p, legend), nil
+}
+
+func sign(v float64) string {
+	if v < 0 {
+		return "−"
+	}
+	return "+"
+}
+
+// bounds checks all numbers and returns the range of the costs and the largest size.
+func (ch CostChart) bounds() (low, high, largest float64, err error) {
+	low = math.Inf(1)
+	for _, s := range ch.Costs {
+		for i, pt := range s.Points {
+			if !usable(pt.NS) || pt.NS == 0 || !usable(pt.Octets) {
+				return 0, 0, 0, fmt.Errorf("engine %s, point %d: %g ns at %g octets cannot be drawn", s.Engine, i+1, pt.NS,
+					pt.Octets)
+			}
+			low, high = min(low, pt.NS), max(high, pt.NS)
+			largest = max(largest, pt.Octets)
+		}
+	}
+	if high == 0 {
+		return 0, 0, 0, errors.New("no points")
+	}
+	return low, high, max(largest, 1), nil
+}
