@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// DefaultBlock is the size of the blocks that a Reader reads, in octets: small enough to be walked in cache.
-	DefaultBlock = 512 << 10
+	// DefaultBlock is the size of the blocks that a Reader reads, in octets: small enough to be walked in the caches of a
+	// small board.
+	DefaultBlock = 256 << 10
 
 	// MaxFrame is the longest frame that a Reader delivers, in octets, and only where the capture's snaplen allows it.
 	MaxFrame = 128 << 20
