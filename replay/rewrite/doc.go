@@ -1,0 +1,25 @@
+// Package rewrite makes frames of a wanted size out of captured ones, before a trial: the same headers, flows and
+// protocols at every size, so that what a size costs can be told from what a mix costs.
+//
+// # Sizes
+//
+// Sizes are Ethernet frame sizes as RFC 2544 section 9.1 counts them: with the frame check sequence of 4 octets that
+// captures do not hold. A frame of size 64 has 60 octets of data. Frames of other link types get the same number of
+// octets, link header included.
+//
+// # What is resized
+//
+// Where the payload belongs to nobody but the application, it is cut or padded: TCP, UDP, ICMP and ICMPv6 echo. Padding
+// repeats the payload from its start, or is zero where there is none. The IPv4 total length, IPv6 payload length, UDP
+// length and PPPoE length follow, and the checksums are computed anew, right also where the capture has them wrong
+// (offload); a UDP checksum of 0 means none and stays. All else in the headers stays: link header, VLAN tags, MPLS
+// labels, options, extension headers, sequence numbers. An Ethernet trailer goes.
+//
+// Messages that have a structure to their end are never changed: ARP, IGMP, neighbour discovery, ICMP errors, SCTP, GRE,
+// LLC, unknown EtherTypes; nor are packets with a source route under way, whose checksum covers an address that the IP
+// header does not hold. They reach a larger size by a trailer of zeros behind them, as Ethernet pads.
+//
+// What cannot get the size is passed on as it is and counted with its [Outcome]. Application data is not understood:
+// what follows the transport header may end early or go on too long for its protocol, so that engines that decode
+// application layers meet errors that the capture did not have.
+package rewrite
