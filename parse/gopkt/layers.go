@@ -137,30 +137,14 @@ func newLayersParser(link parse.LinkType) (parse.Parser, error) {
 }
 
 // Parse implements parse.Parser. The library turns its panics into errors, and an error shows as a header that is missing.
-// Most frames are Ethernet, IPv4, TCP or UDP and decoded without fault: they take a short way.
 func (e *layersParser) Parse(f *parse.Frame, p *parse.Packet) error {
 	dlp := e.first
 	if e.raw6 != nil && len(f.Data) > 0 && f.Data[0]>>4 == 6 {
 		dlp = e.raw6
 	}
 	data := f.Data[:len(f.Data):len(f.Data)]
-	err := dlp.DecodeLayers(data, &e.decoded)
-	if d := e.decoded; err == nil && len(d) == 3 && e.kinds[d[0]] == kindEthernet && e.kinds[d[1]] == kindIPv4 &&
-		e.ip4.Version == 4 {
-		switch e.kinds[d[2]] {
-		case kindTCP:
-			e.ipv4(p, parse.LayerEthernet|parse.LayerIPv4|parse.LayerTCP, uint16(e.tcp.SrcPort), uint16(e.tcp.DstPort))
-			p.TCPFlags = binary.BigEndian.Uint16(e.tcp.Contents[12:14]) & 0x1ff
-			p.HeaderLen = len(data) - cap(e.tcp.Payload)
-			p.Payload = e.tcp.Payload
-			return nil
-		case kindUDP:
-			e.ipv4(p, parse.LayerEthernet|parse.LayerIPv4|parse.LayerUDP, uint16(e.udp.SrcPort), uint16(e.udp.DstPort))
-			p.TCPFlags = 0
-			p.HeaderLen = len(data) - cap(e.udp.Payload)
-			p.Payload = e.udp.Payload
-			return nil
-		}
+	if err := dlp.DecodeLayers(data, &e.decoded); err == nil && e.plain(p, len(data)) {
+		return nil
 	}
 	*p = parse.Packet{Payload: data}
 	n := more
@@ -172,15 +156,53 @@ func (e *layersParser) Parse(f *parse.Frame, p *parse.Packet) error {
 	return e.outer.finish(f, p, data, n)
 }
 
-// ipv4 sets what the short way has in common for TCP and UDP.
-func (e *layersParser) ipv4(p *parse.Packet, found parse.Layers, srcPort, dstPort uint16) {
-	p.Layers = found
-	setMapped(&p.Tuple.SrcIP, e.ip4.SrcIP)
-	setMapped(&p.Tuple.DstIP, e.ip4.DstIP)
-	p.Tuple.SrcPort, p.Tuple.DstPort = srcPort, dstPort
-	p.Tuple.Proto = uint8(e.ip4.Protocol)
-	p.TTL = e.ip4.TTL
+// plain reads what most frames are, decoded without fault: Ethernet, perhaps tags, IP, and TCP or UDP. It reports whether
+// that is all there was; if not, p is half written.
+func (e *layersParser) plain(p *parse.Packet, length int) bool {
+	d := e.decoded
+	if len(d) < 3 || e.kinds[d[0]] != kindEthernet {
+		return false
+	}
+	found := parse.LayerEthernet
+	for d = d[1:]; len(d) > 2 && e.kinds[d[0]] == kindVLAN; d = d[1:] {
+		found |= parse.LayerVLAN
+	}
+	if len(d) != 2 {
+		return false
+	}
+	switch k := e.kinds[d[0]]; {
+	case k == kindIPv4 && e.ip4.Version == 4:
+		found |= parse.LayerIPv4
+		setMapped(&p.Tuple.SrcIP, e.ip4.SrcIP)
+		setMapped(&p.Tuple.DstIP, e.ip4.DstIP)
+		p.TTL = e.ip4.TTL
+	case k == kindIPv6 && e.ip6.Version == 6 && e.ip6.HopByHop == nil:
+		found |= parse.LayerIPv6
+		p.Tuple.SrcIP = [16]byte(e.ip6.SrcIP)
+		p.Tuple.DstIP = [16]byte(e.ip6.DstIP)
+		p.TTL = e.ip6.HopLimit
+	default:
+		return false
+	}
+	switch e.kinds[d[1]] {
+	case kindTCP:
+		p.Layers = found | parse.LayerTCP
+		p.Tuple.Proto = uint8(layers.IPProtocolTCP)
+		p.Tuple.SrcPort, p.Tuple.DstPort = uint16(e.tcp.SrcPort), uint16(e.tcp.DstPort)
+		p.TCPFlags = binary.BigEndian.Uint16(e.tcp.Contents[12:14]) & 0x1ff
+		p.Payload = e.tcp.Payload
+	case kindUDP:
+		p.Layers = found | parse.LayerUDP
+		p.Tuple.Proto = uint8(layers.IPProtocolUDP)
+		p.Tuple.SrcPort, p.Tuple.DstPort = uint16(e.udp.SrcPort), uint16(e.udp.DstPort)
+		p.TCPFlags = 0
+		p.Payload = e.udp.Payload
+	default:
+		return false
+	}
+	p.HeaderLen = length - cap(p.Payload)
 	p.Truncated = false
+	return true
 }
 
 func (e *layersParser) layer(p *parse.Packet, k kind) next {
