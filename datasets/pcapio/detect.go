@@ -12,7 +12,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// zstdWindow is the largest window that is decompressed, in octets: the limit of the zstd program's own default.
+// zstdWindow is the largest window that is decompressed, in octets: what the zstd program allows unless told otherwise. The
+// decoder reserves what a frame header asks for; it becomes resident only as octets are decompressed.
 const zstdWindow = 128 << 20
 
 // sniffLen is how many octets of a stream are looked at.

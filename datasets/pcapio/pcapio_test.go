@@ -847,3 +847,29 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+func TestLyingZstdWindowIsBounded(t *testing.T) {
+	content := write(t, WriterConfig{}, someFrames(1, 3, 1))
+	for _, tt := range []struct {
+		name   string
+		window byte // descriptor of RFC 8878 section 3.1.1.1.2
+		ok     bool
+	}{{"128 MiB", 17 << 3, true}, {"256 MiB", 18 << 3, false}, {"3.75 TiB", 0xff, false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			stored := []byte{0x28, 0xb5, 0x2f, 0xfd, 0, tt.window}
+			block := uint32(len(content))<<3 | 1 // raw, last
+			stored = append(stored, byte(block), byte(block>>8), byte(block>>16))
+			stored = append(stored, content...)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			frames, _, err := readAll(t, Config{}, stored)
+			runtime.ReadMemStats(&after)
+			if tt.ok != (err == nil) || tt.ok != (len(frames) == 3) {
+				t.Errorf("%d frames, %v", len(frames), err)
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > zstdWindow+2<<20 {
+				t.Errorf("%d octets of content allocated %d", len(stored), took)
+			}
+		})
+	}
+}
