@@ -159,6 +159,40 @@ var wantFaults = map[string]Faults{
 	"pcpp__pcapng-example.pcapng.zst":       {TimeClamped: 100},
 }
 
+// wantSalvage holds what Salvage makes of the damaged captures of the corpus: packets, and the one loss.
+var wantSalvage = map[string]struct {
+	packets  uint64
+	from, to int64
+	resumed  bool
+}{
+	"crafted__caplen_2gb.pcap":             {5, 1177, 1233, false},
+	"crafted__cut_in_payload.pcap":         {9, 1798, 1835, false},
+	"crafted__cut_in_record_header.pcap":   {12, 2561, 2568, false},
+	"crafted__gz_cut.pcap.gz":              {9, 1798, -1, false},
+	"crafted__ng_len_zero.pcapng":          {1, 140, 172, false},
+	"crafted__ng_tail_mismatch.pcapng":     {1, 140, 512, false},
+	"crafted__ng_undeclared_iface.pcapng":  {1, 140, 512, false},
+	"crafted__two_files_concatenated.pcap": {8, 607, 631, true},
+	"crafted__zst_cut.pcap.zst":            {1831, 392985, -1, false},
+}
+
+func TestSalvageCorpus(t *testing.T) {
+	dir := corpusDir(t)
+	for name, want := range wantSalvage {
+		t.Run(name, func(t *testing.T) {
+			got, r, err := read(Config{Salvage: true}, openFile(t, filepath.Join(dir, name)), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			losses := r.Losses()
+			if got.packets != want.packets || len(losses) != 1 || losses[0].From != want.from || losses[0].To != want.to ||
+				losses[0].Resumed != want.resumed {
+				t.Errorf("%d packets, losses %+v; want %+v", got.packets, losses, want)
+			}
+		})
+	}
+}
+
 func TestCorpus(t *testing.T) {
 	dir := corpusDir(t)
 	expect := make(map[string]string)

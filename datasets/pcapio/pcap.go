@@ -39,6 +39,7 @@ func (r *Reader) openPcap() error {
 	if m := order.Uint32(h); m != magicMicro && m != magicNano {
 		order, r.swap = binary.BigEndian, true
 	}
+	r.magic = [4]byte(h)
 	r.byteOrders = [2]bool{!r.swap, r.swap}
 	r.fracLimit, r.fracNano = 1e6, 1e3
 	if order.Uint32(h) == magicNano {
@@ -146,6 +147,12 @@ func (r *Reader) nextRecord(f *parse.Frame) error {
 			}
 		}
 		if rec.capLen > rec.wireLen || rec.capLen > r.snaplen || rec.frac >= r.fracLimit || rec.wireLen == 0 {
+			if r.salvage && rec.startsCapture() {
+				if err := r.secondHeader(); err != nil {
+					return err
+				}
+				continue
+			}
 			r.countRecordFaults(rec)
 		}
 		r.start = r.pos
@@ -158,6 +165,30 @@ func (r *Reader) nextRecord(f *parse.Frame) error {
 		f.Link = r.link
 		return nil
 	}
+}
+
+// startsCapture reports whether a record is the file header of another capture that was appended to this one: it reads as
+// a record without octets, because time zone and accuracy are 0.
+func (rec record) startsCapture() bool {
+	switch rec.sec {
+	case magicMicro, magicNano, bits.ReverseBytes32(magicMicro), bits.ReverseBytes32(magicNano):
+		return rec.capLen == 0 && rec.wireLen == 0
+	}
+	return false
+}
+
+// secondHeader deals, with Salvage, with the file header of another capture at pos: what follows can be read on only if it
+// has the same byte order, resolution and link type.
+func (r *Reader) secondHeader() error {
+	if err := r.fill(pcapHeaderLen); err != nil {
+		return r.damage(r.cut("file header of a second capture", 0, pcapHeaderLen, err))
+	}
+	h := r.buf[r.pos : r.pos+pcapHeaderLen]
+	if [4]byte(h) != r.magic || r.word(h[20:])&(1<<26-1) != uint32(r.link) {
+		return r.fail(r.base+int64(r.pos), damaged("file header of a second capture, of another byte order, resolution or "+
+			"link type: split the file there"))
+	}
+	return r.damage(damaged("file header of a second capture"))
 }
 
 func (r *Reader) countRecordFaults(rec record) {

@@ -108,6 +108,7 @@ type Reader struct {
 	close   func()
 
 	compression string
+	magic       [4]byte // of a classic pcap, as in the file
 	version     [2]uint16
 	byteOrders  [2]bool       // little, big seen
 	ifaces      []ngInterface // of the section
