@@ -84,9 +84,9 @@ func TestNestingIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzAgainstDirect parses arbitrary octets with every engine. None may panic. Where Direct finds a whole TCP or UDP packet
-// in IPv4 and the engine finds one too, they agree in all fields; the engine must find one as well, save for what the
-// libraries refuse: malformed options (NewPacket: of IPv4; layers: of TCP too).
+// FuzzAgainstDirect parses arbitrary octets with every engine. None may panic. Where Direct finds a whole TCP or UDP
+// packet in IPv4 and the engine finds one too, they agree in all fields; the engine must find one as well, save for
+// what the libraries refuse: malformed options (NewPacket: of IPv4; layers: of TCP too).
 func FuzzAgainstDirect(f *testing.F) {
 	for _, tt := range frameTests {
 		f.Add(uint16(tt.link), tt.data)
@@ -135,8 +135,8 @@ func FuzzAgainstDirect(f *testing.F) {
 	})
 }
 
-// plain reports whether l is TCP or UDP in IPv4 right behind Ethernet. What is behind other link layers and in IPv6 the
-// libraries read differently in ways that TestCorpus lists.
+// plain reports whether l is TCP or UDP in IPv4 right behind Ethernet. What is behind other link layers and in IPv6
+// the libraries read differently in ways that TestCorpus lists.
 func plain(l parse.Layers) bool { return l == eth4|parse.LayerTCP || l == eth4|parse.LayerUDP }
 
 func bareHeader(p *parse.Packet) int {
@@ -185,8 +185,8 @@ func buildFrames(b *testing.B, n int) *arena.Frames {
 // BenchmarkEngines measures on 1000 frames of the default mix, 0.4 MB: they stay in a second-level cache of 1 MiB.
 func BenchmarkEngines(b *testing.B) { benchmarkEngines(b, buildFrames(b, 1000)) }
 
-// BenchmarkEnginesCold measures on frames of the default mix that fill 150 MB, four times a last-level cache of 32 MiB and
-// more. It runs where PCAPLAB_BENCH_COLD is set.
+// BenchmarkEnginesCold measures on frames of the default mix that fill 150 MB, four times a last-level cache of 32
+// MiB and more. It runs where PCAPLAB_BENCH_COLD is set.
 func BenchmarkEnginesCold(b *testing.B) {
 	if os.Getenv("PCAPLAB_BENCH_COLD") == "" {
 		b.Skip("PCAPLAB_BENCH_COLD is not set: it takes 150 MB")

@@ -63,7 +63,8 @@ func ip6(next byte, payload ...[]byte) []byte {
 // tcp is a segment from 40000 to 1883 with PSH, ACK and NS set.
 func tcp(options []byte, payload ...[]byte) []byte {
 	offset := (5 + len(options)/4) << 12
-	return join(be16(40000), be16(1883), be32(1), be32(2), be16(offset|0x118), be16(512), be32(0), options, join(payload...))
+	return join(be16(40000), be16(1883), be32(1), be32(2), be16(offset|0x118), be16(512), be32(0), options,
+		join(payload...))
 }
 
 // udp is a datagram from 40000 to 9999; length < 0 means the true one.
@@ -222,7 +223,8 @@ var frameTests = []struct {
 	}(), layers: eth4 | parse.LayerVLAN | parse.LayerTCP, proto: 6, ports: true, header: 174},
 	{name: "unknown ethertype behind a tag", link: 1, data: eth(0x8100, tag(0x9999, zeros(20))),
 		layers: parse.LayerEthernet | parse.LayerVLAN, header: 18, payload: 20},
-	{name: "unknown ethertype", link: 1, data: eth(0x88b5, zeros(46)), layers: parse.LayerEthernet, header: 14, payload: 46},
+	{name: "unknown ethertype", link: 1, data: eth(0x88b5, zeros(46)),
+		layers: parse.LayerEthernet, header: 14, payload: 46},
 	{name: "mpls, two labels", link: 1, data: eth(0x8847, be32(0x10040), be32(0x20140), ip4(6, tcp(nil))),
 		layers: eth4 | parse.LayerMPLS | parse.LayerTCP, proto: 6, ports: true, header: 62},
 	{name: "mpls, ipv6", link: 1, data: eth(0x8847, be32(0x20140), ip6(17, udp(-1, zeros(2)))),

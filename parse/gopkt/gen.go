@@ -1,7 +1,7 @@
 //go:build ignore
 
-// Gen writes the generated files of package fork: those of package gopkt, on the other library. It runs in the folder of
-// gopkt; -o names another folder to write to.
+// Gen writes the generated files of package fork: those of package gopkt, on the other library. It runs in the folder
+// of gopkt; -o names another folder to write to.
 package main
 
 import (

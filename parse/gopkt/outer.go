@@ -119,7 +119,8 @@ func (o *outer) vlan(p *parse.Packet, l *layers.Dot1Q) next {
 const etherMin = 0x0600 // smaller values are no EtherTypes
 
 // cooked reads a Linux cooked header, where small protocol numbers are Linux's own and those of netlink its families.
-func (o *outer) cooked(p *parse.Packet, found parse.Layers, t layers.EthernetType, hardware uint16, payload []byte) next {
+func (o *outer) cooked(p *parse.Packet, found parse.Layers, t layers.EthernetType, hardware uint16,
+	payload []byte) next {
 	const (
 		llc     = 4   // LINUX_SLL_P_802_2
 		netlink = 824 // ARPHRD_NETLINK
@@ -145,7 +146,8 @@ func (o *outer) llc(p *parse.Packet, l *layers.LLC) next {
 	return end
 }
 
-// snap goes on where the organization is one whose protocols are EtherTypes (RFC 1042, 802.1H). The library does not ask.
+// snap goes on where the organization is one whose protocols are EtherTypes (RFC 1042, 802.1H). The library does not
+// ask.
 func (o *outer) snap(p *parse.Packet, l *layers.SNAP) next {
 	p.Payload = l.Payload
 	oui := l.OrganizationalCode
@@ -321,8 +323,8 @@ func (o *outer) fragment(p *parse.Packet, t layers.IPProtocol, offset uint16, mo
 	return o.datagram(p, t, offset)
 }
 
-// datagram reads what the library leaves undecoded behind the header of a fragment. It recovers the panics of v1.1.19,
-// whose GRE decoder takes a header to be as long as it should be.
+// datagram reads what the library leaves undecoded behind the header of a fragment. It recovers the panics of
+// v1.1.19, whose GRE decoder takes a header to be as long as it should be.
 func (o *outer) datagram(p *parse.Packet, t layers.IPProtocol, offset uint16) (n next) {
 	defer func() {
 		if recover() != nil {

@@ -89,8 +89,8 @@ func (e *packetParser) Parse(f *parse.Frame, p *parse.Packet) (err error) {
 	return e.outer.finish(f, p, data, e.walk(p, packet))
 }
 
-// walk asks for the network and the transport layer, as users do, where that is all there is: most frames are IPv4 right
-// behind Ethernet, with TCP or UDP. Of all others it reads layer by layer.
+// walk asks for the network and the transport layer, as users do, where that is all there is: most frames are IPv4
+// right behind Ethernet, with TCP or UDP. Of all others it reads layer by layer.
 func (e *packetParser) walk(p *parse.Packet, packet gopacket.Packet) next {
 	i := 0
 	if e.ethernet {
@@ -137,12 +137,12 @@ func (e *packetParser) walk(p *parse.Packet, packet gopacket.Packet) next {
 
 const ethernetHeader = 14 // octets
 
-// fewLayers bounds the walk by layerAt, whose work grows with the square of the layers: a frame of nothing but VLAN tags
-// must not take a second.
+// fewLayers bounds the walk by layerAt, whose work grows with the square of the layers: a frame of nothing but VLAN
+// tags must not take a second.
 const fewLayers = 16
 
-// layerAt is a class of layers that contains whatever layer comes after the first skip that it is asked about. It makes
-// LayerClass return the layers of a lazy packet one by one and decode no further.
+// layerAt is a class of layers that contains whatever layer comes after the first skip that it is asked about. It
+// makes LayerClass return the layers of a lazy packet one by one and decode no further.
 type layerAt struct{ skip int }
 
 func (c *layerAt) Contains(gopacket.LayerType) bool {

@@ -31,7 +31,8 @@ func ipv4(proto byte, payload ...byte) []byte {
 }
 
 func tcpSegment(payload int) []byte {
-	h := []byte{0xc0, 0, 7, 0x5b, 0, 0, 0, 1, 0, 0, 0, 2, 0x80, 0x18, 4, 0, 0, 0, 0, 0, 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}
+	h := []byte{0xc0, 0, 7, 0x5b, 0, 0, 0, 1, 0, 0, 0, 2, 0x80, 0x18, 4, 0, 0, 0, 0, 0,
+		1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2}
 	return append(h, make([]byte, payload)...)
 }
 
@@ -201,9 +202,9 @@ func bareLayers() func([]byte, *sink) {
 	}
 }
 
-// BenchmarkAdapter measures each engine beside the loop that a user of the library would write, on the same frames: "bare"
-// and "adapter" alone, and "ratio", which takes turns between them and reports the median of adapter over bare. The frames are 1000 of the default
-// mix, 0.4 MB, which stay in a second-level cache.
+// BenchmarkAdapter measures each engine beside the loop that a user of the library would write, on the same frames:
+// "bare" and "adapter" alone, and "ratio", which takes turns between them and reports the median of adapter over
+// bare. The frames are 1000 of the default mix, 0.4 MB, which stay in a second-level cache.
 func BenchmarkAdapter(b *testing.B) {
 	bare := []func([]byte, *sink){
 		barePacket(gopacket.Default),

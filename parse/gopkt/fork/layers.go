@@ -138,7 +138,8 @@ func newLayersParser(link parse.LinkType) (parse.Parser, error) {
 	return e, nil
 }
 
-// Parse implements parse.Parser. The library turns its panics into errors, and an error shows as a header that is missing.
+// Parse implements parse.Parser. The library turns its panics into errors, and an error shows as a header that is
+// missing.
 func (e *layersParser) Parse(f *parse.Frame, p *parse.Packet) error {
 	dlp := e.first
 	if e.raw6 != nil && len(f.Data) > 0 && f.Data[0]>>4 == 6 {
@@ -158,8 +159,8 @@ func (e *layersParser) Parse(f *parse.Frame, p *parse.Packet) error {
 	return e.outer.finish(f, p, data, n)
 }
 
-// plain reads what most frames are, decoded without fault: Ethernet, perhaps tags, IP, and TCP or UDP. It reports whether
-// that is all there was; if not, p is half written.
+// plain reads what most frames are, decoded without fault: Ethernet, perhaps tags, IP, and TCP or UDP. It reports
+// whether that is all there was; if not, p is half written.
 func (e *layersParser) plain(p *parse.Packet, length int) bool {
 	d := e.decoded
 	if len(d) < 3 || e.kinds[d[0]] != kindEthernet {
@@ -381,7 +382,8 @@ type pppLayer struct {
 func (l *pppLayer) CanDecode() gopacket.LayerClass { return layers.LayerTypePPP }
 func (l *pppLayer) LayerPayload() []byte           { return l.payload }
 
-// DecodeFromBytes takes a protocol of one octet, as negotiated field compression leaves it (RFC 1661 section 6.5), or two.
+// DecodeFromBytes takes a protocol of one octet, as negotiated field compression leaves it (RFC 1661 section 6.5), or
+// two.
 func (l *pppLayer) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
 	switch {
 	case len(data) >= 1 && data[0]&1 != 0:

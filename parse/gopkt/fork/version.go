@@ -1,5 +1,5 @@
-// Package fork wraps gopacket/gopacket v1.7.7, the maintained fork of google/gopacket, as the engines that package gopkt
-// makes of the original. All but this file is generated from there.
+// Package fork wraps gopacket/gopacket v1.7.7, the maintained fork of google/gopacket, as the engines that package
+// gopkt makes of the original. All but this file is generated from there.
 package fork
 
 import (
