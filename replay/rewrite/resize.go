@@ -77,6 +77,7 @@ type Resizer struct {
 	size          Size
 	turn          int
 	buf           []byte
+	packet        parse.Packet
 	counts        [outcomes]uint64
 	octets, after uint64
 }
@@ -129,6 +130,12 @@ func (r *Resizer) resize(in, out *parse.Frame, want int) Outcome {
 	*out = *in
 	if in.WireLen > len(d) {
 		return Cut
+	}
+	switch err := (parse.Direct{}).Parse(in, &r.packet); {
+	case errors.Is(err, parse.ErrUnsupported):
+		return UnknownLink
+	case err != nil:
+		return Malformed
 	}
 	l, o := locate(d, in.Link)
 	switch {
