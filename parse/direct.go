@@ -57,13 +57,20 @@ const mappedPrefix = 0xffff << 16 // ::ffff:0:0/96, octets 8 to 15 read in littl
 // Parse decodes f.Data as the package comment says.
 func (Direct) Parse(f *Frame, p *Packet) error {
 	d := f.Data
-	// Most frames: Ethernet, IPv4 without options or fragments, TCP or UDP, whole. All others take the long way.
+	// Most frames: Ethernet, IPv4 without options or fragments (or IPv6 without extensions), TCP or UDP, whole. All
+	// others take the long way.
 	if f.Link != LinkEthernet || len(d) < 14+20+20 {
 		return decode(f, p)
 	}
 	h := (*[54]byte)(d)
 	const plain = etherIPv4<<8 | 0x45 // type, version and header length
-	if binary.BigEndian.Uint32(h[12:])>>8 != plain || binary.BigEndian.Uint16(h[20:])&0x3fff != 0 {
+	if kind := binary.BigEndian.Uint32(h[12:]) >> 8; kind != plain {
+		if kind>>4 == etherIPv6<<4|6 && len(d) >= 14+40+20 {
+			return plainIPv6(f, p)
+		}
+		return decode(f, p)
+	}
+	if binary.BigEndian.Uint16(h[20:])&0x3fff != 0 {
 		return decode(f, p)
 	}
 	end := 14 + int(binary.BigEndian.Uint16(h[16:]))
@@ -105,6 +112,55 @@ func (Direct) Parse(f *Frame, p *Packet) error {
 	p.Tuple.DstPort = binary.BigEndian.Uint16(h[36:])
 	p.Tuple.Proto = h[23]
 	p.TTL = h[22]
+	p.TCPFlags = flags
+	p.HeaderLen = payload
+	p.Truncated = false
+	return nil
+}
+
+// plainIPv6 parses an Ethernet frame of at least 74 octets that says it is IPv6.
+func plainIPv6(f *Frame, p *Packet) error {
+	d := f.Data
+	h := (*[74]byte)(d)
+	length := int(binary.BigEndian.Uint16(h[18:]))
+	end := 54 + length
+	if end > len(d) || length == 0 {
+		return decode(f, p)
+	}
+	var (
+		payload int
+		layers  Layers
+		flags   uint16
+	)
+	switch h[20] {
+	case protoTCP:
+		word := binary.BigEndian.Uint16(h[66:])
+		payload = 54 + int(word>>12)*4
+		flags = word & 0x1ff
+		layers = LayerEthernet | LayerIPv6 | LayerTCP
+		if word < 5<<12 {
+			return decode(f, p)
+		}
+	case protoUDP:
+		payload = 62
+		layers = LayerEthernet | LayerIPv6 | LayerUDP
+		if int(binary.BigEndian.Uint16(h[58:])) != length {
+			return decode(f, p)
+		}
+	default:
+		return decode(f, p)
+	}
+	if uint(payload) > uint(end) {
+		return decode(f, p)
+	}
+	p.Payload = d[payload:end:end]
+	p.Layers = layers
+	p.Tuple.SrcIP = [16]byte(h[22:38])
+	p.Tuple.DstIP = [16]byte(h[38:54])
+	p.Tuple.SrcPort = binary.BigEndian.Uint16(h[54:])
+	p.Tuple.DstPort = binary.BigEndian.Uint16(h[56:])
+	p.Tuple.Proto = h[20]
+	p.TTL = h[21]
 	p.TCPFlags = flags
 	p.HeaderLen = payload
 	p.Truncated = false
