@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -452,5 +453,24 @@ func TestTextOfNumbers(t *testing.T) {
 		if got := scaled(v); got != want {
 			t.Errorf("%v is %q, want %q", v, got, want)
 		}
+	}
+}
+
+func TestLoadStaysOutsideTheHeap(t *testing.T) {
+	path := capture(t, "big.pcap", 200_000)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	frames, _, err := Load(context.Background(), []string{path}, LoadConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frames.Close()
+	if after := heap(); after > before+4<<20 || frames.Octets() != 20e6 {
+		t.Errorf("%d octets of frames added %d to the heap", frames.Octets(), int64(after)-int64(before))
 	}
 }
