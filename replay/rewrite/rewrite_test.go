@@ -158,6 +158,25 @@ func compareHeaders(in, out *parse.Frame, p *parse.Packet) error {
 	}
 
 	decoded := upToTransport(b, p)
+	off = 0
+	for _, l := range decoded {
+		left := len(out.Data) - off
+		claimed := left
+		switch l := l.(type) {
+		case *layers.PPPoE:
+			claimed = int(l.Length) + 6
+		case *layers.IPv4:
+			claimed = int(l.Length)
+		case *layers.IPv6:
+			claimed = int(l.Length) + 40
+		case *layers.UDP:
+			claimed = int(l.Length)
+		}
+		if claimed != left {
+			return fmt.Errorf("%s says %d octets of %d", l.LayerType(), claimed, left)
+		}
+		off += len(l.LayerContents())
+	}
 	var network gopacket.NetworkLayer
 	verified := 0
 	for _, l := range decoded {
