@@ -72,7 +72,8 @@ func TestInspectCorpus(t *testing.T) {
 	dir := corpusDir(t)
 	for _, row := range corpusRows(t, dir) {
 		t.Run(row["file"], func(t *testing.T) {
-			in, err := Inspect(context.Background(), filepath.Join(dir, row["file"]), InspectConfig{OpenConfig: OpenConfig{Hash: true}})
+			cfg := InspectConfig{OpenConfig: OpenConfig{Hash: true}}
+			in, err := Inspect(context.Background(), filepath.Join(dir, row["file"]), cfg)
 			if (err != nil) != (in.Error != nil) {
 				t.Fatalf("error %v, but the info has %v", err, in.Error)
 			}
@@ -91,7 +92,8 @@ func TestInspectCorpus(t *testing.T) {
 				back = in.Times.BackSteps
 			}
 			for column, got := range map[string]uint64{
-				"packets": in.Packets, "cap_bytes": in.Octets, "wire_bytes": in.WireOctets, "cut_packets": in.Cut, "back_steps": back,
+				"packets": in.Packets, "cap_bytes": in.Octets, "wire_bytes": in.WireOctets, "cut_packets": in.Cut,
+				"back_steps": back,
 			} {
 				if got != n(column) {
 					t.Errorf("%s is %d, want %s", column, got, row[column])
@@ -203,7 +205,8 @@ func capture(t testing.TB, name string, n int) string {
 	data := make([]byte, 100)
 	for i := range n {
 		data[0] = byte(i)
-		f := parse.Frame{UnixNano: 1_700_000_000_000_000_000 + int64(i)*1e9, Data: data, WireLen: 100, Link: parse.LinkEthernet}
+		f := parse.Frame{UnixNano: 1_700_000_000_000_000_000 + int64(i)*1e9, Data: data, WireLen: 100,
+			Link: parse.LinkEthernet}
 		if i == 3 {
 			f.UnixNano -= 1.5e9
 		}
@@ -307,7 +310,8 @@ func TestLoadRefusals(t *testing.T) {
 		{"the second is too much", []string{small, big}, LoadConfig{MemoryLimit: 240e3}, ErrMemory, []string{big, "% of it"}},
 		{"damaged", []string{cut}, LoadConfig{}, pcapio.ErrTruncated, []string{"record 9 at offset 952", "--salvage"}},
 		{"directory", []string{t.TempDir()}, LoadConfig{}, ErrDirectory, []string{"directory"}},
-		{"not there", []string{small, filepath.Join(t.TempDir(), "no.pcap")}, LoadConfig{}, os.ErrNotExist, []string{"no.pcap"}},
+		{"not there", []string{small, filepath.Join(t.TempDir(), "no.pcap")}, LoadConfig{}, os.ErrNotExist,
+			[]string{"no.pcap"}},
 		{"none", nil, LoadConfig{}, nil, []string{"no captures"}},
 		{"negative limit", []string{small}, LoadConfig{MemoryLimit: -1}, nil, []string{"memory limit of -1"}},
 	} {
@@ -432,7 +436,8 @@ func TestInspectNumbers(t *testing.T) {
 
 func TestMemoryLimitDefault(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "meminfo")
-	if err := os.WriteFile(path, []byte("MemTotal:        948304 kB\nMemFree:          61000 kB\nMemAvailable:     700000 kB\n"), 0o600); err != nil {
+	const meminfo = "MemTotal:        948304 kB\nMemFree:          61000 kB\nMemAvailable:     700000 kB\n"
+	if err := os.WriteFile(path, []byte(meminfo), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := defaultMemoryLimit(path); got != 350000<<10 {

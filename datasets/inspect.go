@@ -96,8 +96,8 @@ type SizeBin struct {
 	Packets uint64 `json:"packets"`
 }
 
-// sizeEnds are the frame sizes of RFC 2544 section 9.1 and of jumbo frames: each ends a bin. A capture has no frame check
-// sequence, so a full Ethernet frame shows as 1514.
+// sizeEnds are the frame sizes of RFC 2544 section 9.1 and of jumbo frames: each ends a bin. A capture has no frame
+// check sequence, so a full Ethernet frame shows as 1514.
 var sizeEnds = [...]int{64, 128, 256, 512, 1024, 1280, 1518, 9018}
 
 // PortCount counts packets with a well-known TCP or UDP port as source or destination.
@@ -114,7 +114,8 @@ var wellKnown = [...]struct {
 }{
 	{20, "ftp-data"}, {21, "ftp"}, {22, "ssh"}, {23, "telnet"}, {25, "smtp"}, {53, "dns"}, {67, "dhcp"}, {69, "tftp"},
 	{80, "http"}, {123, "ntp"}, {137, "netbios-ns"}, {161, "snmp"}, {389, "ldap"}, {443, "https"}, {445, "smb"},
-	{502, "modbus"}, {554, "rtsp"}, {1883, "mqtt"}, {1900, "ssdp"}, {2323, "telnet-alt"}, {3389, "rdp"}, {3702, "ws-discovery"},
+	{502, "modbus"}, {554, "rtsp"}, {1883, "mqtt"}, {1900, "ssdp"}, {2323, "telnet-alt"}, {3389, "rdp"},
+	{3702, "ws-discovery"},
 	{5060, "sip"}, {5353, "mdns"}, {5355, "llmnr"}, {5683, "coap"}, {5684, "coaps"}, {6667, "irc"}, {8080, "http-alt"},
 	{8443, "https-alt"}, {8883, "mqtts"}, {20000, "dnp3"}, {44818, "ethernet-ip"}, {47808, "bacnet"},
 }

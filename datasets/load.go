@@ -34,30 +34,35 @@ type LoadConfig struct {
 
 // FileFacts is what Load knows about a capture that it read.
 type FileFacts struct {
-	File         string        `json:"file"`
-	SHA256       string        `json:"sha256,omitempty"` // of the file as stored, with OpenConfig.Hash; "" if only a part of a pipe was read
-	StoredOctets int64         `json:"stored_octets"`    // read from the file
-	Octets       uint64        `json:"octets"`           // captured octets of the frames
+	File string `json:"file"`
+	// SHA256 is that of the file as stored, with OpenConfig.Hash; "" if only a part of a pipe was read.
+	SHA256       string        `json:"sha256,omitempty"`
+	StoredOctets int64         `json:"stored_octets"` // read from the file
+	Octets       uint64        `json:"octets"`        // captured octets of the frames
 	WireOctets   uint64        `json:"wire_octets"`
 	Partial      bool          `json:"partial"` // LoadConfig.Packets ended it early
 	Losses       []pcapio.Loss `json:"losses,omitempty"`
 	pcapio.Facts
 }
 
+// DefaultMemoryLimit returns what a zero LoadConfig.MemoryLimit stands for on this machine, in octets.
+func DefaultMemoryLimit() int64 { return defaultMemoryLimit("/proc/meminfo") }
+
 const (
 	checkEvery     = 1024 // frames between looks at the context and the progress
 	progressOctets = 1 << 20
 )
 
-// Load reads captures one after another into one arena outside the Go heap. The facts are those of the captures read, also
-// when there is an error; the frames are then nil. An error that wraps ErrMemory says how to load less or allow more.
+// Load reads captures one after another into one arena outside the Go heap. The facts are those of the captures read,
+// also when there is an error; the frames are then nil. An error that wraps ErrMemory says how to load less or allow
+// more.
 func Load(ctx context.Context, paths []string, cfg LoadConfig) (*arena.Frames, []FileFacts, error) {
 	if len(paths) == 0 {
 		return nil, nil, errors.New("no captures to load")
 	}
 	limit := cfg.MemoryLimit
 	if limit == 0 {
-		limit = defaultMemoryLimit("/proc/meminfo")
+		limit = DefaultMemoryLimit()
 	}
 	if limit < 0 {
 		return nil, nil, fmt.Errorf("memory limit of %d octets", limit)
@@ -138,7 +143,9 @@ func (l *loading) file(ctx context.Context, path string) (facts FileFacts, err e
 func (l *loading) frames(ctx context.Context, c *Capture, facts *FileFacts) error {
 	if size, known := c.Size(); known && l.cfg.Packets == 0 {
 		// A frame takes more in the arena than in a plain classic pcap, whose record header is shorter than an index entry.
-		if now := c.Facts(); now.Container == pcapio.Pcap && now.Compression == "none" && !l.cfg.Salvage && size-24 > l.limit {
+		now := c.Facts()
+		plain := now.Container == pcapio.Pcap && now.Compression == "none" && !l.cfg.Salvage
+		if plain && size-24 > l.limit {
 			return fmt.Errorf("%s holds about %s: %w", c.Name(), octetText(size), l.advice())
 		}
 	}

@@ -50,8 +50,8 @@ func (s *stored) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Open opens the capture at path, or standard input if path is "-". Pipes and devices can be opened like files. Errors of
-// the content are those of pcapio.NewReader. Close the capture after use.
+// Open opens the capture at path, or standard input if path is "-". Pipes and devices can be opened like files. Errors
+// of the content are those of pcapio.NewReader. Close the capture after use.
 func Open(path string, cfg OpenConfig) (*Capture, error) {
 	c := &Capture{size: -1, stored: &stored{r: cfg.Stdin}}
 	if cfg.Hash {
@@ -91,8 +91,8 @@ func (c *Capture) StoredOctets() int64 { return c.stored.octets.Load() }
 // Size returns the size of the file in octets, or false if it is not known before the end, as of a pipe.
 func (c *Capture) Size() (octets int64, known bool) { return c.size, c.size >= 0 }
 
-// SHA256 reads what is left of the file and returns the digest of all of it in hexadecimal. It is an error if the capture
-// was opened without OpenConfig.Hash. No frame can be read afterwards.
+// SHA256 reads what is left of the file and returns the digest of all of it in hexadecimal. It is an error if the
+// capture was opened without OpenConfig.Hash. No frame can be read afterwards.
 func (c *Capture) SHA256() (string, error) {
 	if c.stored.hash == nil {
 		return "", errors.New("the capture was opened without Hash")

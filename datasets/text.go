@@ -165,7 +165,8 @@ func (t *text) times(in *Info) {
 	if ti.Duration() > 0 {
 		t.line("Mean rate", "%spps, %s", scaled(in.PacketRate()), scaledBits(in.BitRate()))
 	}
-	t.line("Busiest second", "%s pps, %s, at %s", grouped(ti.Busiest.Packets), scaledBits(8*float64(ti.Busiest.WireOctets)),
+	t.line("Busiest second", "%s pps, %s, at %s", grouped(ti.Busiest.Packets),
+		scaledBits(8*float64(ti.Busiest.WireOctets)),
 		time.Unix(ti.Busiest.Unix, 0).UTC().Format("2006-01-02 15:04:05"))
 	if ti.BackSteps == 0 {
 		t.line("Time order", "never backwards")

@@ -96,7 +96,8 @@ func walkOurs(src io.Reader, sink func(*parse.Frame) error) (int, error) {
 	}
 }
 
-// BenchmarkRead walks a capture of 100 MB, alone and with the direct parser behind it. "memory" reads from a bytes.Reader, "file" from a file in the page cache.
+// BenchmarkRead walks a capture of 100 MB, alone and with the direct parser behind it. "memory" reads from a
+// bytes.Reader, "file" from a file in the page cache.
 func BenchmarkRead(b *testing.B) {
 	for _, container := range []string{Pcap, PcapNG} {
 		for _, mix := range benchMix {

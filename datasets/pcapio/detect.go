@@ -12,8 +12,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// zstdWindow is the largest window that is decompressed, in octets: what the zstd program allows unless told otherwise. The
-// decoder reserves what a frame header asks for; it becomes resident only as octets are decompressed.
+// zstdWindow is the largest window that is decompressed, in octets: what the zstd program allows unless told otherwise.
+// The decoder reserves what a frame header asks for; it becomes resident only as octets are decompressed.
 const zstdWindow = 128 << 20
 
 // sniffLen is how many octets of a stream are looked at.
@@ -120,7 +120,8 @@ func compressionOf(head []byte) string {
 	return compressNone
 }
 
-// Magic numbers of classic pcap, as read in the byte order of the capture, and the block type of a pcapng section header.
+// Magic numbers of classic pcap, as read in the byte order of the capture, and the block type of a pcapng section
+// header.
 const (
 	magicMicro = 0xa1b2c3d4
 	magicNano  = 0xa1b23c4d

@@ -167,8 +167,8 @@ func (r *Reader) nextRecord(f *parse.Frame) error {
 	}
 }
 
-// startsCapture reports whether a record is the file header of another capture that was appended to this one: it reads as
-// a record without octets, because time zone and accuracy are 0.
+// startsCapture reports whether a record is the file header of another capture that was appended to this one: it reads
+// as a record without octets, because time zone and accuracy are 0.
 func (rec record) startsCapture() bool {
 	switch rec.sec {
 	case magicMicro, magicNano, bits.ReverseBytes32(magicMicro), bits.ReverseBytes32(magicNano):
@@ -177,8 +177,8 @@ func (rec record) startsCapture() bool {
 	return false
 }
 
-// secondHeader deals, with Salvage, with the file header of another capture at pos: what follows can be read on only if it
-// has the same byte order, resolution and link type.
+// secondHeader deals, with Salvage, with the file header of another capture at pos: what follows can be read on only if
+// it has the same byte order, resolution and link type.
 func (r *Reader) secondHeader() error {
 	if err := r.fill(pcapHeaderLen); err != nil {
 		return r.damage(r.cut("file header of a second capture", 0, pcapHeaderLen, err))

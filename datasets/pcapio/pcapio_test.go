@@ -473,7 +473,8 @@ func TestDamagedBlocks(t *testing.T) {
 		{"option above the interface", start().iface(1, 0, 2, 0, 9, 0).b, "option 2 of 9"},
 		{"resolution of two octets", start().iface(1, 0, n.option(optTSResol, 6, 6)...).b, "option 9"},
 		{"offset of four octets", start().iface(1, 0, n.option(optTSOffset, 6, 6, 6, 6)...).b, "option 14"},
-		{"byte-order mark", append(start().b, 0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 1, 2, 3, 4), "byte-order mark 01 02 03 04"},
+		{"byte-order mark", append(start().b, 0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 1, 2, 3, 4),
+			"byte-order mark 01 02 03 04"},
 		{"cut in the block", start().packet(0, 2, []byte("bad!")).b[:goodLen+20], "20 of 36"},
 		{"interfaces start anew in a section", start().section().packet(0, 2, []byte("bad!")).b, "interface 0, but"},
 	} {
@@ -521,7 +522,8 @@ func TestRefusesByName(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := NewReader(strings.NewReader(tt.content), "some.pcap")
 			var fe *FormatError
-			if !errors.As(err, &fe) || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "some.pcap: ") {
+			if !errors.As(err, &fe) || !strings.Contains(err.Error(), tt.want) ||
+				!strings.HasPrefix(err.Error(), "some.pcap: ") {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
 		})

@@ -46,8 +46,8 @@ const (
 	optTSOffset = 14
 )
 
-// Resolution is the unit of times as if_tsresol has it: bit 7 clear, 10 to the power of minus the rest, in seconds; bit 7
-// set, 2 to the power of minus the rest.
+// Resolution is the unit of times as if_tsresol has it: bit 7 clear, 10 to the power of minus the rest, in seconds; bit
+// 7 set, 2 to the power of minus the rest.
 type Resolution uint8
 
 // String returns the unit, as "1 µs" or "2^-20 s".

@@ -37,7 +37,7 @@ type Interface struct {
 	Resolution Resolution     `json:"resolution"`            // of its times
 	TimeOffset int64          `json:"time_offset,omitempty"` // seconds that were added to its times (if_tsoffset)
 	Name       string         `json:"name,omitempty"`
-	FCSLen     int            `json:"fcs_len,omitempty"` // octets of frame check sequence at the end of each frame, if stated
+	FCSLen     int            `json:"fcs_len,omitempty"` // octets of check sequence that end each frame, if stated
 	Packets    uint64         `json:"packets"`           // delivered so far
 }
 
@@ -218,9 +218,9 @@ func (r *Reader) Facts() Facts {
 	return f
 }
 
-// fill makes buf[pos:] hold n octets. It returns io.EOF if the stream ends before, with what there is in buf. The buffer
-// doubles only when n needs more than half of it and half of it is in use, so that a length in a capture allocates at most
-// four times what the stream holds, and what is moved is at most in proportion to what is read.
+// fill makes buf[pos:] hold n octets. It returns io.EOF if the stream ends before, with what there is in buf. The
+// buffer doubles only when n needs more than half of it and half of it is in use, so that a length in a capture
+// allocates at most four times what the stream holds, and what is moved is at most in proportion to what is read.
 func (r *Reader) fill(n int) error {
 	for r.end-r.pos < n {
 		if r.srcErr != nil {

@@ -9,7 +9,7 @@ import (
 // Loss is a part of a stream that Salvage skipped.
 type Loss struct {
 	From    int64  `json:"from"`    // offset of the first octet lost, in the stream after decompression
-	To      int64  `json:"to"`      // offset of the first octet after the loss; -1 if the stream broke: how much is unknown
+	To      int64  `json:"to"`      // offset of the first octet after it; -1 if the stream broke: how much is unknown
 	After   uint64 `json:"after"`   // frames delivered before it
 	Resumed bool   `json:"resumed"` // false: reading ended here
 	Cause   string `json:"cause"`   // the damage at From
@@ -33,8 +33,8 @@ const (
 	resyncBlock = 1 << 20
 )
 
-// damage deals with a fault of the record or block at pos: it ends reading with an error, or, with Salvage, moves pos to
-// where records agree again and returns nil, or ends reading with io.EOF if there is no such place.
+// damage deals with a fault of the record or block at pos: it ends reading with an error, or, with Salvage, moves pos
+// to where records agree again and returns nil, or ends reading with io.EOF if there is no such place.
 func (r *Reader) damage(cause error) error {
 	from := r.base + int64(r.pos)
 	if !r.salvage {
@@ -64,8 +64,8 @@ func (r *Reader) damage(cause error) error {
 	return nil
 }
 
-// resync moves pos to the next place where a chain of records or blocks begins. If there is none it moves pos to the end
-// and returns the error that the stream ended with.
+// resync moves pos to the next place where a chain of records or blocks begins. If there is none it moves pos to the
+// end and returns the error that the stream ended with.
 func (r *Reader) resync() (bool, error) {
 	for {
 		r.pos++

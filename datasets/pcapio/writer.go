@@ -17,7 +17,8 @@ const (
 	PcapNG = "pcapng"
 )
 
-// WriterConfig says what capture to write. The zero value is a classic pcap of Ethernet frames with times in microseconds.
+// WriterConfig says what capture to write. The zero value is a classic pcap of Ethernet frames with times in
+// microseconds.
 type WriterConfig struct {
 	Container string         `json:"container,omitempty"` // Pcap or PcapNG; "" means Pcap
 	Nano      bool           `json:"nano,omitempty"`      // times in nanoseconds instead of microseconds
@@ -40,8 +41,8 @@ type Writer struct {
 // writeBlock is how much a Writer collects before it writes, in octets.
 const writeBlock = 256 << 10
 
-// NewWriter starts a capture on w. Nothing is written before the buffer is full or Flush is called. A PcapNG takes frames
-// of any link type, one interface for each; a Pcap takes one.
+// NewWriter starts a capture on w. Nothing is written before the buffer is full or Flush is called. A PcapNG takes
+// frames of any link type, one interface for each; a Pcap takes one.
 func NewWriter(w io.Writer, cfg WriterConfig) (*Writer, error) {
 	if cfg.Container == "" {
 		cfg.Container = Pcap
@@ -93,7 +94,8 @@ func (wr *Writer) Packets() uint64 { return wr.packets }
 
 // WriteFrame appends a frame. Times are rounded down to the resolution of the capture. It returns an error, and writes
 // nothing of the frame, if the container cannot hold it: another link type or a time outside 1970 to 2106 in a Pcap, a
-// time before 1970 in a PcapNG, a frame above what readers accept. An error of the stream comes back from every later call.
+// time before 1970 in a PcapNG, a frame above what readers accept. An error of the stream comes back from every later
+// call.
 func (wr *Writer) WriteFrame(f *parse.Frame) error {
 	if wr.err != nil {
 		return wr.err
