@@ -56,7 +56,7 @@ func (m *mix) connection(sl *slot, app message) gap {
 	switch t.state {
 	case tcpSYN:
 		t.seq = [2]uint32{uint32(m.rng.next()), uint32(m.rng.next())}
-		t.stamped = sl.id&3 != 0
+		t.stamped = sl.id&3 == 0 // small stacks leave it out
 		t.unacked, t.ack, t.closing = 0, false, false
 		m.segment(sl, 0, parse.TCPSyn, nil)
 		t.seq[0]++

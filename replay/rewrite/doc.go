@@ -19,7 +19,8 @@
 // LLC, unknown EtherTypes; nor are packets with a source route under way, whose checksum covers an address that the IP
 // header does not hold. They reach a larger size by a trailer of zeros behind them, as Ethernet pads.
 //
-// What cannot get the size is passed on as it is and counted with its [Outcome]. Application data is not understood:
+// A frame whose headers are longer than the size is cut to its headers. What cannot get the size otherwise is passed on
+// as it is. Both are counted, with an [Outcome] for each reason. Application data is not understood:
 // what follows the transport header may end early or go on too long for its protocol, so that engines that decode
 // application layers meet errors that the capture did not have.
 package rewrite

@@ -12,11 +12,13 @@ import (
 // Outcome says what became of a frame.
 type Outcome uint8
 
-// Resized and Trailer frames have the wanted size; all others are as they were.
+// Resized and Trailer frames have the wanted size. HeadersOnly frames are as near to it as they can be. All others are as
+// they were.
 const (
 	Resized     Outcome = iota // payload cut or padded, or left where the size was right
 	Trailer                    // message kept whole, trailer behind it
-	TooLong                    // headers, or a message that must stay whole, are longer than the size
+	HeadersOnly                // headers are longer than the size: payload cut to nothing
+	TooLong                    // a message that must stay whole is longer than the size
 	Cut                        // the capture holds only part of the frame
 	Fragment                   // IP fragment: its length places its neighbours
 	Protected                  // ESP or AH: lengths and content are authenticated
@@ -27,7 +29,8 @@ const (
 )
 
 var outcomeNames = [outcomes]string{
-	"resized", "trailer", "too_long", "cut", "fragment", "protected", "unbounded", "malformed", "unknown_link",
+	"resized", "trailer", "headers_only", "too_long", "cut", "fragment", "protected", "unbounded", "malformed",
+	"unknown_link",
 }
 
 // String returns the outcome as the JSON of [Report] names it.
@@ -46,6 +49,7 @@ type Report struct {
 	OctetsOut   uint64 `json:"octets_out"` // and after
 	Resized     uint64 `json:"resized"`
 	Trailer     uint64 `json:"trailer"`
+	HeadersOnly uint64 `json:"headers_only"`
 	TooLong     uint64 `json:"too_long"`
 	Cut         uint64 `json:"cut"`
 	Fragment    uint64 `json:"fragment"`
@@ -55,13 +59,16 @@ type Report struct {
 	UnknownLink uint64 `json:"unknown_link"`
 }
 
-// Kept returns how many frames were passed on as they were, without the wanted size.
-func (r Report) Kept() uint64 { return r.Frames - r.Resized - r.Trailer }
+// Sized returns how many frames have the wanted size.
+func (r Report) Sized() uint64 { return r.Resized + r.Trailer }
 
 // String says in one line what was resized, and what was not and why.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "size %s: %d of %d frames have it (%d by a trailer)", r.Size, r.Frames-r.Kept(), r.Frames, r.Trailer)
+	fmt.Fprintf(&b, "size %s: %d of %d frames have it (%d by a trailer)", r.Size, r.Sized(), r.Frames, r.Trailer)
+	if r.HeadersOnly > 0 {
+		fmt.Fprintf(&b, "; cut to their headers, which are longer: %d", r.HeadersOnly)
+	}
 	sep := "; kept as they are: "
 	for i, n := range []uint64{r.TooLong, r.Cut, r.Fragment, r.Protected, r.Unbounded, r.Malformed, r.UnknownLink} {
 		if n > 0 {
@@ -101,8 +108,8 @@ func NewResizer(size Size) (*Resizer, error) {
 // Report returns the counts so far.
 func (r *Resizer) Report() Report {
 	rep := Report{Size: r.size.Name, Octets: r.octets, OctetsOut: r.after}
-	for i, to := range []*uint64{&rep.Resized, &rep.Trailer, &rep.TooLong, &rep.Cut, &rep.Fragment, &rep.Protected,
-		&rep.Unbounded, &rep.Malformed, &rep.UnknownLink} {
+	for i, to := range []*uint64{&rep.Resized, &rep.Trailer, &rep.HeadersOnly, &rep.TooLong, &rep.Cut, &rep.Fragment,
+		&rep.Protected, &rep.Unbounded, &rep.Malformed, &rep.UnknownLink} {
 		*to = r.counts[i]
 		rep.Frames += r.counts[i]
 	}
@@ -111,7 +118,7 @@ func (r *Resizer) Report() Report {
 
 // Resize sets *out to in with the size whose turn it is; every frame takes a turn, whatever becomes of it. out.Data is
 // borrowed from the Resizer until the next Resize, or from in where the frame stays as it is; in is not written. The
-// wire length of a frame that got the size is that of its data. Resize allocates nothing.
+// wire length of a frame that changed is that of its data. Resize allocates only for headers longer than any size.
 func (r *Resizer) Resize(in, out *parse.Frame) Outcome {
 	want := r.size.Octets[r.turn] - FCSLen
 	if r.turn++; r.turn == len(r.size.Octets) {
@@ -141,8 +148,13 @@ func (r *Resizer) resize(in, out *parse.Frame, want int) Outcome {
 	switch {
 	case o != Resized && o != Trailer:
 		return o
-	case l.keep > want:
+	case l.keep > want && o == Trailer:
 		return TooLong
+	case l.keep > want:
+		o, want = HeadersOnly, l.keep
+		if want > len(r.buf) {
+			r.buf = make([]byte, want)
+		}
 	}
 	b := r.buf[:want]
 	n := copy(b, d[:l.keep])

@@ -3,6 +3,7 @@ package rewrite_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -59,11 +60,17 @@ func compare(in, out *parse.Frame, o rewrite.Outcome, want int) error {
 	if out.UnixNano != in.UnixNano || out.Link != in.Link {
 		return fmt.Errorf("time or link type changed")
 	}
-	if o != rewrite.Resized && o != rewrite.Trailer {
+	if o != rewrite.Resized && o != rewrite.Trailer && o != rewrite.HeadersOnly {
 		if !bytes.Equal(in.Data, out.Data) || in.WireLen != out.WireLen {
 			return fmt.Errorf("%s, but the frame changed", o)
 		}
 		return nil
+	}
+	if o == rewrite.HeadersOnly {
+		if len(out.Data) <= want {
+			return fmt.Errorf("%d octets of %d, but %s", len(out.Data), want, o)
+		}
+		want = len(out.Data)
 	}
 	if len(out.Data) != want || out.WireLen != want {
 		return fmt.Errorf("%d octets, %d on the wire, want %d", len(out.Data), out.WireLen, want)
@@ -91,6 +98,15 @@ func compare(in, out *parse.Frame, o rewrite.Outcome, want int) error {
 			}
 		}
 		return nil
+	}
+	if o == rewrite.HeadersOnly {
+		left := 0
+		if after.Layers.Has(parse.LayerICMPv6) {
+			left = 4 // identifier and sequence number
+		}
+		if len(after.Payload) != left {
+			return fmt.Errorf("%s, but %d octets of payload", o, len(after.Payload))
+		}
 	}
 	if end := after.HeaderLen + len(after.Payload); end != want {
 		return fmt.Errorf("payload ends at %d of %d", end, want)
@@ -448,7 +464,8 @@ func TestOutcomes(t *testing.T) {
 		{"IPv6 UDP", frame(t, parse.LinkEthernet, eth(layers.EthernetTypeIPv6), v6, udp(v6), payload), "128",
 			rewrite.Resized},
 		{"IPv6 TCP does not fit",
-			frame(t, parse.LinkEthernet, eth(layers.EthernetTypeIPv6), v6tcp, tcp(v6tcp), payload), "64", rewrite.TooLong},
+			frame(t, parse.LinkEthernet, eth(layers.EthernetTypeIPv6), v6tcp, tcp(v6tcp), payload), "64",
+			rewrite.HeadersOnly},
 		{"QinQ", frame(t, parse.LinkEthernet, eth(layers.EthernetTypeQinQ),
 			&layers.Dot1Q{VLANIdentifier: 5, Type: layers.EthernetTypeDot1Q},
 			&layers.Dot1Q{VLANIdentifier: 6, Type: layers.EthernetTypeIPv4}, v4, udp(v4), payload), "1280", rewrite.Resized},
@@ -474,7 +491,7 @@ func TestOutcomes(t *testing.T) {
 		{"unknown EtherType", change(plain, 12, 0x90, 0), "1518", rewrite.Trailer},
 		{"unknown EtherType is not cut", change(plain, 12, 0x90, 0), "64", rewrite.TooLong},
 		{"headers do not fit", frame(t, parse.LinkEthernet, eth(layers.EthernetTypeIPv4), options, udp(options), payload),
-			"64", rewrite.TooLong},
+			"64", rewrite.HeadersOnly},
 		{"source route", frame(t, parse.LinkEthernet, eth(layers.EthernetTypeIPv4), routed, udp(routed), payload),
 			"512", rewrite.Trailer},
 		{"cut by the snaplen", cut, "64", rewrite.Cut},
@@ -513,9 +530,16 @@ func TestOutcomes(t *testing.T) {
 				t.Errorf("report %+v", rep)
 			}
 			sized := tt.want == rewrite.Resized || tt.want == rewrite.Trailer
-			if (rep.Kept() == 0) != sized || !sized && !strings.Contains(rep.String(),
-				"1 "+strings.ReplaceAll(tt.want.String(), "_", " ")) {
-				t.Errorf("report says %q, Kept %d", rep, rep.Kept())
+			j, err := json.Marshal(rep)
+			if err != nil || !bytes.Contains(j, fmt.Appendf(nil, `"%s":1`, tt.want)) {
+				t.Errorf("JSON %s, %v", j, err)
+			}
+			says := "1 " + strings.ReplaceAll(tt.want.String(), "_", " ")
+			if tt.want == rewrite.HeadersOnly {
+				says = "cut to their headers, which are longer: 1"
+			}
+			if (rep.Sized() == 1) != sized || !sized && !strings.Contains(rep.String(), says) {
+				t.Errorf("report says %q, Sized %d", rep, rep.Sized())
 			}
 		})
 	}
