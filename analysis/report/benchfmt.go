@@ -50,7 +50,7 @@ func WriteBenchfmt(w io.Writer, config []KeyValue, results []BenchLine) error {
 		if strings.ContainsAny(kv.Value, "\n\r") {
 			faults = append(faults, fmt.Errorf("benchmark setting %q: its value has a line break", kv.Key))
 		}
-		fmt.Fprintf(&b, "%s: %s\n", kv.Key, strings.TrimSpace(kv.Value))
+		fmt.Fprintf(&b, "%s: %s\n", kv.Key, strings.TrimSpace(clean(kv.Value)))
 	}
 	better := map[string]string{}
 	for i := range results {
@@ -116,7 +116,7 @@ func (l *BenchLine) check() error {
 	for _, v := range l.Values {
 		switch {
 		case v.Unit == "" || strings.ContainsFunc(v.Unit, func(r rune) bool {
-			return unicode.IsSpace(r) || !unicode.IsPrint(r)
+			return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == utf8.RuneError
 		}):
 			return fmt.Errorf("benchmark %s: %q cannot be a unit", l.Name, v.Unit)
 		case math.IsNaN(v.Value) || math.IsInf(v.Value, 0):

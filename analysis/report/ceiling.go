@@ -14,7 +14,7 @@ import (
 
 // CeilingChart compares rates of engines: a group per engine, in it a bar per series, with whiskers for the interval and
 // the rate written beside it. Where the rates span more than a factor of 20 the axis is logarithmic and points stand for
-// the bars, whose lengths would mean nothing there.
+// the bars, whose lengths would mean nothing there; an interval narrower than its point is not drawn.
 type CeilingChart struct {
 	Title  string
 	Note   string   // below the chart: the settings that the numbers depend on
@@ -77,10 +77,11 @@ func (ch CeilingChart) page() (*page, error) {
 	p.Y.Tick.Label.Font = sans(labelSize).Font
 
 	style := sans(tickSize)
-	style.YAlign = draw.YCenter
-	var right vg.Length
+	style.YAlign = middle
+	var left, right vg.Length
 	written := make([][]string, n)
 	for i, g := range ch.Groups {
+		left = max(left, sans(labelSize).Width(names[i].Label))
 		for _, b := range g.Bars {
 			s := format(b.Rate)
 			if b.Mark != "" {
@@ -123,11 +124,8 @@ func (ch CeilingChart) page() (*page, error) {
 			}})
 		}
 	}
-	pg := newPage(ch.Title, ch.Note, groupHeight*vg.Length(n)+38, p, legend)
+	pg := newPage(ch.Title, ch.Note, groupHeight*vg.Length(n)+38, left+right-textWidth*2/5, p, legend, true)
 	pg.right = right + 10
-	if extra := right - textWidth/6; extra > 0 {
-		pg.width += extra
-	}
 	return pg, nil
 }
 
@@ -164,21 +162,16 @@ func drawBar(c draw.Canvas, b CeilingBar, series int, log bool, mid, height vg.L
 	if log {
 		stem := draw.LineStyle{Color: colorOf(series), Width: vg.Points(0.5), Dashes: []vg.Length{1, 2}}
 		c.StrokeLine2(stem, c.Min.X, mid, x(b.Rate), mid)
+		c.DrawGlyphNoClip(glyphOf(series), vg.Point{X: x(b.Rate), Y: mid})
 	} else {
 		fillRect(c, series, c.Min.X, x(b.Rate), mid-height/2+1, mid+height/2-1)
 	}
-	if b.Interval.Valid() {
+	if b.Interval.Valid() && !(log && x(b.Interval.High)-x(b.Interval.Low) < 2*glyphOf(series).Radius) {
 		line := draw.LineStyle{Color: gray, Width: vg.Points(0.9)}
-		if log {
-			line.Color = colorOf(series)
-		}
 		l, h := x(b.Interval.Low), x(b.Interval.High)
 		c.StrokeLine2(line, l, mid, h, mid)
-		c.StrokeLine2(line, l, mid-2.5, l, mid+2.5)
-		c.StrokeLine2(line, h, mid-2.5, h, mid+2.5)
-	}
-	if log {
-		c.DrawGlyphNoClip(glyphOf(series), vg.Point{X: x(b.Rate), Y: mid})
+		c.StrokeLine2(line, l, mid-3, l, mid+3)
+		c.StrokeLine2(line, h, mid-3, h, mid+3)
 	}
 }
 

@@ -110,13 +110,17 @@ func sans(size float64) text.Style {
 	}
 }
 
-// page is a chart laid out: title above, notes below, the body between, the legend at its right side.
+// middle aligns letters, without what hangs below them, with the middle of a line or bar.
+const middle = draw.YAlignment(-0.4)
+
+// page is a chart laid out: title above, notes below, the body between, the legend at its right side or above it.
 type page struct {
 	width  vg.Length
 	body   vg.Length // height
 	title  []string  // lines
 	notes  []string
 	legend []entry
+	above  bool // the legend is one line
 	plot   *plot.Plot
 	right  vg.Length // kept free at the right of the plot, for what the plotters write there
 }
@@ -132,30 +136,41 @@ const (
 	entryHeight = vg.Length(13)
 )
 
-func newPage(title, note string, body vg.Length, p *plot.Plot, legend []entry) *page {
-	pg := &page{width: textWidth, body: body, plot: p, legend: legend}
-	if w := pg.legendWidth(); w > textWidth/3 {
-		pg.width += w - textWidth/3 // long names widen the page, never narrow the plot
+// newPage lays out a chart. The body grows by extra where names are long, so that the plot is never narrowed.
+func newPage(title, note string, body, extra vg.Length, p *plot.Plot, legend []entry, above bool) *page {
+	pg := &page{width: textWidth + max(0, extra), body: body, plot: p, legend: legend, above: above}
+	w := pg.legendWidth()
+	if above {
+		pg.width = max(pg.width, w+2*margin)
+	} else {
+		pg.width += max(0, w-textWidth/3)
+		pg.body = max(pg.body, entryHeight*vg.Length(len(legend))+2*margin)
 	}
-	pg.body = max(pg.body, entryHeight*vg.Length(len(legend))+2*margin)
 	pg.title = wrapped(title, sans(titleSize), pg.width-2*margin)
 	pg.notes = wrapped(note, sans(noteSize), pg.width-2*margin)
 	return pg
 }
 
+func (e entry) width() vg.Length { return iconWidth + 4 + sans(labelSize).Width(e.text) + margin }
+
 func (pg *page) legendWidth() vg.Length {
-	if len(pg.legend) == 0 {
-		return 0
-	}
 	var w vg.Length
 	for _, e := range pg.legend {
-		w = max(w, sans(labelSize).Width(e.text))
+		if pg.above {
+			w += e.width()
+		} else {
+			w = max(w, e.width())
+		}
 	}
-	return iconWidth + 4 + w + margin
+	return w
 }
 
 func (pg *page) height() vg.Length {
-	return 2*margin + pg.body + block(len(pg.title), titleSize) + block(len(pg.notes), noteSize)
+	h := 2*margin + pg.body + block(len(pg.title), titleSize) + block(len(pg.notes), noteSize)
+	if pg.above && len(pg.legend) > 0 {
+		h += entryHeight + margin/2
+	}
+	return h
 }
 
 func block(lines int, size float64) vg.Length {
@@ -186,16 +201,27 @@ func (pg *page) draw(c draw.Canvas) {
 	}
 	c.Min.Y += block(len(pg.notes), noteSize)
 
-	if w := pg.legendWidth(); w > 0 {
-		x := c.Max.X - w + margin
-		style := sans(labelSize)
-		style.YAlign = draw.YCenter
-		for i, e := range pg.legend {
-			y := c.Max.Y - entryHeight*(vg.Length(i)+0.5)
-			e.icon(c, vg.Point{X: x + iconWidth/2, Y: y})
-			c.FillText(style, vg.Point{X: x + iconWidth + 4, Y: y}, e.text)
+	if len(pg.legend) > 0 {
+		at := vg.Point{X: c.Max.X - pg.legendWidth() + margin, Y: c.Max.Y - entryHeight/2}
+		if pg.above {
+			at.X = c.Min.X
 		}
-		c.Max.X -= w
+		style := sans(labelSize)
+		style.YAlign = middle
+		for _, e := range pg.legend {
+			e.icon(c, vg.Point{X: at.X + iconWidth/2, Y: at.Y})
+			c.FillText(style, vg.Point{X: at.X + iconWidth + 4, Y: at.Y}, e.text)
+			if pg.above {
+				at.X += e.width()
+			} else {
+				at.Y -= entryHeight
+			}
+		}
+		if pg.above {
+			c.Max.Y -= entryHeight + margin/2
+		} else {
+			c.Max.X -= pg.legendWidth()
+		}
 	}
 	c.Max.X -= pg.right
 	pg.plot.Draw(c)
@@ -266,15 +292,26 @@ func tick(v float64) string {
 	return strconv.FormatFloat(v, 'g', 6, 64) + prefixes[i]
 }
 
-// linearTicks are gonum's, printed as the axis wants them.
+// linearTicks stand at multiples of 1, 2 or 5 times a power of ten, four to nine of them with their number.
 type linearTicks struct{ print func(float64) string }
 
 func (t linearTicks) Ticks(low, high float64) []plot.Tick {
-	ticks := plot.DefaultTicks{}.Ticks(low, high)
-	for i := range ticks {
-		if ticks[i].Label != "" {
-			ticks[i].Label = t.print(ticks[i].Value)
+	if !(high > low) {
+		return nil
+	}
+	const slack = 1e-9
+	step := logBelow((high - low) / 4 * 1.25)
+	minor := step / 5
+	if math.Round(step/math.Pow(10, math.Floor(math.Log10(step)+slack))) == 2 {
+		minor = step / 4
+	}
+	var ticks []plot.Tick
+	for k := int(math.Ceil(low/minor - slack)); float64(k)*minor <= high+slack*(high-low); k++ {
+		tk := plot.Tick{Value: float64(k) * minor}
+		if n := tk.Value / step; math.Abs(n-math.Round(n)) < slack*max(1, math.Abs(n)) {
+			tk.Label = t.print(step * math.Round(n))
 		}
+		ticks = append(ticks, tk)
 	}
 	return ticks
 }
@@ -284,7 +321,7 @@ type logTicks struct{ print func(float64) string }
 
 func (t logTicks) Ticks(low, high float64) []plot.Tick {
 	const slack = 1e-9
-	few := high/low < 1500
+	few := high/low < 300
 	var ticks []plot.Tick
 	for e := int(math.Floor(math.Log10(low))); e <= int(math.Ceil(math.Log10(high))); e++ {
 		for d := 1; d <= 9; d++ {

@@ -148,9 +148,9 @@ func TestChartsSay(t *testing.T) {
 			"12.0 Mpps", "10.8 Mpps", "11.3 Mpps", "gopacket-eager", "not to be published."}},
 		{"ceiling-gaps", []string{"12.0 Mpps feed-limited", "n/a", "0 pps", "330 pps", "Scapy 2.6.0"}},
 		{"ceiling-zeros", []string{"0 pps", "gopacket-lazy-nocopy"}},
-		{"loss-few", []string{"offered load (pps)", "loss ratio", "NDR", "PDR 0.500 %", "100 %", ">0<"}},
+		{"loss-few", []string{"offered load (pps)", "loss ratio", "NDR", "PDR 0.5 %", "100 %", ">0<"}},
 		{"cost-few", []string{"frame size (B)", "cost (ns per packet)", "per B", "no line fits (misfit 23.3 %)"}},
-		{"names from outside", []string{"&lt;script&gt;", "a&lt;b"}},
+		{"names from outside", []string{"&lt;script&gt;", "a&lt;b (pps)"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.chart, func(t *testing.T) {
@@ -240,6 +240,7 @@ func TestLogTicks(t *testing.T) {
 		labels    string
 	}{
 		{"one decade", 130, 800, 100, 1000, "100 200 500 1 k"},
+		{"two decades", 130, 12e3, 100, 2e4, "100 200 500 1 k 2 k 5 k 10 k 20 k"},
 		{"three decades", 330, 12e6, 200, 2e7, "1 k 10 k 100 k 1 M 10 M"},
 		{"at a step", 125, 400, 100, 500, "100 200 500"},
 		{"below one", 0.013, 0.5, 0.01, 1, "0.01 0.02 0.05 0.1 0.2 0.5 1"},
@@ -258,6 +259,35 @@ func TestLogTicks(t *testing.T) {
 			}
 			if got := strings.Join(labels, " "); got != tt.labels {
 				t.Errorf("labels %s, want %s", got, tt.labels)
+			}
+		})
+	}
+}
+
+func TestLinearTicks(t *testing.T) {
+	tests := []struct {
+		high   float64
+		labels string
+		ticks  int
+	}{
+		{1, "0 0.2 0.4 0.6 0.8 1", 21},
+		{12.48e6, "0 2 M 4 M 6 M 8 M 10 M 12 M", 25},
+		{206, "0 50 100 150 200", 21},
+		{1563, "0 200 400 600 800 1 k 1.2 k 1.4 k", 32},
+		{4e-9, "0 1e-09 2e-09 3e-09 4e-09", 21},
+		{0, "", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.labels, func(t *testing.T) {
+			ticks := linearTicks{tick}.Ticks(0, tt.high)
+			var labels []string
+			for _, tk := range ticks {
+				if tk.Label != "" {
+					labels = append(labels, tk.Label)
+				}
+			}
+			if got := strings.Join(labels, " "); got != tt.labels || len(ticks) != tt.ticks {
+				t.Errorf("labels %s, %d ticks; want %s, %d", got, len(ticks), tt.labels, tt.ticks)
 			}
 		})
 	}

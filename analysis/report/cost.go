@@ -87,7 +87,7 @@ func (ch CostChart) page() (*page, error) {
 			c.DrawGlyph(glyphOf(i), at)
 		}})
 	}
-	return newPage(ch.Title, ch.Note, 3.2*vg.Inch, p, legend), nil
+	return newPage(ch.Title, ch.Note, 3.2*vg.Inch, 0, p, legend, false), nil
 }
 
 func sign(v float64) string {

@@ -18,6 +18,7 @@ import (
 type LossChart struct {
 	Title  string
 	Note   string
+	Axis   string  // of the loads, "offered load (pps)" where empty
 	Goal   float64 // loss ratio of the PDRs, as 0.005
 	Curves []LossCurve
 }
@@ -26,12 +27,12 @@ type LossChart struct {
 type LossCurve struct {
 	Engine   string
 	Points   []LossPoint // in any order
-	NDR, PDR float64     // pps; 0 or NaN where not searched
+	NDR, PDR float64     // in the unit of the axis; 0 or NaN where not searched
 }
 
 // LossPoint is one trial.
 type LossPoint struct {
-	Offered float64 // pps, above 0
+	Offered float64 // above 0
 	Loss    float64 // ratio, 0 to 1
 }
 
@@ -43,7 +44,12 @@ func (ch LossChart) page() (*page, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loss chart: %w", err)
 	}
-	p := newPlot("offered load (pps)", "loss ratio")
+	axis := ch.Axis
+	if axis == "" {
+		axis = "offered load (pps)"
+	}
+	p := newPlot(axis, "loss ratio")
+	p.X.Padding = vg.Points(6) // the marks on the lowest line stay off the axis
 	setScale(&p.X, logBelow(b.low), logAbove(b.high), true, tick)
 	// One decade below the least loss stands for none.
 	floor := math.Pow(10, math.Floor(math.Log10(b.loss)+1e-9)-1)
@@ -60,7 +66,7 @@ func (ch LossChart) page() (*page, error) {
 		name  string
 		shape draw.GlyphDrawer
 		used  bool
-	}{{"NDR", diamond, false}, {"PDR " + FormatRatio(ch.Goal), downward, false}}
+	}{{"NDR", diamond, false}, {"PDR " + tick(100*ch.Goal) + " %", downward, false}}
 	for i, curve := range ch.Curves {
 		points := slices.Clone(curve.Points)
 		slices.SortStableFunc(points, func(a, b LossPoint) int { return cmp.Compare(a.Offered, b.Offered) })
@@ -98,14 +104,14 @@ func (ch LossChart) page() (*page, error) {
 			}})
 		}
 	}
-	return newPage(ch.Title, ch.Note, 3.2*vg.Inch, p, legend), nil
+	return newPage(ch.Title, ch.Note, 3.2*vg.Inch, 0, p, legend, false), nil
 }
 
 type lossBounds struct{ low, high, loss float64 }
 
 // bounds checks all numbers and returns the range of the loads and the least loss.
 func (ch LossChart) bounds() (lossBounds, error) {
-	b := lossBounds{low: math.Inf(1), high: 0, loss: 0.1}
+	b := lossBounds{low: math.Inf(1), high: 0, loss: 0.01}
 	load := func(v float64) {
 		b.low, b.high = min(b.low, v), max(b.high, v)
 	}
@@ -115,7 +121,7 @@ func (ch LossChart) bounds() (lossBounds, error) {
 	for _, curve := range ch.Curves {
 		for i, pt := range curve.Points {
 			if !usable(pt.Offered) || pt.Offered == 0 || !(pt.Loss >= 0 && pt.Loss <= 1) {
-				return b, fmt.Errorf("engine %s, point %d: a loss ratio of %g at %g pps cannot be drawn", curve.Engine,
+				return b, fmt.Errorf("engine %s, point %d: a loss ratio of %g at a load of %g cannot be drawn", curve.Engine,
 					i+1, pt.Loss, pt.Offered)
 			}
 			load(pt.Offered)
