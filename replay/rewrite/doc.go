@@ -15,9 +15,9 @@
 // (offload); a UDP checksum of 0 means none and stays. All else in the headers stays: link header, VLAN tags, MPLS
 // labels, options, extension headers, sequence numbers. An Ethernet trailer goes.
 //
-// Messages that have a structure to their end are never changed: ARP, IGMP, neighbour discovery, ICMP errors, SCTP, GRE,
-// LLC, unknown EtherTypes; nor are packets with a source route under way, whose checksum covers an address that the IP
-// header does not hold. They reach a larger size by a trailer of zeros behind them, as Ethernet pads.
+// Messages that have a structure to their end are never changed: ARP, IGMP, neighbour discovery, ICMP errors, SCTP,
+// GRE, LLC, unknown EtherTypes; nor are packets with a source route under way, whose checksum covers an address that
+// the IP header does not hold. They reach a larger size by a trailer of zeros behind them, as Ethernet pads.
 //
 // A frame whose headers are longer than the size is cut to its headers. What cannot get the size otherwise is passed on
 // as it is. Both are counted, with an [Outcome] for each reason. Application data is not understood:

@@ -230,7 +230,7 @@ func (l layout) ipv4(d []byte, off int) (layout, Outcome) {
 	return l.transport(d)
 }
 
-// sourceRouted reports whether IPv4 options hold a source route: the checksum then covers the last address of the route.
+// sourceRouted reports whether IPv4 options hold a source route: checksums then cover the last address of the route.
 func sourceRouted(opts []byte) bool {
 	const end, nop, loose, strict = 0, 1, 131, 137
 	for len(opts) > 0 && opts[0] != end {
