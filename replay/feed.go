@@ -458,11 +458,16 @@ func (r *run) closed() error {
 	return nil
 }
 
-// finish makes the result of a load that ended with err.
+// finish closes the last batch of a load that ended with err, and makes the result.
 func (r *run) finish(err error) (Result, error) {
 	if r.phase != over {
 		r.close(r.clock.Now() - r.off)
 	}
+	return r.settle(err)
+}
+
+// settle makes the result from the counts of a load that ended with err.
+func (r *run) settle(err error) (Result, error) {
 	eof := err == io.EOF
 	if eof {
 		err = nil
