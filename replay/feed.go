@@ -31,6 +31,11 @@ const (
 	// checkEvery and checkAfter are how often a feed looks whether it was cancelled.
 	checkEvery = 4096
 	checkAfter = 50 * time.Millisecond
+	// maxSkip times Config.Duration may go into skipping before the feed gives up: the walk takes ten times as long as the
+	// frames are apart.
+	maxSkip = 10
+	// standstill is how many frames may be due at once before no more are expected.
+	standstill = 1 << 22
 )
 
 // Run feeds frames of src to sink until the load ends, and drains the queue. It returns an error of the source, of the sink
@@ -167,7 +172,7 @@ func newRun(ctx context.Context, cfg *Config, src Source, sink Sink) (*run, erro
 	if cfg.Duration > 0 {
 		r.until = cfg.Duration
 		r.end = drainEnd(cfg.Duration, cfg.Width)
-		r.budget = cfg.Duration
+		r.budget = min(cfg.Duration, forever/maxSkip) * maxSkip
 	}
 	r.most = cfg.Batch
 	r.charge, r.byFrames, r.overrun = q.Charge, q.Frames > 0, q.Charge == ChargeTruesize
@@ -528,7 +533,7 @@ func (r *run) judgeLate() {
 }
 
 // unsent returns how many frames more were due before the load's end. Where that depends on octets or capture times, the
-// frames that did not come are taken to be like the mean of those that did.
+// frames that did not come are taken to be like the mean of those that did; it is 0 where that gives no end.
 func (r *run) unsent() uint64 {
 	if r.pacer == nil || r.until == forever {
 		if r.frameLimit == math.MaxUint64 {
@@ -559,18 +564,17 @@ func (r *run) unsent() uint64 {
 		}
 		return low
 	}
-	var n uint64
+	var n, still uint64
 	last := time.Duration(-1)
 	for ; n < r.frameLimit-r.pos.Frame; n++ {
 		d := r.pacer.Due(at)
-		if d >= r.until {
+		if d >= r.until || n%checkEvery == 0 && r.ctx.Err() != nil {
 			break
 		}
-		if n%checkEvery == 0 {
-			if d == last || r.ctx.Err() != nil {
-				break // time stands still
-			}
-			last = d
+		if still++; d > last {
+			last, still = d, 0
+		} else if still == standstill {
+			return 0
 		}
 		at.Frame++
 		at.Octets += octets

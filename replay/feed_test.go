@@ -51,7 +51,10 @@ func (a *arrivals) Next(f *parse.Frame) error {
 }
 
 func (a *arrivals) Due(p Position) time.Duration {
-	if p.Frame >= uint64(len(a.due)) {
+	switch {
+	case len(a.due) == 0:
+		return 0
+	case p.Frame >= uint64(len(a.due)):
 		return a.due[len(a.due)-1]
 	}
 	return a.due[p.Frame]
@@ -305,4 +308,344 @@ func count(set []bool) int {
 		}
 	}
 	return n
+}
+
+// at returns due times in ns.
+func at(ns ...int) []time.Duration {
+	due := make([]time.Duration, len(ns))
+	for i, n := range ns {
+		due[i] = time.Duration(n)
+	}
+	return due
+}
+
+// every returns n due times, gap apart.
+func every(gap time.Duration, n int) []time.Duration {
+	due := make([]time.Duration, n)
+	for i := range due {
+		due[i] = time.Duration(i) * gap
+	}
+	return due
+}
+
+// TestFeedByHand holds whole results against cases worked out by hand.
+func TestFeedByHand(t *testing.T) {
+	tests := []struct {
+		name    string
+		due     []time.Duration
+		service time.Duration
+		walk    time.Duration
+		cfg     Config
+		want    Result
+	}{
+		{"never late", at(0, 100, 200), 60, 0, Config{Queue: Queue{Frames: 1}}, Result{
+			Intended: 3, Offered: 3, Delivered: 3, Served: 3, Duration: 200, Elapsed: 260, Busy: 180, LongestGap: 60,
+			Lateness: Lateness{Samples: 3}}},
+		// Starts at 0, 60, 120, 180: the frame at 30 finds that at 20 waiting; at 70 and 130 there is room again. The load
+		// ends at 130, and the start at 180 is after that.
+		{"one place", at(0, 20, 30, 70, 130), 60, 0, Config{Queue: Queue{Frames: 1}}, Result{
+			Intended: 5, Offered: 5, Delivered: 3, Dropped: 1, Residual: 1, Served: 4, Duration: 130, Elapsed: 240, Busy: 240,
+			LongestGap: 60, MaxBacklog: 1, Lateness: Lateness{Samples: 4, P50: 40, P99: 50, P999: 50, Max: 50}}},
+		// A start at the very due time makes room. A start at the very end of draining, 120*(1+1/2), is too late.
+		{"tie", at(0, 10, 60, 120), 60, 0, Config{Queue: Queue{Frames: 1}, Width: 1}, Result{
+			Intended: 4, Offered: 4, Delivered: 3, Residual: 1, Served: 4, Duration: 120, Elapsed: 240, Busy: 240, LongestGap: 60,
+			MaxBacklog: 1, Lateness: Lateness{Samples: 4, P50: 50, P99: 60, P999: 60, Max: 60}}},
+		// Those due at 50, 70 and 80 find three waiting. Starts at 0, 30, 60, 90; 120 is after the end of 100*(1+0.2/2).
+		{"residual", every(10, 20), 30, 0, Config{Queue: Queue{Frames: 3}, Duration: 100, Width: 0.2}, Result{
+			Intended: 10, Offered: 10, Delivered: 4, Dropped: 3, Residual: 3, Served: 4, Duration: 100, Elapsed: 120,
+			Busy: 120, LongestGap: 30, MaxBacklog: 3, Lateness: Lateness{Samples: 4, P50: 20, P99: 60, P999: 60, Max: 60}}},
+		// The same, drained to 160: the starts at 120 and 150 are in time for that, the one at 180 is not.
+		{"late drained", every(10, 20), 30, 0, Config{Queue: Queue{Frames: 3}, Duration: 100, Width: 0.2, Drain: 60}, Result{
+			Intended: 10, Offered: 10, Delivered: 4, Dropped: 3, Residual: 3, LateDrained: 2, Served: 6, Duration: 100,
+			Elapsed: 180, Busy: 180, LongestGap: 30, MaxBacklog: 3,
+			Lateness: Lateness{Samples: 6, P50: 40, P99: 90, P999: 90, Max: 90}}},
+		// The source ends at half of the load; the pacer would go on with one frame each 10 ns.
+		{"source too short", every(10, 5), 1, 0, Config{Duration: 100}, Result{
+			Intended: 10, Offered: 5, Unsent: 5, Delivered: 5, Served: 5, Duration: 100, Elapsed: 41, Busy: 5, LongestGap: 1,
+			Lateness: Lateness{Samples: 5}}},
+		{"frames", every(10, 20), 1, 0, Config{Frames: 4, Duration: 100}, Result{
+			Intended: 4, Offered: 4, Delivered: 4, Served: 4, Duration: 100, Elapsed: 31, Busy: 4, LongestGap: 1,
+			Lateness: Lateness{Samples: 4}}},
+		{"no frames", nil, 1, 0, Config{}, Result{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := &fakeClock{now: 77}
+			src := &arrivals{due: tt.due, clock: clock, walk: tt.walk}
+			tt.cfg.Pacer, tt.cfg.Clock, tt.cfg.Batch = src, clock, 1
+			if tt.name == "source too short" {
+				tt.cfg.Pacer = mustPacer(t, "constant", 1e8, 0)
+			}
+			fd := Feed{tt.cfg}
+			got, err := fd.Run(t.Context(), src, &server{clock: clock, service: func(int) time.Duration { return tt.service }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.want.OfferedOctets, tt.want.DeliveredOctets = 60*tt.want.Offered, 60*tt.want.Delivered
+			if got != tt.want {
+				t.Errorf("got  %+v\nwant %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestSkippingIsFree holds that ten times the load does not make the server look slower, although the walk past the
+// dropped frames takes as long as three services.
+func TestSkippingIsFree(t *testing.T) {
+	for _, batch := range []int{1, 16} {
+		var served []uint64
+		for _, gap := range []time.Duration{80, 10} {
+			clock := &fakeClock{}
+			const walk = 30
+			src := &arrivals{due: every(gap, 400000/int(gap)+1), clock: clock, walk: walk}
+			fd := Feed{Config{Pacer: src, Clock: clock, Queue: Queue{Frames: 256}, Batch: batch, Duration: 400000}}
+			res, err := fd.Run(t.Context(), src, &server{clock: clock, service: func(int) time.Duration { return 100 - walk }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := res.ServiceTime(); s < 99.5 || s > 100.5 {
+				t.Errorf("batch %d, gap %v: a service takes %g ns, want 100", batch, gap, s)
+			}
+			if res.Unsent > 0 || res.SkipTime == 0 || res.Dropped == 0 {
+				t.Errorf("batch %d, gap %v: %+v", batch, gap, res)
+			}
+			served = append(served, res.Delivered)
+		}
+		for _, n := range served { // a batch that was started in time is in time
+			if n < 4000 || n >= 4000+uint64(batch) {
+				t.Errorf("batch %d: served %d, want 4000 at either load", batch, served)
+			}
+		}
+	}
+}
+
+// TestFeedGivesUp holds that what a source far too slow for the load does not give is unsent, and not the sink's loss.
+func TestFeedGivesUp(t *testing.T) {
+	clock := &fakeClock{}
+	src := &endless{clock: clock, walk: 1000}
+	fd := Feed{Config{Pacer: mustPacer(t, "constant", 1e9, 0), Clock: clock, Queue: Queue{Frames: 16}, Duration: 1e6}}
+	res, err := fd.Run(t.Context(), src, &server{clock: clock, service: func(int) time.Duration { return 400 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Intended != 1e6 || res.Unsent == 0 || res.Offered > 40000 || res.SkipTime < 1e7 {
+		t.Errorf("got %+v", res)
+	}
+}
+
+type endless struct {
+	clock *fakeClock
+	walk  time.Duration
+}
+
+func (e *endless) Next(f *parse.Frame) error {
+	e.clock.now += e.walk
+	*f = parse.Frame{WireLen: 60}
+	return nil
+}
+
+// TestUnsent holds how many frames are said to be missing when the source ends, against a source that goes on.
+func TestUnsent(t *testing.T) {
+	for _, spec := range []string{"constant", "bits", "poisson", "onoff:1us/3us", "burst:7", "ramp:0.5-2/5us", "recorded"} {
+		rate := 1e8
+		if spec == "bits" {
+			rate *= 60 * 8
+		}
+		run := func(n int) Result {
+			clock := &fakeClock{}
+			fd := Feed{Config{Pacer: mustPacer(t, spec, rate, 3), Clock: clock, Duration: 10 * time.Microsecond,
+				Queue: Queue{Frames: 10000}}}
+			res, err := fd.Run(t.Context(), &captured{left: n}, &server{clock: clock,
+				service: func(int) time.Duration { return 1 }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res
+		}
+		whole, short := run(1<<20), run(100)
+		if whole.Unsent != 0 || short.Offered != 100 || short.Intended != whole.Intended {
+			t.Errorf("%s: intended %d with unsent %d, want %d; offered %d", spec, short.Intended, short.Unsent,
+				whole.Intended, short.Offered)
+		}
+	}
+	fd := Feed{Config{Pacer: mustPacer(t, "recorded", 0, 0), Clock: &fakeClock{}, Duration: time.Second}}
+	if res, err := fd.Run(t.Context(), &captured{left: 1}, new(Discard)); err != nil || res.Unsent != 0 {
+		t.Errorf("one recorded frame: %+v, %v", res, err)
+	}
+}
+
+// captured gives frames of 60 octets, 10 ns apart.
+type captured struct{ next, left int }
+
+func (c *captured) Next(f *parse.Frame) error {
+	if c.left == 0 {
+		return io.EOF
+	}
+	*f = parse.Frame{UnixNano: 1e18 + int64(c.next)*10, WireLen: 60}
+	c.next++
+	c.left--
+	return nil
+}
+
+func TestClosedLoop(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  Config
+		n    int
+		want Result
+	}{
+		{"to the end", Config{}, 1000, Result{Intended: 1000, Offered: 1000, Delivered: 1000, Elapsed: 7000}},
+		{"frames", Config{Frames: 10}, 1000, Result{Intended: 10, Offered: 10, Delivered: 10, Elapsed: 70}},
+		{"source too short", Config{Frames: 10}, 4, Result{Intended: 10, Offered: 4, Unsent: 6, Delivered: 4, Elapsed: 28}},
+		{"duration", Config{Duration: 100, Batch: 1}, 1000, Result{Intended: 15, Offered: 15, Delivered: 15, Elapsed: 105}},
+		{"duration, source too short", Config{Duration: 100, Batch: 1}, 3,
+			Result{Intended: 3, Offered: 3, Delivered: 3, Elapsed: 21}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := &fakeClock{}
+			tt.cfg.Clock = clock
+			fd := Feed{tt.cfg}
+			sink := &server{clock: clock, service: func(int) time.Duration { return 7 }}
+			got, err := fd.Run(t.Context(), &captured{left: tt.n}, sink)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.LongestGap = 0
+			tt.want.Served, tt.want.Busy, tt.want.Duration = tt.want.Delivered, tt.want.Elapsed, tt.want.Elapsed
+			tt.want.OfferedOctets, tt.want.DeliveredOctets = 60*tt.want.Offered, 60*tt.want.Delivered
+			if got != tt.want {
+				t.Errorf("got  %+v\nwant %+v", got, tt.want)
+			}
+			if sink.stamps[1] != 1e18+10 {
+				t.Errorf("the second frame has time %d, want its capture time", sink.stamps[1])
+			}
+		})
+	}
+}
+
+func TestFeedStops(t *testing.T) {
+	torn := errors.New("torn")
+	for _, paced := range []bool{false, true} {
+		clock := &fakeClock{}
+		src := &arrivals{due: every(10, 50), fail: torn}
+		cfg := Config{Clock: clock, Batch: 1, Duration: time.Second}
+		if paced {
+			cfg.Pacer = src
+		}
+		fd := Feed{cfg}
+		sink := &server{clock: clock, service: func(int) time.Duration { return 1 }}
+		if res, err := fd.Run(t.Context(), src, sink); !errors.Is(err, torn) || res.Delivered != 50 || res.Intended != 50 {
+			t.Errorf("source fails, paced %v: %v, %+v", paced, err, res)
+		}
+		src.next, sink.failAt, sink.starts = 0, 20, nil
+		res, err := fd.Run(t.Context(), src, sink)
+		if err != errSink || res.Delivered != 19 || res.Offered != 20 || res.Residual != 1 || res.check() != nil {
+			t.Errorf("sink fails, paced %v: %v, %+v", paced, err, res)
+		}
+		src.next, sink.failAt = 0, 0
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if res, err := fd.Run(ctx, src, sink); !errors.Is(err, context.Canceled) || res.Offered != 0 {
+			t.Errorf("cancelled, paced %v: %v, %+v", paced, err, res)
+		}
+	}
+	t.Run("cancelled while waiting", func(t *testing.T) {
+		clock, err := NewClock("system")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(5*time.Millisecond, cancel)
+		fd := Feed{Config{Pacer: mustPacer(t, "constant", 1e-3, 0), Clock: clock}}
+		if res, err := fd.Run(ctx, newLoop(9), new(Discard)); !errors.Is(err, context.Canceled) || res.Delivered != 1 {
+			t.Errorf("got %v, %+v", err, res)
+		}
+	})
+}
+
+func TestConfigFaults(t *testing.T) {
+	fd := Feed{Config{Queue: Queue{Frames: 1, Octets: 1}, Batch: -1, Duration: -1, Width: 2, Stamp: "now"}}
+	_, err := fd.Run(t.Context(), newLoop(1), new(Discard))
+	if joined, ok := err.(interface{ Unwrap() []error }); !ok || len(joined.Unwrap()) != 5 {
+		t.Errorf("got %v, want five faults at once", err)
+	}
+}
+
+func TestStampDue(t *testing.T) {
+	clock := &fakeClock{}
+	src := &arrivals{due: at(0, 100, 250)}
+	sink := &server{clock: clock, service: func(int) time.Duration { return 1 }}
+	fd := Feed{Config{Pacer: src, Clock: clock}}
+	if _, err := fd.Run(t.Context(), src, sink); err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range src.due {
+		if sink.stamps[i] != 1e18+int64(d) {
+			t.Errorf("frame %d has time %d, want %d", i, sink.stamps[i], 1e18+int64(d))
+		}
+	}
+}
+
+// TestGaps holds that drops in a stall of the host are told from those of a slow server.
+func TestGaps(t *testing.T) {
+	run := func(service func(n int) time.Duration) Result {
+		clock := &fakeClock{}
+		src := &arrivals{due: every(10, 20000)}
+		fd := Feed{Config{Pacer: src, Clock: clock, Queue: Queue{Frames: 100}}}
+		res, err := fd.Run(t.Context(), src, &server{clock: clock, service: service})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	stalled := run(func(n int) time.Duration {
+		if n == 5000 {
+			return 3000
+		}
+		return 8
+	})
+	// Of 300 frames due in the stall, 100 have room.
+	if stalled.Dropped < 190 || stalled.Dropped > 205 || !stalled.HostLimited() || stalled.LongestGap < 3000 {
+		t.Errorf("stalled: %+v", stalled)
+	}
+	slow := run(func(int) time.Duration { return 13 })
+	if slow.Dropped == 0 || slow.DropsAfterGaps != 0 || slow.HostLimited() {
+		t.Errorf("slow: %+v", slow)
+	}
+}
+
+func TestFeedAllocatesNothing(t *testing.T) {
+	for _, spec := range []string{"unpaced", "constant", "poisson", "recorded:x0.001", "onoff:1us/3us", "ramp:1-2/1ms"} {
+		for _, q := range []Queue{{Frames: 64}, {}} {
+			allocs := func(n int) float64 {
+				fd := Feed{Config{Pacer: mustPacer(t, spec, 1e8, 1), Queue: q}}
+				return testing.AllocsPerRun(3, func() {
+					src := newLoop(n)
+					if _, err := fd.Run(context.Background(), src, new(touch)); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+			if few, many := allocs(10), allocs(50000); many > few {
+				t.Errorf("%s, queue %v: %g allocations for 10 frames, %g for 50000", spec, q, few, many)
+			}
+		}
+	}
+}
+
+func TestCalibrate(t *testing.T) {
+	for _, p := range []Pacer{nil, mustPacer(t, "constant", 1000, 0), mustPacer(t, "poisson", 1e9, 0)} {
+		cost, err := Calibrate(t.Context(), Config{Pacer: p, Duration: time.Second, Frames: 100000}, newLoop(1<<20))
+		if err != nil || !(cost > 0.1 && cost < 1e5) {
+			t.Errorf("got %g ns a frame, %v", cost, err)
+		}
+	}
+	if _, err := Calibrate(t.Context(), Config{}, newLoop(0)); err == nil {
+		t.Error("an empty source has a cost")
+	}
+	fd := Feed{Config{FeedCost: 3, Clock: &fakeClock{}}}
+	if res, err := fd.Run(t.Context(), newLoop(500), new(Discard)); err != nil || res.FeedTime != 1500 {
+		t.Errorf("feed time %v, %v; want 1.5us", res.FeedTime, err)
+	}
 }
