@@ -179,7 +179,11 @@ func naive(g Goal, trials []Trial) (Class, *big.Rat, *big.Rat) {
 	exceed, loss := decimal(g.ExceedRatio), decimal(g.LossRatio)
 	fullLow, fullHigh, shortLow, shortHigh := new(big.Rat), new(big.Rat), new(big.Rat), new(big.Rat)
 	for _, trial := range trials {
-		ratio := new(big.Rat).SetFrac(new(big.Int).SetUint64(trial.Lost), new(big.Int).SetUint64(trial.Intended))
+		lost := new(big.Int).SetUint64(trial.Lost)
+		if trial.Lost > math.MaxInt64 {
+			lost.SetInt64(0)
+		}
+		ratio := new(big.Rat).SetFrac(lost, new(big.Int).SetUint64(trial.Intended))
 		sum := fullLow
 		switch high, short := ratio.Cmp(loss) > 0, trial.Duration < g.FinalTrialDuration; {
 		case high && short:
