@@ -136,6 +136,11 @@ type Result struct {
 // and then the lower first, until they are decided or one turns out to be on
 // the other side.
 //
+// As the draft has it, a trial longer than a goal asks for counts for that goal
+// too. A goal of 60 s trials thereby makes one of 1 s trials answer for whole
+// minutes: search goals of unlike FinalTrialDuration apart if the shorter is to
+// mean what it means alone.
+//
 // A spent budget is no error: Result.Stopped and marks say so. After an error of
 // ctx or measure, the Result holds what was measured until then.
 func Search(ctx context.Context, measure Measure, cfg Config, goals ...Goal) (Result, error) {
@@ -143,12 +148,7 @@ func Search(ctx context.Context, measure Measure, cfg Config, goals ...Goal) (Re
 	if err != nil {
 		return Result{}, err
 	}
-	if cfg.WarmUp > 0 {
-		var t Trial
-		if t, err = s.trial(ctx, s.first(), cfg.WarmUp); err == nil {
-			s.warmUp = &t
-		}
-	}
+	err = s.warm(ctx, s.first())
 	for err == nil {
 		index, d, more := s.next()
 		if !more {
@@ -231,8 +231,7 @@ func (s *search) first() int {
 }
 
 // trial measures once, within the budget, and refuses an outcome that is none.
-func (s *search) trial(ctx context.Context, index int, d time.Duration) (Trial, error) {
-	load := s.grid.load(index)
+func (s *search) trial(ctx context.Context, load float64, d time.Duration) (Trial, error) {
 	switch err := ctx.Err(); {
 	case err != nil:
 		return Trial{}, err
@@ -269,8 +268,19 @@ func (s *search) trial(ctx context.Context, index int, d time.Duration) (Trial, 
 	return t, nil
 }
 
+func (s *search) warm(ctx context.Context, index int) error {
+	if s.cfg.WarmUp == 0 {
+		return nil
+	}
+	t, err := s.trial(ctx, s.grid.load(index), s.cfg.WarmUp)
+	if err == nil {
+		s.warmUp = &t
+	}
+	return err
+}
+
 func (s *search) measureAt(ctx context.Context, index int, d time.Duration) error {
-	t, err := s.trial(ctx, index, d)
+	t, err := s.trial(ctx, s.grid.load(index), d)
 	if err != nil {
 		return err
 	}
