@@ -1,0 +1,75 @@
+package pcaplab
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed lists, for each package, which packages of this module it may import, tests aside. ARCHITECTURE.md says why.
+var allowed = map[string][]string{
+	"parse":               nil,
+	"parse/gopkt":         {"parse"},
+	"parse/gopkt/fork":    {"parse"},
+	"parse/flow":          {"parse"},
+	"datasets/arena":      {"parse"},
+	"datasets/pcapio":     {"parse"},
+	"datasets":            {"parse", "datasets/pcapio", "datasets/arena"},
+	"datasets/synth":      {"parse", "datasets/arena"},
+	"replay":              {"parse"},
+	"replay/rewrite":      {"parse"},
+	"replay/meter":        nil,
+	"replay/trial/search": nil,
+	"replay/trial": {"parse", "datasets/arena", "replay", "replay/rewrite", "replay/meter",
+		"replay/trial/search"},
+	"analysis":        {"replay/trial", "replay/trial/search"},
+	"analysis/report": {"analysis", "replay/trial", "replay/trial/search"},
+	"cmd/cli": {"parse", "datasets", "datasets/arena", "datasets/pcapio", "datasets/synth", "replay", "replay/rewrite",
+		"replay/meter", "replay/trial", "replay/trial/search", "analysis", "analysis/report"},
+	"cmd/pcaplab":   {"cmd/cli", "parse", "parse/flow", "parse/gopkt", "parse/gopkt/fork"},
+	"cmd/ownparser": {"cmd/cli", "parse"},
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		fields := strings.Fields(line)
+		name, ours := strings.CutPrefix(fields[0], "pcaplab/")
+		if !ours {
+			continue // the module's root holds this test only
+		}
+		imports, known := allowed[name]
+		if !known {
+			t.Errorf("%s is not in the table: say what it may import", name)
+			continue
+		}
+		seen++
+		for _, path := range fields[1:] {
+			if short, ours := strings.CutPrefix(path, "pcaplab/"); ours && !slices.Contains(imports, short) {
+				t.Errorf("%s imports %s", name, short)
+			}
+			if (path == "github.com/google/gopacket" || strings.HasPrefix(path, "github.com/google/gopacket/") ||
+				strings.HasPrefix(path, "github.com/gopacket/gopacket")) && !strings.HasPrefix(name, "parse/gopkt") {
+				t.Errorf("%s imports %s: parse/gopkt is the only door to gopacket", name, path)
+			}
+			if strings.HasPrefix(path, "github.com/schollz/progressbar") && name != "cmd/cli" {
+				t.Errorf("%s imports %s: only cmd/cli shows progress", name, path)
+			}
+		}
+		if name == "parse" {
+			for _, path := range fields[1:] {
+				if strings.Contains(strings.SplitN(path, "/", 2)[0], ".") {
+					t.Errorf("parse imports %s: it imports the standard library only", path)
+				}
+			}
+		}
+	}
+	if seen != len(allowed) {
+		t.Errorf("%d packages of %d in the table exist", seen, len(allowed))
+	}
+}

@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"pcaplab/datasets"
+	"pcaplab/datasets/arena"
+	"pcaplab/datasets/synth"
+	"pcaplab/parse"
+	"pcaplab/replay/trial"
+)
+
+// captureFlags say how captures are read.
+type captureFlags struct {
+	salvage     bool
+	packets     int
+	memoryLimit octetsFlag
+	seed        uint64
+}
+
+func (c *captureFlags) add(fs *pflag.FlagSet) {
+	fs.BoolVar(&c.salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
+	fs.IntVar(&c.packets, "packets", 0, "read at most this many packets in all (0: all)")
+	fs.Var(&c.memoryLimit, "memory-limit", "most memory for captures, as 512MiB or 2G (default: half of what is available)")
+	fs.Uint64Var(&c.seed, "seed", 1, "of synthetic traffic and random arrival patterns")
+}
+
+// synthPrefix marks an argument that names synthetic traffic.
+const synthPrefix = "synth:"
+
+// defaultSynthFrames is the number of frames of synth:PROFILE.
+const defaultSynthFrames = 100_000
+
+// load brings captures into memory, one after another.
+func (c *captureFlags) load(ctx context.Context, a *app, args []string) (*arena.Frames, []trial.Capture, error) {
+	limit := int64(c.memoryLimit)
+	if limit == 0 {
+		limit = datasets.DefaultMemoryLimit()
+	}
+	if len(args) == 1 && strings.HasPrefix(args[0], synthPrefix) {
+		return c.synthesize(ctx, args[0], limit)
+	}
+	for _, arg := range args {
+		if strings.HasPrefix(arg, synthPrefix) {
+			return nil, nil, usagef("%s stands alone: it cannot be joined with other captures", arg)
+		}
+	}
+	bar := a.octetsBar("reading")
+	frames, facts, err := datasets.Load(ctx, args, datasets.LoadConfig{
+		OpenConfig: datasets.OpenConfig{Salvage: c.salvage, Hash: true}, MemoryLimit: limit, Packets: uint64(c.packets), Progress: bar.set,
+	})
+	bar.done()
+	if err != nil {
+		return nil, nil, err
+	}
+	var captures []trial.Capture
+	for _, f := range facts {
+		for _, l := range f.Losses {
+			a.note("%s: %v", f.File, l)
+		}
+		captures = append(captures, trial.Capture{
+			Name: f.File, SHA256: f.SHA256, Frames: f.Packets, Octets: f.Octets, WireOctets: f.WireOctets,
+		})
+	}
+	if frames.Len() == 0 {
+		frames.Close()
+		return nil, nil, fmt.Errorf("%s: no packets", strings.Join(args, ", "))
+	}
+	return frames, captures, nil
+}
+
+func (c *captureFlags) synthesize(ctx context.Context, arg string, limit int64) (*arena.Frames, []trial.Capture, error) {
+	profile, n, err := parseSynth(arg)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.packets > 0 {
+		n = min(n, c.packets)
+	}
+	frames, err := synth.Build(ctx, profile, c.seed, n, limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	return frames, []trial.Capture{{
+		Name: fmt.Sprintf("%s%s:%d", synthPrefix, profile, n), SHA256: sumFrames(frames),
+		Frames: uint64(frames.Len()), Octets: frames.Octets(), WireOctets: frames.WireOctets(),
+	}}, nil
+}
+
+// parseSynth reads synth:PROFILE[:FRAMES].
+func parseSynth(arg string) (profile string, frames int, err error) {
+	profile, count, counted := strings.Cut(strings.TrimPrefix(arg, synthPrefix), ":")
+	frames = defaultSynthFrames
+	if counted {
+		if frames, err = strconv.Atoi(count); err != nil || frames < 1 {
+			return "", 0, usagef("%s: %q is not a number of frames", arg, count)
+		}
+	}
+	var names []string
+	for _, p := range synth.Profiles() {
+		if p.Name == profile {
+			return profile, frames, nil
+		}
+		names = append(names, p.Name)
+	}
+	return "", 0, usagef("%s: no profile %q: there are %s", arg, profile, strings.Join(names, ", "))
+}
+
+// sumFrames is the SHA-256 of time, wire length, link type, length and octets of each frame, little-endian.
+func sumFrames(fr *arena.Frames) string {
+	sum := sha256.New()
+	var f parse.Frame
+	var head [18]byte
+	for i := range fr.Len() {
+		fr.Frame(i, &f)
+		binary.LittleEndian.PutUint64(head[0:], uint64(f.UnixNano))
+		binary.LittleEndian.PutUint32(head[8:], uint32(f.WireLen))
+		binary.LittleEndian.PutUint16(head[12:], uint16(f.Link))
+		binary.LittleEndian.PutUint32(head[14:], uint32(len(f.Data)))
+		sum.Write(head[:])
+		sum.Write(f.Data)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// octetsFlag is a flag for a size in octets.
+type octetsFlag int64
+
+func (o *octetsFlag) String() string { return strconv.FormatInt(int64(*o), 10) }
+func (o *octetsFlag) Type() string   { return "size" }
+func (o *octetsFlag) Set(s string) error {
+	digits := strings.TrimRight(s, "kKMGTiB")
+	factor, ok := map[string]float64{
+		"": 1, "B": 1, "k": 1e3, "K": 1e3, "kB": 1e3, "M": 1e6, "MB": 1e6, "G": 1e9, "GB": 1e9, "T": 1e12, "TB": 1e12,
+		"Ki": 1 << 10, "KiB": 1 << 10, "Mi": 1 << 20, "MiB": 1 << 20, "Gi": 1 << 30, "GiB": 1 << 30, "Ti": 1 << 40, "TiB": 1 << 40,
+	}[s[len(digits):]]
+	v, err := strconv.ParseFloat(digits, 64)
+	if !ok || err != nil || !(v >= 0) || v*factor >= 1<<62 {
+		return fmt.Errorf("%q is not a size such as 64KiB, 512MiB or 2G", s)
+	}
+	*o = octetsFlag(v * factor)
+	return nil
+}

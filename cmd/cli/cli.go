@@ -1,0 +1,176 @@
+// Package cli is the command line of pcaplab as a library: a program with parsers of its own calls [Main] with them and
+// has every command and flag of pcaplab. It is the only place that knows flags, progress bars and exit codes.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"pcaplab/parse"
+	"pcaplab/replay/trial"
+)
+
+// Exit codes.
+const (
+	ExitDone        = 0
+	ExitFailed      = 1
+	ExitUsage       = 2   // flags or arguments are wrong; nothing was run
+	ExitMissed      = 3   // ran, but a condition of --fail-if is true
+	ExitInterrupted = 130 // ended by a signal; what was measured is kept
+)
+
+// Program is what a binary offers.
+type Program struct {
+	Name    string            // of the binary, for help
+	Engines []parse.Engine    // for --engines
+	Stages  []parse.StageKind // for --stages
+	Default []string          // engines measured without --engines; all if empty
+}
+
+// Main runs the program with the arguments of the process and returns its exit code. It must be the first thing that main
+// does: the process may be a measuring child of a study.
+func Main(p Program) int {
+	if served, err := trial.Serve(p.Engines, p.Stages); served {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, p.Name+":", err)
+			return ExitFailed
+		}
+		return ExitDone
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{Program: p, stdout: os.Stdout, stderr: os.Stderr, stdin: os.Stdin}
+	return a.run(ctx, os.Args[1:])
+}
+
+// app is one run of the program.
+type app struct {
+	Program
+	stdout, stderr io.Writer
+	stdin          io.Reader
+	quiet          bool
+}
+
+// usageError marks what the user got wrong before anything ran.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errMissed says that a condition of --fail-if is true.
+var errMissed = errors.New("a condition of --fail-if is true")
+
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return ExitDone
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintf(a.stderr, "%s: interrupted\n", a.Name)
+		return ExitInterrupted
+	case errors.Is(err, syscall.EPIPE):
+		return ExitFailed
+	case errors.As(err, &usage):
+		fmt.Fprintf(a.stderr, "%s: %v\n", a.Name, err)
+		return ExitUsage
+	case errors.Is(err, errMissed):
+		fmt.Fprintf(a.stderr, "%s: %v\n", a.Name, err)
+		return ExitMissed
+	}
+	fmt.Fprintf(a.stderr, "%s: %v\n", a.Name, err)
+	return ExitFailed
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   a.Name,
+		Short: "How many packets a second can this machine parse before it loses any?",
+		Long: `Feeds captures from memory into packet parsers at controlled rates and sizes, counts what is lost, and
+searches the parsing ceiling: the service ceiling (as fast as the parser takes), the no-drop rate (NDR)
+and partial-drop rates (PDR), after RFC 2544 and MLRsearch.
+
+Where a capture is asked for, FILE is a pcap or pcapng file, plain, gzip or zstd (found by content), "-" is
+standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` + a.Name + ` synth -h').`,
+		Example: `  ` + a.Name + ` ceiling --quick synth:iot-1      # a first look, in about a minute
+  ` + a.Name + ` ceiling -o results capture.pcap.zst   # publishable: 1 s trials, 21 s sums, 6 repeats
+  ` + a.Name + ` sweep --rates 0.1x,0.5x,1x,2x --sizes 64,512,1518 capture.pcap
+  ` + a.Name + ` info --json *.pcap | jq .packets`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			hint := ""
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "; did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return usagef("no command %q%s (see '%s -h')", args[0], hint, a.Name)
+		},
+		SuggestionsMinimumDistance: 2,
+		Version:                    version(),
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+	}
+	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no notes on standard error")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%w (see '%s -h')", err, c.CommandPath())
+	})
+	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.infoCommand(), a.synthCommand(),
+		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand(), a.manCommand())
+	return root
+}
+
+// note prints a line for the person at the terminal, never data.
+func (a *app) note(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.stderr, format+"\n", args...)
+	}
+}
+
+// progress returns whether standard error shows progress.
+func (a *app) progress() bool { return !a.quiet && isTerminal(a.stderr) }
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v, revision, modified := info.Main.Version, "", false
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			revision = s.Value
+		case "vcs.modified":
+			modified = s.Value == "true"
+		}
+	}
+	if (v == "" || v == "(devel)") && len(revision) >= 12 {
+		v = revision[:12]
+		if modified {
+			v += "+changes"
+		}
+	}
+	return v
+}

@@ -1,0 +1,332 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pcaplab/analysis/report"
+	"pcaplab/parse"
+	"pcaplab/parse/flow"
+	"pcaplab/parse/gopkt"
+	"pcaplab/replay/trial"
+)
+
+func program() Program {
+	return Program{
+		Name:    "pcaplab",
+		Engines: append([]parse.Engine{parse.DirectEngine()}, gopkt.Engines()...),
+		Stages:  []parse.StageKind{flow.Kind(flow.Config{})},
+		Default: []string{"direct", "gopacket-layers"},
+	}
+}
+
+func TestMain(m *testing.M) {
+	p := program()
+	if served, err := trial.Serve(p.Engines, p.Stages); served {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// runIn runs the program as a process would.
+func runIn(ctx context.Context, stdin io.Reader, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	a := &app{Program: program(), stdout: &out, stderr: &errs, stdin: stdin}
+	code = a.run(ctx, args)
+	return code, out.String(), errs.String()
+}
+
+func run(t *testing.T, want int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	code, stdout, stderr := runIn(context.Background(), strings.NewReader(""), args...)
+	if code != want {
+		t.Fatalf("%v: exit code %d, want %d\n%s%s", args, code, want, stdout, stderr)
+	}
+	return stdout, stderr
+}
+
+// tiny makes a study short.
+var tiny = []string{"--trial", "4ms", "--repeats", "1", "--cache", "hot"}
+
+func ceilingArgs(more ...string) []string {
+	return append(append([]string{"ceiling", "--sum", "12ms", "--width", "0.1"}, tiny...), more...)
+}
+
+func TestUsageErrorsExit2AndSayWhatToDo(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"unknown flag", []string{"ceiling", "--sideways"}, "sideways"},
+		{"unknown command", []string{"celing"}, "celing"},
+		{"no capture", []string{"ceiling"}, "no capture"},
+		{"no loads", []string{"sweep", "synth:iot-1"}, "--rates"},
+		{"bad load", []string{"sweep", "--rates", "fast", "synth:iot-1"}, "fast"},
+		{"falling range", []string{"sweep", "--rates", "3x..1x/4", "synth:iot-1"}, "3x..1x/4"},
+		{"unknown engine", []string{"ceiling", "--engines", "libpcap", "synth:iot-1"}, "gopacket-layers"},
+		{"unknown profile", []string{"ceiling", "synth:iot-9"}, "iot-1"},
+		{"bad goal", []string{"ceiling", "--goal", "best", "synth:iot-1"}, "best"},
+		{"bad size", []string{"ceiling", "--sizes", "12", "synth:iot-1"}, "12"},
+		{"bad condition", []string{"ceiling", "--fail-if", "ndr!", "synth:iot-1"}, "--fail-if"},
+		{"bad memory", []string{"ceiling", "--memory-limit", "lots", "synth:iot-1"}, "lots"},
+		{"bad queue", []string{"ceiling", "--queue", "bottomless", "synth:iot-1"}, "bottomless"},
+		{"info of nothing", []string{"info"}, "no capture"},
+		{"synth of nothing", []string{"synth"}, "iot-1"},
+		{"no folder", []string{"table"}, "results folder"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stdout, stderr := run(t, ExitUsage, tt.args...)
+			if stdout != "" || !strings.Contains(stderr, tt.want) {
+				t.Errorf("stdout %q, stderr %q: want %q on stderr only", stdout, stderr, tt.want)
+			}
+		})
+	}
+}
+
+func TestMissingFileExits1(t *testing.T) {
+	for _, command := range []string{"ceiling", "info"} {
+		if _, stderr := run(t, ExitFailed, command, "no-such.pcap"); !strings.Contains(stderr, "no-such.pcap") {
+			t.Errorf("%s: stderr %q does not name the file", command, stderr)
+		}
+	}
+	if _, stderr := run(t, ExitFailed, "table", t.TempDir()); !strings.Contains(stderr, "results folder") {
+		t.Errorf("stderr %q", stderr)
+	}
+}
+
+func TestHelpTeaches(t *testing.T) {
+	stdout, _ := run(t, ExitDone, "-h")
+	for _, command := range []string{"ceiling", "sweep", "trial", "info", "synth", "engines", "table", "benchfmt", "completion"} {
+		if !strings.Contains(stdout, command) {
+			t.Errorf("help does not name %s", command)
+		}
+	}
+	for _, command := range []string{"ceiling", "sweep", "trial", "info", "synth", "benchfmt"} {
+		if stdout, _ := run(t, ExitDone, command, "-h"); !strings.Contains(stdout, "Examples:") {
+			t.Errorf("%s -h has no example", command)
+		}
+	}
+}
+
+func TestSynthWritesWhatInfoReads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pcap")
+	run(t, ExitDone, "synth", "iot-1", "--frames", "500", "-o", path)
+	stdout, _ := run(t, ExitDone, "info", "--json", path)
+	var info struct {
+		File    string
+		Packets uint64
+		Octets  uint64
+		Error   *string
+	}
+	if err := json.Unmarshal([]byte(stdout), &info); err != nil {
+		t.Fatal(err)
+	}
+	if info.File != path || info.Packets != 500 || info.Octets == 0 || info.Error != nil {
+		t.Errorf("%+v", info)
+	}
+	// The same through pipes.
+	code, capture, _ := runIn(context.Background(), nil, "synth", "iot-1", "--frames", "500")
+	written, err := os.ReadFile(path)
+	if code != ExitDone || err != nil || capture != string(written) {
+		t.Errorf("exit %d, error %v; standard output has %d octets, the file %d", code, err, len(capture), len(written))
+	}
+}
+
+func TestInfoOfDamageExits1AfterTheGoodPackets(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "whole.pcap")
+	run(t, ExitDone, "synth", "syn-60", "--frames", "10", "-o", path)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(folder, "cut.pcap")
+	if err := os.WriteFile(cut, content[:len(content)-7], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr := run(t, ExitFailed, "info", "--json", path, cut)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `"packets":10,`) || !strings.Contains(lines[1], `"packets":9,`) {
+		t.Errorf("stdout %s", stdout)
+	}
+	if !strings.Contains(stderr, "cut.pcap") || !strings.Contains(stderr, "record 10") {
+		t.Errorf("stderr %s", stderr)
+	}
+}
+
+func TestCeilingLeavesAResultsFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "results")
+	stdout, stderr := run(t, ExitDone, ceilingArgs("-o", folder, "--stages", "flow", "--sizes", "64,512,1518", "synth:iot-1:2000")...)
+	for _, want := range []string{"direct", "gopacket-layers", "NDR", "PDR", "1518", "cost against size", "pcap-2MiB"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("the table lacks %q:\n%s", want, stdout)
+		}
+	}
+	if !strings.Contains(stderr, "about") {
+		t.Errorf("no ETA: %s", stderr)
+	}
+	for _, name := range []string{report.HeaderFile, report.RecordsFile, report.CSVFile, report.TableFile, "ceilings.png", "ceilings.svg",
+		"loss.png", "loss.svg", "cost.png", "cost.svg"} {
+		if info, err := os.Stat(filepath.Join(folder, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	again, _ := run(t, ExitDone, "table", folder)
+	if again != stdout {
+		t.Errorf("table prints\n%s\nceiling printed\n%s", again, stdout)
+	}
+	bench, _ := run(t, ExitDone, "benchfmt", folder)
+	if n := strings.Count(bench, "\nBenchmarkCeiling/engine="); n != 6 {
+		t.Errorf("%d benchmark lines, want 6:\n%s", n, bench)
+	}
+	lines, _ := run(t, ExitDone, "table", "--json", folder)
+	for _, line := range strings.Split(strings.TrimSpace(lines), "\n") {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+	if _, stderr := run(t, ExitFailed, ceilingArgs("-o", folder, "synth:iot-1:2000")...); !strings.Contains(stderr, "--resume") {
+		t.Errorf("a second study into the same folder: %s", stderr)
+	}
+}
+
+func TestFailIf(t *testing.T) {
+	run(t, ExitMissed, ceilingArgs("--engines", "direct", "--fail-if", "ndr<1000G", "synth:iot-1:500")...)
+	run(t, ExitDone, ceilingArgs("--engines", "direct", "--fail-if", "ndr<1,service<1", "synth:iot-1:500")...)
+	if _, stderr := run(t, ExitFailed, ceilingArgs("--engines", "direct", "--fail-if", "ndr[nobody]<1", "synth:iot-1:500")...); !strings.Contains(stderr, "nobody") {
+		t.Errorf("stderr %s", stderr)
+	}
+}
+
+func TestInterruptedStudyKeepsItsRecordsAndResumes(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "results")
+	capture := filepath.Join(t.TempDir(), "a.pcap")
+	run(t, ExitDone, "synth", "iot-1", "--frames", "500", "-o", capture)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer cancel()
+		for ctx.Err() == nil {
+			if content, _ := os.ReadFile(filepath.Join(folder, report.RecordsFile)); bytes.Count(content, []byte("\n")) >= 4 {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	args := []string{"ceiling", "--trial", "20ms", "--sum", "200ms", "--repeats", "2", "--cache", "hot", "-o", folder, capture}
+	code, stdout, stderr := runIn(ctx, nil, args...)
+	if code != ExitInterrupted {
+		t.Fatalf("exit code %d\n%s", code, stderr)
+	}
+	if !strings.Contains(stdout, "direct") {
+		t.Errorf("what was measured is not shown:\n%s", stdout)
+	}
+	_, before, err := report.Read(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A process that was killed while it wrote leaves a cut line.
+	file, err := os.OpenFile(filepath.Join(folder, report.RecordsFile), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString(`{"schema":1,"kind":"tri`); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	run(t, ExitDone, "ceiling", "--resume", folder)
+	_, after, err := report.Read(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(after) <= len(before) {
+		t.Errorf("%d records before, %d after", len(before), len(after))
+	}
+	warmUps := make(map[string]int)
+	for i, r := range after {
+		if i < len(before) && !r.Started.Equal(before[i].Started) {
+			t.Errorf("record %d was measured again", i)
+		}
+		if r.Kind == trial.KindWarmUp {
+			warmUps[fmt.Sprint(r.Cell, r.Repeat)]++
+		}
+	}
+	if len(warmUps) != 4 {
+		t.Errorf("cells and repeats measured: %v, want 4", warmUps)
+	}
+	for cell, n := range warmUps {
+		if n != 1 {
+			t.Errorf("%s was begun %d times", cell, n)
+		}
+	}
+	// Another capture under the same name is refused.
+	run(t, ExitDone, "synth", "syn-60", "--frames", "500", "-o", capture)
+	if _, stderr := run(t, ExitFailed, "ceiling", "--resume", folder); !strings.Contains(stderr, "SHA-256") {
+		t.Errorf("stderr %s", stderr)
+	}
+}
+
+func TestSweepAndTrial(t *testing.T) {
+	stdout, _ := run(t, ExitDone, append([]string{"sweep", "--rates", "1k,0.5x..4x/3", "--engines", "direct", "synth:iot-1:500"}, tiny...)...)
+	for _, want := range []string{"loss against load", "1.00 kpps", "0.5x", "1.41x", "4x"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("the table lacks %q:\n%s", want, stdout)
+		}
+	}
+	stdout, _ = run(t, ExitDone, append([]string{"trial", "--rate", "10k", "--json", "synth:iot-1:500"}, tiny...)...)
+	var kinds []string
+	for _, line := range strings.Split(strings.TrimSpace(stdout), "\n") {
+		var o struct{ Kind string }
+		if err := json.Unmarshal([]byte(line), &o); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		kinds = append(kinds, o.Kind)
+	}
+	if got := strings.Join(kinds, " "); got != "warm-up service trial" {
+		t.Errorf("records of a trial: %s", got)
+	}
+}
+
+func TestDocsShowWhatTheProgramPrints(t *testing.T) {
+	for _, name := range []string{"README.md", "METHOD.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(text), "```console\n")
+		for _, block := range blocks[1:] {
+			block, _, _ = strings.Cut(block, "```")
+			command, want, _ := strings.Cut(block, "\n")
+			t.Run(command, func(t *testing.T) {
+				line, ok := strings.CutPrefix(command, "$ pcaplab ")
+				if !ok {
+					t.Fatalf("a console block of %s must begin with '$ pcaplab': %s", name, command)
+				}
+				var input io.Reader
+				for _, part := range strings.Split(line, " | pcaplab ") {
+					code, stdout, stderr := runIn(context.Background(), input, strings.Fields(part)...)
+					if code != ExitDone {
+						t.Fatalf("%s: exit code %d\n%s", part, code, stderr)
+					}
+					input = strings.NewReader(stdout)
+				}
+				got, _ := io.ReadAll(input)
+				if string(got) != want {
+					t.Errorf("%s shows\n%s\nthe program prints\n%s", name, want, got)
+				}
+			})
+		}
+	}
+}

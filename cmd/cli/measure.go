@@ -1,0 +1,461 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pcaplab/analysis"
+	"pcaplab/analysis/report"
+	"pcaplab/datasets"
+	"pcaplab/datasets/arena"
+	"pcaplab/replay"
+	"pcaplab/replay/meter"
+	"pcaplab/replay/rewrite"
+	"pcaplab/replay/trial"
+	"pcaplab/replay/trial/search"
+)
+
+// measureFlags are shared by ceiling, sweep and trial.
+type measureFlags struct {
+	captureFlags
+	settings  trial.Settings
+	engines   []string
+	sizes     string
+	caches    []string
+	workers   []int
+	repeats   int
+	trial     time.Duration
+	output    string
+	resume    string
+	inProcess bool
+	json      bool
+	whole     bool // --json prints the records themselves
+	failIf    string
+}
+
+func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
+	m.captureFlags.add(fs)
+	engines := a.Default
+	if len(engines) == 0 {
+		for _, e := range a.Engines {
+			engines = append(engines, e.Name)
+		}
+	}
+	fs.StringSliceVar(&m.engines, "engines", engines, "parsers to measure, or all ('"+a.Name+" engines' lists them)")
+	fs.StringSliceVar(&m.settings.Stages, "stages", nil, "work after the parser, in order ('"+a.Name+" engines' lists it)")
+	fs.StringVar(&m.sizes, "sizes", "", "resize frames first: RFC 2544 sizes with FCS, as 64,128,1518, or imix (default: as captured)")
+	fs.StringVar(&m.settings.Queue, "queue", "", "queue before the parser: frames (1024), octets (2MiB) or a preset (see 'engines')")
+	fs.StringVar(&m.settings.Pattern, "pattern", "constant", "arrivals: constant, poisson, onoff:ON/OFF, recorded, ramp")
+	fs.StringVar(&m.settings.Unit, "unit", "pps", "of loads: pps, or bit/s of wire octets")
+	fs.StringVar(&m.settings.Clock, "clock", "warp", "system (waits), warp (skips idle time) or cpu (warp; service in CPU time of the thread)")
+	fs.StringVar(&m.settings.Feed, "feed", "virtual", "virtual (queue computed on the parser's thread) or ring (a second thread)")
+	fs.IntVar(&m.settings.Batch, "batch", 0, "frames per clock reading while behind; 1 is exact (0: by the queue)")
+	fs.StringVar(&m.settings.Stamp, "stamp", "due", "time that stages see: due or capture")
+	fs.StringSliceVar(&m.caches, "cache", []string{trial.CacheCold}, "where frames lie: cold (memory), hot (half of L2), or both")
+	fs.IntSliceVar(&m.workers, "workers", []int{1}, "parallel pipelines, flows dealt by five-tuple hash; several to compare")
+	fs.IntVar(&m.repeats, "repeats", analysis.MinRepeats, "measure each cell so often, engines in turn")
+	fs.DurationVar(&m.trial, "trial", time.Second, "duration of a trial")
+	fs.StringVarP(&m.output, "output", "o", "", "results folder to make: records, CSV, charts")
+	fs.StringVar(&m.resume, "resume", "", "go on with the study in this results folder; all other flags come from there")
+	fs.BoolVar(&m.inProcess, "in-process", false, "measure in this process, not in a fresh one for each cell and repeat")
+	fs.BoolVar(&m.json, "json", false, "print results as JSON lines instead of a table")
+	fs.StringVar(&m.failIf, "fail-if", "", "exit 3 if true of any result, as 'ndr<20000' or 'cost[direct]>100'")
+}
+
+// plan checks the flags that all measuring commands share.
+func (m *measureFlags) plan(a *app) (trial.Plan, error) {
+	p := trial.Plan{
+		Engines: m.engines, Caches: m.caches, Workers: m.workers, Repeats: m.repeats, Trial: m.trial,
+		Search: trial.SearchNone, Sizes: []string{trial.Captured},
+	}
+	if slices.Equal(m.engines, []string{"all"}) {
+		p.Engines = nil
+		for _, e := range a.Engines {
+			p.Engines = append(p.Engines, e.Name)
+		}
+	}
+	m.settings.Seed = m.seed
+	if m.sizes != "" {
+		sizes, err := rewrite.ParseSizes(m.sizes)
+		if err != nil {
+			return p, usageError{err}
+		}
+		p.Sizes = nil
+		for _, s := range sizes {
+			p.Sizes = append(p.Sizes, s.Name)
+		}
+	}
+	if m.repeats < 1 || m.trial <= 0 {
+		return p, usagef("--repeats %d, --trial %v: want positive values", m.repeats, m.trial)
+	}
+	return p, nil
+}
+
+// study runs a plan on captures and prints what came of it.
+func (m *measureFlags) study(ctx context.Context, a *app, args []string, plan trial.Plan) error {
+	condition, err := m.condition()
+	if err != nil {
+		return err
+	}
+	header := trial.Header{
+		Version: version(), Started: time.Now().UTC(), Settings: m.settings, Plan: plan,
+		Reading: trial.Reading{Packets: m.packets, Salvage: m.salvage},
+	}
+	var folder *report.Folder
+	var done []trial.Record
+	if m.resume != "" {
+		if folder, header, done, err = report.Resume(m.resume); err != nil {
+			return err
+		}
+		defer folder.Close()
+		m.packets, m.salvage, m.seed = header.Reading.Packets, header.Reading.Salvage, header.Settings.Seed
+		if len(args) == 0 {
+			for _, c := range header.Captures {
+				args = append(args, c.Name)
+			}
+		}
+		a.note("resuming %s: %d records", m.resume, len(done))
+	} else if len(args) == 0 {
+		return usagef("no capture: name files, or %siot-1 for synthetic traffic", synthPrefix)
+	}
+	s := &trial.Study{Header: header, Engines: a.Engines, Stages: a.Stages, Done: done, InProcess: m.inProcess}
+	if err := s.Check(); err != nil {
+		return usageError{err}
+	}
+	frames, captures, err := m.load(ctx, a, args)
+	if err != nil {
+		return err
+	}
+	defer frames.Close()
+	if m.resume != "" {
+		if err := sameCaptures(header.Captures, captures); err != nil {
+			return err
+		}
+	}
+	environment := meter.ReadEnvironment(meter.Roots{})
+	s.Header.Captures = captures
+	s.Header.Environment = environment
+	s.Caches.L2, _ = environment.L2Octets()
+	s.Caches.LLC, _ = environment.LLCOctets()
+	s.MemoryLimit = int64(m.memoryLimit)
+	if s.MemoryLimit == 0 {
+		s.MemoryLimit = datasets.DefaultMemoryLimit()
+	}
+	s.Frames = func(size string) (trial.Sized, error) { return m.sized(a, s, frames, size) }
+	if m.output != "" && folder == nil {
+		if folder, err = report.Create(m.output, s.Header); err != nil {
+			return err
+		}
+		defer folder.Close()
+	}
+	records := slices.Clone(done)
+	s.Keep = func(r trial.Record) error {
+		records = append(records, r)
+		if folder == nil {
+			return nil
+		}
+		return folder.Append(r)
+	}
+	expected := s.Expected()
+	a.note("%s", describe(&s.Header, frames, expected))
+	bar := a.studyBar(s.Header.Settings.Unit, expected)
+	s.Progress = bar.set
+	runErr := s.Run(ctx)
+	bar.done()
+	return errors.Join(runErr, m.show(a, s, records, folder, condition))
+}
+
+func (m *measureFlags) condition() (*analysis.Condition, error) {
+	if m.failIf == "" {
+		return nil, nil
+	}
+	c, err := analysis.ParseCondition(m.failIf)
+	if err != nil {
+		return nil, usagef("--fail-if: %w", err)
+	}
+	return &c, nil
+}
+
+// show prints and stores results, of interrupted studies too.
+func (m *measureFlags) show(a *app, s *trial.Study, records []trial.Record, folder *report.Folder, condition *analysis.Condition) error {
+	if len(records) == 0 {
+		return nil
+	}
+	results := analysis.Analyze(s.Header, records)
+	if folder != nil {
+		if err := folder.Finish(results); err != nil {
+			return err
+		}
+		a.note("results in %s", folder.Path())
+	}
+	if err := m.print(a.stdout, results, records); err != nil {
+		return err
+	}
+	if condition == nil {
+		return nil
+	}
+	matches, err := condition.Check(results.Measures())
+	if err != nil {
+		return fmt.Errorf("--fail-if: %w", err)
+	}
+	for _, match := range matches {
+		a.note("%v", match)
+	}
+	if len(matches) > 0 {
+		return errMissed
+	}
+	return nil
+}
+
+func (m *measureFlags) print(w io.Writer, results *analysis.Results, records []trial.Record) error {
+	switch {
+	case m.json && m.whole:
+		e := json.NewEncoder(w)
+		for i := range records {
+			if err := e.Encode(&records[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case m.json:
+		return report.WriteJSON(w, results)
+	}
+	return report.WriteText(w, results)
+}
+
+// sized resizes all frames; what could not be resized is noted and kept in the header.
+func (m *measureFlags) sized(a *app, s *trial.Study, frames *arena.Frames, size string) (trial.Sized, error) {
+	if size == trial.Captured {
+		return trial.Sized{Frames: frames}, nil
+	}
+	sizes, err := rewrite.ParseSizes(size)
+	if err != nil {
+		return trial.Sized{}, err
+	}
+	resized, rep, err := trial.Resize(frames, sizes[0], s.MemoryLimit)
+	if err != nil {
+		return trial.Sized{}, err
+	}
+	if rep.Sized() < rep.Frames {
+		a.note("%v", rep)
+	}
+	s.Header.Resizing = append(s.Header.Resizing, trial.Resizing{Size: size, Report: rep})
+	return trial.Sized{Frames: resized, Close: true}, nil
+}
+
+func sameCaptures(want, got []trial.Capture) error {
+	if len(want) != len(got) {
+		return fmt.Errorf("the study was of %d captures, not of %d", len(want), len(got))
+	}
+	for i := range want {
+		if want[i].SHA256 != got[i].SHA256 {
+			return fmt.Errorf("%s is not what the study began with: SHA-256 %s, was %s", got[i].Name, got[i].SHA256, want[i].SHA256)
+		}
+	}
+	return nil
+}
+
+// describe says before the start what will be done and how long it takes.
+func describe(h *trial.Header, frames *arena.Frames, expected time.Duration) string {
+	p := &h.Plan
+	var names []string
+	for _, c := range h.Captures {
+		names = append(names, c.Name)
+	}
+	if len(names) > 3 {
+		names = append(names[:2], fmt.Sprintf("%d more", len(names)-2))
+	}
+	queue, _ := replay.ParseQueue(h.Settings.Queue)
+	return fmt.Sprintf("%s: %d packets, %s; %d cells x %d repeats, trials of %v, clock %s, queue %v; about %v",
+		strings.Join(names, ", "), frames.Len(), report.FormatOctets(float64(frames.Octets())),
+		len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers), p.Repeats, p.Trial, h.Settings.Clock, queue,
+		expected.Round(time.Second))
+}
+
+func (a *app) ceilingCommand() *cobra.Command {
+	var m measureFlags
+	var goals, searching string
+	var sum time.Duration
+	var width, exceed, maxLoad float64
+	var quick bool
+	c := &cobra.Command{
+		Use:   "ceiling [flags] FILE...",
+		Short: "Search the highest loads that each parser sustains",
+		Long: `Measures, for every engine: the service ceiling (frames fed as fast as they are taken), its cost per packet, and by
+search the highest loads that meet each goal: ndr (no drop) and pdr:RATIO (at most that share lost).
+
+Defaults are for publication: trials of 1 s, loads judged on 21 s, 6 repeats in fresh processes, engines in turn. --quick
+takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and the table says so.`,
+		Example: `  ` + a.Name + ` ceiling --quick synth:iot-1
+  ` + a.Name + ` ceiling -o results --engines direct,gopacket-layers --sizes 64,512,1518 capture.pcapng
+  ` + a.Name + ` ceiling --resume results
+  ` + a.Name + ` ceiling --quick --engines direct --fail-if 'ndr<1M' capture.pcap.gz`,
+		RunE: func(c *cobra.Command, args []string) error {
+			plan, err := m.plan(a)
+			if err != nil {
+				return err
+			}
+			defaults := search.NDR()
+			if quick {
+				plan.Quick = true
+				quickly(c.Flags(), "trial", func() { plan.Trial = 100 * time.Millisecond })
+				quickly(c.Flags(), "sum", func() { sum = time.Second })
+				quickly(c.Flags(), "width", func() { width = 0.02 })
+				quickly(c.Flags(), "repeats", func() { plan.Repeats = 3 })
+			}
+			if searching == trial.SearchRFC2544 && !quick {
+				quickly(c.Flags(), "trial", func() { plan.Trial = time.Minute })
+			}
+			defaults.FinalTrialDuration, defaults.InitialTrialDuration = plan.Trial, plan.Trial
+			defaults.DurationSum, defaults.Width, defaults.ExceedRatio = max(sum, plan.Trial), width, exceed
+			if plan.Goals, err = search.ParseGoals(goals, defaults); err != nil {
+				return usageError{err}
+			}
+			plan.Search, plan.MaxLoad = searching, maxLoad
+			m.settings.Width = width
+			return m.study(c.Context(), a, args, plan)
+		},
+	}
+	fs := c.Flags()
+	m.add(a, fs)
+	fs.StringVar(&goals, "goal", "ndr,pdr:0.5%", "loss goals: ndr, pdr:RATIO, rfc2544, tst009")
+	fs.StringVar(&searching, "search", trial.SearchMLR, "mlrsearch, or rfc2544 (bisection, one trial of 60 s a step)")
+	fs.DurationVar(&sum, "sum", 21*time.Second, "trial time on which a load is judged")
+	fs.Float64Var(&width, "width", search.DefaultWidth, "how close the bounds must come, relative")
+	fs.Float64Var(&exceed, "exceed", 0.5, "share of the trial time that may miss the goal (0: none, as in RFC 2544)")
+	fs.Float64Var(&maxLoad, "max-load", 0, "highest load to try (0: four times the service ceiling)")
+	fs.BoolVar(&quick, "quick", false, "short trials for a first look")
+	return c
+}
+
+// quickly applies a default of --quick unless the user set the flag.
+func quickly(fs *pflag.FlagSet, name string, set func()) {
+	if !fs.Changed(name) {
+		set()
+	}
+}
+
+func (a *app) sweepCommand() *cobra.Command {
+	var m measureFlags
+	var rates []string
+	c := &cobra.Command{
+		Use:   "sweep [flags] --rates LIST FILE...",
+		Short: "Measure loss over a grid of loads, sizes and engines",
+		Long: `Measures every engine at every load and size. Loads are numbers (k, M and G allowed) in the unit of --unit, or multiples
+of the service ceiling found just before, as 0.5x; FROM..TO/N spaces N loads evenly on a logarithmic axis.`,
+		Example: `  ` + a.Name + ` sweep --rates 0.1x..3x/12 --engines direct,gopacket-eager synth:iot-1 -o sweep
+  ` + a.Name + ` sweep --rates 10k,100k,1M --sizes 64,512,1518 --json capture.pcap`,
+		RunE: func(c *cobra.Command, args []string) error {
+			plan, err := m.plan(a)
+			if err != nil {
+				return err
+			}
+			if plan.Rates, err = parseRates(rates); err != nil {
+				return usageError{err}
+			}
+			if len(plan.Rates) == 0 && m.resume == "" {
+				return usagef("no loads: --rates 10k,100k or 0.1x..2x/8")
+			}
+			m.settings.Width = search.DefaultWidth
+			return m.study(c.Context(), a, args, plan)
+		},
+	}
+	m.add(a, c.Flags())
+	c.Flags().StringSliceVar(&rates, "rates", nil, "loads: numbers, multiples of the service ceiling (0.5x), ranges FROM..TO/N")
+	return c
+}
+
+func (a *app) trialCommand() *cobra.Command {
+	var m measureFlags
+	var rate string
+	c := &cobra.Command{
+		Use:   "trial [flags] FILE...",
+		Short: "Run one measurement and print its record",
+		Long: `Feeds one engine at one load for one trial and prints what happened; --json prints the whole records (warm-up, closed
+loop, and the trial). Without --rate, or with --rate 0, the feed is a closed loop: as fast as the parser takes.`,
+		Example: `  ` + a.Name + ` trial --engines direct --rate 500k --trial 10s capture.pcap
+  ` + a.Name + ` trial --engines gopacket-eager --rate 0.9x --pattern poisson --json synth:iot-1 | jq .result`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if !c.Flags().Changed("engines") {
+				m.engines = m.engines[:1]
+			}
+			if !c.Flags().Changed("repeats") {
+				m.repeats = 1
+			}
+			plan, err := m.plan(a)
+			if err != nil {
+				return err
+			}
+			if rate != "0" {
+				if plan.Rates, err = parseRates([]string{rate}); err != nil {
+					return usageError{err}
+				}
+			}
+			m.settings.Width, m.whole = search.DefaultWidth, true
+			return m.study(c.Context(), a, args, plan)
+		},
+	}
+	m.add(a, c.Flags())
+	c.Flags().StringVar(&rate, "rate", "0", "load: a number, a multiple of the service ceiling as 0.5x, or 0 for closed loop")
+	return c
+}
+
+// parseRates reads loads as sweep takes them.
+func parseRates(list []string) ([]trial.Rate, error) {
+	var rates []trial.Rate
+	for _, item := range list {
+		from, rest, isRange := strings.Cut(item, "..")
+		if !isRange {
+			r, err := parseRate(item)
+			if err != nil {
+				return nil, err
+			}
+			rates = append(rates, r)
+			continue
+		}
+		to, count, counted := strings.Cut(rest, "/")
+		low, err := parseRate(from)
+		if err != nil {
+			return nil, err
+		}
+		high, err := parseRate(to)
+		if err != nil {
+			return nil, err
+		}
+		n, err := strconv.Atoi(count)
+		if !counted || err != nil || n < 2 || n > 1000 || low.OfService != high.OfService || low.Value >= high.Value {
+			return nil, fmt.Errorf("load range %q: want FROM..TO/N of one kind, rising, N from 2 to 1000, as 0.1x..3x/10", item)
+		}
+		for i := range n {
+			v := low.Value * math.Pow(high.Value/low.Value, float64(i)/float64(n-1))
+			rates = append(rates, trial.Rate{Value: v, OfService: low.OfService})
+		}
+	}
+	return rates, nil
+}
+
+func parseRate(s string) (trial.Rate, error) {
+	number, relative := strings.CutSuffix(strings.TrimSpace(s), "x")
+	factor := 1.0
+	if !relative && number != "" {
+		if f, ok := map[byte]float64{'k': 1e3, 'K': 1e3, 'M': 1e6, 'G': 1e9}[number[len(number)-1]]; ok {
+			factor, number = f, number[:len(number)-1]
+		}
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(v > 0) || math.IsInf(v*factor, 0) {
+		return trial.Rate{}, fmt.Errorf("load %q: want a number above 0 such as 20000, 1.5M or 0.5x", s)
+	}
+	return trial.Rate{Value: v * factor, OfService: relative}, nil
+}

@@ -1,0 +1,205 @@
+package trial
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"pcaplab/parse"
+	"pcaplab/replay"
+	"pcaplab/replay/meter"
+	"pcaplab/replay/rewrite"
+	"pcaplab/replay/trial/search"
+)
+
+// Schema is the version of Record and Header. Readers refuse others.
+const Schema = 1
+
+// Settings are what all trials of a study share. Zero values mean the documented defaults; Normalize fills them in, so
+// that what is recorded is what was done.
+type Settings struct {
+	Stages  []string `json:"stages"`         // kinds of stages after the parser, in order
+	Pattern string   `json:"pattern"`        // pacer, as replay.ParsePacer reads it; default "constant"
+	Unit    string   `json:"unit"`           // of loads: "pps" (default) or "bit/s" of wire octets
+	Queue   string   `json:"queue"`          // as replay.ParseQueue reads it
+	Clock   string   `json:"clock"`          // "warp" (default), "system" or "cpu"
+	Feed    string   `json:"feed"`           // "virtual" (default) or "ring"
+	Batch   int      `json:"batch"`          // frames per clock reading when behind; 0: by queue
+	Stamp   string   `json:"stamp"`          // "due" (default) or "capture": the time that stages see
+	Width   float64  `json:"width"`          // relative goal width; draining stops at duration * (1 + width/2)
+	Seed    uint64   `json:"seed"`           // of random patterns
+	Repeat  bool     `json:"repeat_times"`   // capture times repeat in each pass instead of going on
+	GOGC    string   `json:"gogc,omitempty"` // as set for the measuring process
+	Memory  string   `json:"gomemlimit,omitempty"`
+}
+
+// Normalize fills in defaults and reports all faults at once.
+func (s Settings) Normalize() (Settings, error) {
+	var faults faultList
+	choose := func(name string, value *string, choices ...string) {
+		if *value == "" {
+			*value = choices[0]
+		}
+		for _, c := range choices {
+			if *value == c {
+				return
+			}
+		}
+		faults.add("%s %q: want one of %s", name, *value, strings.Join(choices, ", "))
+	}
+	choose("unit", &s.Unit, "pps", "bit/s")
+	choose("clock", &s.Clock, "warp", "system", "cpu")
+	choose("feed", &s.Feed, "virtual", "ring")
+	choose("stamp", &s.Stamp, "due", "capture")
+	if s.Pattern == "" {
+		s.Pattern = "constant"
+	}
+	if s.Feed == "ring" && s.Clock != "system" {
+		s.Clock = "system" // two threads share only real time
+	}
+	if _, err := replay.ParsePacer(s.Pattern, 1, s.Seed); err != nil {
+		faults.add("%w", err)
+	}
+	if _, err := replay.ParseQueue(s.Queue); err != nil {
+		faults.add("%w", err)
+	}
+	if s.Queue == "" {
+		s.Queue = replay.DefaultQueue().Name
+	}
+	if s.Width < 0 || s.Width >= 1 {
+		faults.add("width %v: want 0 or more and less than 1", s.Width)
+	}
+	if s.Batch < 0 {
+		faults.add("batch %d: want 0 or more", s.Batch)
+	}
+	return s, faults.err()
+}
+
+// Cell names what is compared: an engine at a size, a cache state and a number of workers.
+type Cell struct {
+	Engine  string `json:"engine"`
+	Size    string `json:"size"`    // "captured", or as rewrite.ParseSizes names it
+	Cache   string `json:"cache"`   // "hot" or "cold"
+	Workers int    `json:"workers"` // parallel pipelines
+}
+
+func (c Cell) String() string {
+	s := c.Engine + " " + c.Size + " " + c.Cache
+	if c.Workers > 1 {
+		s += " x" + strconv.Itoa(c.Workers)
+	}
+	return s
+}
+
+// Input is one trial to run.
+type Input struct {
+	Load     float64       `json:"load"`        // intended load in Settings.Unit; 0 feeds as fast as the parser takes (closed loop)
+	Duration time.Duration `json:"duration_ns"` // of the trial, before draining
+	// OfService is the multiple of the service ceiling that Load was computed from, where it was.
+	OfService float64 `json:"of_service,omitempty"`
+}
+
+// Kinds of records.
+const (
+	KindWarmUp  = "warm-up" // not used for results
+	KindService = "service" // closed loop: the parser's own pace
+	KindTrial   = "trial"   // open loop at an intended load
+	KindBounds  = "bounds"  // what a search found for one goal; no counts of its own
+)
+
+// Record is one line of records.jsonl: a trial, or the outcome of a search.
+type Record struct {
+	Schema  int       `json:"schema"`
+	Kind    string    `json:"kind"`
+	Started time.Time `json:"started"`
+	Cell    Cell      `json:"cell"`
+	Repeat  int       `json:"repeat"` // from 1
+	Input   Input     `json:"input"`
+
+	Result      replay.Result  `json:"result"`           // summed over the workers
+	Shares      []uint64       `json:"shares,omitempty"` // frames of one pass that each worker gets, where there are several
+	Counters    parse.Counters `json:"counters"`         // of this trial
+	Usage       meter.Usage    `json:"usage"`
+	Frames      int            `json:"working_set_frames"` // frames in memory that were fed in turn
+	WorkingSet  int64          `json:"working_set_octets"` // their size, index included
+	LLC         bool           `json:"llc,omitempty"`      // cold was asked, but the working set may fit the last-level cache
+	Marks       []string       `json:"marks,omitempty"`    // doubts: see the Mark constants
+	Bounds      *search.Bounds `json:"bounds,omitempty"`   // of KindBounds
+	Interrupted bool           `json:"interrupted,omitempty"`
+}
+
+// Marks of results that are not the parser's alone.
+const (
+	MarkFeedLimited = "feed-limited" // the feed took over 5 % of the time
+	MarkHostLimited = "host-limited" // all drops follow gaps longer than the queue
+	MarkHostBusy    = "host-busy"    // the parser's thread was without a CPU for over 5 % of the time
+	MarkThrottled   = "throttled"    // the board lowered its clock
+	MarkLLC         = "LLC"          // asked for cold frames, but they may fit the last-level cache
+	MarkUnsent      = "unsent"       // the feed could not offer the whole intended load
+	MarkCut         = "interrupted"
+)
+
+// HostLimit is the share of the time without a CPU above which a result is marked host-busy.
+const HostLimit = 0.05
+
+// FeedLimit is the share of the time above which a result is marked feed-limited.
+const FeedLimit = 0.05
+
+// CostNanos returns the time per frame that the sink took, in ns on the trial's clock, the feed's part included; 0 where
+// it took none.
+func (r *Record) CostNanos() float64 { return r.Result.ServiceTime() }
+
+// Waited returns the share of the time in which the parsers' threads had no CPU: put off by the kernel or, unseen by it, by
+// the hypervisor. It is not known where threads wait for due times (open loop on the system clock), with a ring, and where
+// the threads' CPU times cannot be read.
+func (r *Record) Waited(s *Settings, workers int) (share float64, known bool) {
+	if r.Usage.ThreadCPUNs == nil || r.Usage.WallNs <= 0 || s.Feed == "ring" || s.Clock == "system" && r.Input.Load > 0 {
+		return 0, false
+	}
+	return max(0, 1-float64(*r.Usage.ThreadCPUNs)/float64(r.Usage.WallNs)/float64(max(1, workers))), true
+}
+
+// Lost returns the frames that count as lost: dropped, residual and unsent.
+func (r *Record) Lost() uint64 { return r.Result.Dropped + r.Result.Residual + r.Result.Unsent }
+
+// Header is the first file of a results folder: environment, versions and settings of a study.
+type Header struct {
+	Schema      int               `json:"schema"`
+	Version     string            `json:"version"` // of pcaplab
+	Started     time.Time         `json:"started"`
+	Settings    Settings          `json:"settings"`
+	Plan        Plan              `json:"plan"`
+	Captures    []Capture         `json:"captures"`
+	Reading     Reading           `json:"reading"`
+	Resizing    []Resizing        `json:"resizing,omitempty"`
+	Environment meter.Environment `json:"environment"`
+}
+
+// Capture names frames that were fed.
+type Capture struct {
+	Name       string `json:"name"`
+	SHA256     string `json:"sha256"` // of the file as stored, or of the frames where they were synthesized
+	Frames     uint64 `json:"frames"`
+	Octets     uint64 `json:"octets"`      // captured
+	WireOctets uint64 `json:"wire_octets"` // on the wire
+}
+
+// Reading tells how captures were read.
+type Reading struct {
+	Packets int  `json:"packets,omitempty"` // at most; 0: all
+	Salvage bool `json:"salvage,omitempty"`
+}
+
+// Resizing tells what resizing did to the frames of a size.
+type Resizing struct {
+	Size   string         `json:"size"`
+	Report rewrite.Report `json:"report"`
+}
+
+type faultList []error
+
+func (l *faultList) add(format string, args ...any) { *l = append(*l, fmt.Errorf(format, args...)) }
+
+func (l faultList) err() error { return errors.Join(l...) }

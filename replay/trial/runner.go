@@ -1,0 +1,352 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"time"
+
+	"pcaplab/datasets/arena"
+	"pcaplab/parse"
+	"pcaplab/replay"
+	"pcaplab/replay/meter"
+)
+
+// Measurer runs one trial at a time.
+type Measurer interface {
+	// Measure runs a trial and returns its record. Cancelling ctx ends it early: the record then holds what was counted,
+	// and the error is ctx's.
+	Measure(ctx context.Context, in Input) (Record, error)
+	Close() error
+}
+
+// Runner measures in this process: the Measurer without isolation. Its pipelines live from trial to trial.
+type Runner struct {
+	settings Settings
+	cell     Cell
+	workers  []*worker
+	total    uint64  // frames of one pass over all workers
+	closedNS float64 // calibrated time of the feed alone per frame, in closed loop; 0: not yet
+	openNS   float64 // and in open loop
+}
+
+type worker struct {
+	frames   *arena.Frames
+	pipeline *parse.Pipeline
+	share    float64 // of the frames, or of the wire octets where loads are in bit/s
+}
+
+// NewRunner prepares an engine and stages for frames that were split over the workers (one part: one worker).
+func NewRunner(engine parse.Engine, stages []parse.StageKind, settings Settings, cell Cell, parts []*arena.Frames) (*Runner, error) {
+	settings, err := settings.Normalize()
+	if err != nil {
+		return nil, err
+	}
+	r := &Runner{settings: settings, cell: cell}
+	var octets uint64
+	for _, p := range parts {
+		r.total += uint64(p.Len())
+		octets += p.WireOctets()
+	}
+	if r.total == 0 {
+		return nil, errors.New("no frames to feed")
+	}
+	for _, p := range parts {
+		w := &worker{frames: p, share: float64(p.Len()) / float64(r.total)}
+		if settings.Unit == "bit/s" && octets > 0 {
+			w.share = float64(p.WireOctets()) / float64(octets)
+		}
+		made := make([]parse.Stage, 0, len(stages))
+		for _, k := range stages {
+			s, err := k.New()
+			if err != nil {
+				return nil, fmt.Errorf("stage %s: %w", k.Name, err)
+			}
+			made = append(made, s)
+		}
+		w.pipeline = parse.NewPipeline(engine, made...)
+		r.workers = append(r.workers, w)
+	}
+	return r, nil
+}
+
+// Close releases nothing: the frames belong to the caller.
+func (r *Runner) Close() error { return nil }
+
+// outcome is what one worker brings home.
+type outcome struct {
+	result   replay.Result
+	counters parse.Counters
+	usage    meter.Usage
+	err      error
+}
+
+// Measure runs one trial.
+func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
+	if in.Load < 0 || math.IsNaN(in.Load) || math.IsInf(in.Load, 0) {
+		return Record{}, fmt.Errorf("load %v %s: want a positive number, or 0 for closed loop", in.Load, r.settings.Unit)
+	}
+	if in.Duration <= 0 {
+		return Record{}, fmt.Errorf("trial of %v: want a positive duration", in.Duration)
+	}
+	if err := r.calibrate(ctx); err != nil {
+		return Record{}, err
+	}
+	rec := Record{Schema: Schema, Kind: KindTrial, Cell: r.cell, Input: in, Frames: int(r.total)}
+	if in.Load == 0 {
+		rec.Kind = KindService
+	}
+	feeds := make([]feedFunc, len(r.workers))
+	for i, w := range r.workers {
+		rec.WorkingSet += w.frames.MappedOctets()
+		feed, err := r.feed(w, in, uint64(i))
+		if err != nil {
+			return Record{}, err
+		}
+		feeds[i] = feed
+		if len(r.workers) > 1 {
+			rec.Shares = append(rec.Shares, uint64(w.frames.Len()))
+		}
+	}
+	outcomes := make([]outcome, len(r.workers))
+	runtime.GC()
+	rec.Started = time.Now().UTC()
+	// Starting and stopping a meter stops the world: all start before any feed does, and stop after all have ended.
+	var ready, ended, done sync.WaitGroup
+	start := make(chan struct{})
+	for i, w := range r.workers {
+		if w.frames.Len() == 0 {
+			continue
+		}
+		ready.Add(1)
+		ended.Add(1)
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			before := w.pipeline.Counters()
+			src := w.frames.Source(0, w.frames.Len(), 0, !r.settings.Repeat)
+			m, err := meter.Start(meter.Config{MappedOctets: w.frames.MappedOctets()})
+			ready.Done()
+			<-start
+			o := &outcomes[i]
+			if err == nil {
+				o.result, err = feeds[i](ctx, src, w.pipeline)
+			}
+			ended.Done()
+			if len(r.workers) > 1 {
+				ended.Wait()
+			}
+			if m != nil {
+				o.usage = m.Stop()
+			}
+			o.err = err
+			o.counters = w.pipeline.Counters()
+			o.counters.Sub(before)
+		}()
+	}
+	ready.Wait()
+	close(start)
+	done.Wait()
+	var errs []error
+	var results []replay.Result
+	var usages []meter.Usage
+	for i := range outcomes {
+		o := &outcomes[i]
+		if r.workers[i].frames.Len() == 0 {
+			continue
+		}
+		results = append(results, o.result)
+		usages = append(usages, o.usage)
+		rec.Counters.Add(o.counters)
+		errs = append(errs, o.err)
+	}
+	rec.Result, rec.Usage = sum(results), merge(usages)
+	rec.Interrupted = ctx.Err() != nil
+	rec.Marks = r.marks(&rec, len(results))
+	return rec, errors.Join(errs...)
+}
+
+// feedFunc runs one trial.
+type feedFunc func(context.Context, replay.Source, replay.Sink) (replay.Result, error)
+
+// residualWait is how long RFC 2544 section 23 waits for residual frames.
+const residualWait = 2 * time.Second
+
+func (r *Runner) feed(w *worker, in Input, number uint64) (feedFunc, error) {
+	s := r.settings
+	queue, err := replay.ParseQueue(s.Queue)
+	if err != nil {
+		return nil, err
+	}
+	clock, err := replay.NewClock(s.Clock)
+	if err != nil {
+		return nil, err
+	}
+	cfg := replay.Config{
+		Queue: queue, Clock: clock, Batch: s.Batch, Duration: in.Duration, Width: s.Width, Drain: residualWait,
+		Stamp: replay.Stamp(s.Stamp), FeedCost: r.closedNS,
+	}
+	if in.Load > 0 {
+		cfg.FeedCost = r.openNS
+		load := in.Load * w.share
+		if cfg.Pacer, err = w.pacer(s, load, s.Seed+number); err != nil {
+			return nil, err
+		}
+	}
+	if s.Feed == "ring" {
+		ring := &replay.Ring{Config: cfg}
+		return ring.Run, nil
+	}
+	feed := &replay.Feed{Config: cfg}
+	return feed.Run, nil
+}
+
+// pacer makes the arrivals of one worker. Patterns other than constant are of packets: a load in bit/s is then divided by
+// the mean wire length.
+func (w *worker) pacer(s Settings, load float64, seed uint64) (replay.Pacer, error) {
+	if s.Unit == "bit/s" {
+		if s.Pattern == "constant" {
+			return replay.ConstantBits(load)
+		}
+		load /= 8 * float64(w.frames.WireOctets()) / float64(w.frames.Len())
+	}
+	return replay.ParsePacer(s.Pattern, load, seed)
+}
+
+// calibration is how many frames, and how often, calibrate feeds.
+const (
+	calibrationFrames = 100_000
+	calibrationRounds = 3
+)
+
+// calibrate measures the feed against a sink that only counts, once: the quickest of a few rounds.
+func (r *Runner) calibrate(ctx context.Context) error {
+	if r.closedNS > 0 {
+		return nil
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var frames *arena.Frames
+	for _, w := range r.workers {
+		if frames == nil || w.frames.Len() > frames.Len() {
+			frames = w.frames
+		}
+	}
+	quickest := func(p replay.Pacer) (float64, error) {
+		best := math.Inf(1)
+		for range calibrationRounds {
+			cfg := replay.Config{Pacer: p, Batch: r.settings.Batch, Frames: calibrationFrames}
+			ns, err := replay.Calibrate(ctx, cfg, frames.Source(0, frames.Len(), 0, !r.settings.Repeat))
+			if err != nil {
+				return 0, fmt.Errorf("calibrate the feed: %w", err)
+			}
+			best = min(best, ns)
+		}
+		return best, nil
+	}
+	constant, err := replay.ConstantPPS(1e6)
+	if err != nil {
+		return err
+	}
+	if r.openNS, err = quickest(constant); err != nil {
+		return err
+	}
+	r.closedNS, err = quickest(nil)
+	return err
+}
+
+// sum adds up what parallel workers did. Times are the longest of any worker's, but those of work, which add up; the
+// quantiles of lateness are the worst worker's.
+func sum(results []replay.Result) (s replay.Result) {
+	for _, r := range results {
+		s.Intended += r.Intended
+		s.Offered += r.Offered
+		s.Unsent += r.Unsent
+		s.Delivered += r.Delivered
+		s.Dropped += r.Dropped
+		s.Residual += r.Residual
+		s.LateDrained += r.LateDrained
+		s.Served += r.Served
+		s.OfferedOctets += r.OfferedOctets
+		s.DeliveredOctets += r.DeliveredOctets
+		s.Busy += r.Busy
+		s.FeedTime += r.FeedTime
+		s.SkipTime += r.SkipTime
+		s.DropsAfterGaps += r.DropsAfterGaps
+		s.Duration = max(s.Duration, r.Duration)
+		s.Elapsed = max(s.Elapsed, r.Elapsed)
+		s.MaxBacklog = max(s.MaxBacklog, r.MaxBacklog)
+		s.LongestGap = max(s.LongestGap, r.LongestGap)
+		s.Lateness.Samples += r.Lateness.Samples
+		s.Lateness.Over += r.Lateness.Over
+		s.Lateness.P50 = max(s.Lateness.P50, r.Lateness.P50)
+		s.Lateness.P99 = max(s.Lateness.P99, r.Lateness.P99)
+		s.Lateness.P999 = max(s.Lateness.P999, r.Lateness.P999)
+		s.Lateness.Max = max(s.Lateness.Max, r.Lateness.Max)
+	}
+	return s
+}
+
+// merge joins the usage of threads that ran side by side: what is of a thread adds up, what is of the process or the
+// machine is the same for all but for the edges, and is taken from the longest.
+func merge(usages []meter.Usage) meter.Usage {
+	longest := 0
+	for i := range usages {
+		if usages[i].WallNs > usages[longest].WallNs {
+			longest = i
+		}
+	}
+	u := usages[longest]
+	for _, field := range []func(*meter.Usage) **int64{
+		func(u *meter.Usage) **int64 { return &u.ThreadCPUNs },
+		func(u *meter.Usage) **int64 { return &u.VoluntarySwitches },
+		func(u *meter.Usage) **int64 { return &u.InvoluntarySwitches },
+		func(u *meter.Usage) **int64 { return &u.MinorFaults },
+		func(u *meter.Usage) **int64 { return &u.MajorFaults },
+		func(u *meter.Usage) **int64 { return &u.Instructions },
+		func(u *meter.Usage) **int64 { return &u.Cycles },
+	} {
+		var total int64
+		known := true
+		for i := range usages {
+			if v := *field(&usages[i]); v != nil {
+				total += *v
+			} else {
+				known = false
+			}
+		}
+		if *field(&u) = nil; known {
+			*field(&u) = &total
+		}
+	}
+	return u
+}
+
+// marks lists the doubts about a trial.
+func (rn *Runner) marks(r *Record, workers int) []string {
+	var list []string
+	if share, known := r.Waited(&rn.settings, workers); known && share > HostLimit && rn.settings.Clock != "cpu" {
+		list = append(list, MarkHostBusy)
+	}
+	if r.Result.FeedShare() > FeedLimit {
+		list = append(list, MarkFeedLimited)
+	}
+	if r.Result.HostLimited() {
+		list = append(list, MarkHostLimited)
+	}
+	if r.Usage.Throttled != nil && *r.Usage.Throttled {
+		list = append(list, MarkThrottled)
+	}
+	if r.Result.Unsent > 0 && !r.Interrupted {
+		list = append(list, MarkUnsent)
+	}
+	if r.Interrupted {
+		list = append(list, MarkCut)
+	}
+	return list
+}

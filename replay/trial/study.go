@@ -1,0 +1,502 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"pcaplab/datasets/arena"
+	"pcaplab/parse"
+	"pcaplab/replay/trial/search"
+)
+
+// Ways to search.
+const (
+	SearchMLR     = "mlrsearch" // draft-ietf-bmwg-mlrsearch
+	SearchRFC2544 = "rfc2544"   // RFC 2544 section 26.1: bisection, one trial a step
+	SearchNone    = "none"      // service ceiling and the listed loads only
+)
+
+// Captured is the size of frames that were not resized.
+const Captured = "captured"
+
+// Rate is an intended load: a number in Settings.Unit or, OfService, a multiple of the service ceiling that the same
+// process measured just before.
+type Rate struct {
+	Value     float64 `json:"value"`
+	OfService bool    `json:"of_service,omitempty"`
+}
+
+// Plan is what a study measures: every engine at every size, cache state and number of workers, Repeats times.
+type Plan struct {
+	Engines []string      `json:"engines"`
+	Sizes   []string      `json:"sizes"`
+	Caches  []string      `json:"caches"`
+	Workers []int         `json:"workers"`
+	Repeats int           `json:"repeats"`
+	Trial   time.Duration `json:"trial_ns"`        // of warm-up (a quarter), closed-loop trials and listed loads
+	Rates   []Rate        `json:"rates,omitempty"` // loads to measure besides the search
+	Search  string        `json:"search"`
+	Goals   []search.Goal `json:"goals,omitempty"`
+	MaxLoad float64       `json:"max_load,omitempty"` // of the search; 0: four times the service ceiling
+	Quick   bool          `json:"quick,omitempty"`    // short trials: for a first look, not for publication
+}
+
+// maxLoadFactor is the highest load of a search without Plan.MaxLoad, in service ceilings.
+const maxLoadFactor = 4
+
+// Sized is the working frames of one size.
+type Sized struct {
+	Frames *arena.Frames
+	Close  bool // whether the study closes Frames when it is done with the size
+}
+
+// Study measures a Plan. Run fills Header.Settings and Header.Plan with defaults before anything else.
+type Study struct {
+	Header  Header
+	Engines []parse.Engine    // all that the plan may name
+	Stages  []parse.StageKind // all that the settings may name
+	Caches  Caches
+	// Frames returns the frames of a size, Captured among them.
+	Frames func(size string) (Sized, error)
+	// MemoryLimit bounds a working set, in octets.
+	MemoryLimit int64
+	// InProcess measures in this process instead of a fresh child for each cell and repeat.
+	InProcess bool
+	// Done are records of an earlier run of the same study; they are taken instead of measuring again.
+	Done []Record
+	// Keep is called with each new record, in order. An error ends the study.
+	Keep func(Record) error
+	// Progress, where set, is called between trials.
+	Progress func(Progress)
+}
+
+// Progress tells where a study stands.
+type Progress struct {
+	Cell         Cell
+	Repeat       int
+	Done, Cells  int // cells with repeats
+	Trials       int // in this cell and repeat so far
+	LastInput    Input
+	LastLoss     float64
+	MeasuredTime time.Duration // trial time so far, all cells
+}
+
+// Expected returns about how long Run measures, without the preparation of frames and what Done holds.
+func (s *Study) Expected() time.Duration {
+	p := &s.Header.Plan
+	cell := p.Trial/4 + p.Trial + time.Duration(len(p.Rates))*p.Trial
+	if p.Search != SearchNone {
+		eta, err := search.Estimate(search.Config{Min: 1, Max: maxLoadFactor * 1000, Hint: 1000}, p.Goals...)
+		if err == nil {
+			cell += eta.Typical
+		}
+	}
+	return cell * time.Duration(len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers)*p.Repeats)
+}
+
+// Run measures the plan. Order: sizes, caches and workers in turn, in each the repeats, in each repeat all engines, so
+// that a drift of the machine spreads over the engines. Cancelling ctx ends it with ctx's error; all finished trials have
+// been given to Keep, and a later Run goes on from them by Done.
+func (s *Study) Run(ctx context.Context) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	p := &s.Header.Plan
+	run := &run{study: s, done: s.Done, ctx: ctx}
+	run.progress.Cells = len(p.Engines) * len(p.Sizes) * len(p.Caches) * len(p.Workers) * p.Repeats
+	for _, size := range p.Sizes {
+		if err := run.size(size); err != nil {
+			return err
+		}
+	}
+	if len(run.done) > 0 {
+		return fmt.Errorf("%d records of the earlier run are not of this plan", len(run.done))
+	}
+	return nil
+}
+
+// Check fills in the defaults of Header and reports all faults of settings and plan at once.
+func (s *Study) Check() error {
+	p := &s.Header.Plan
+	var faults faultList
+	settings, err := s.Header.Settings.Normalize()
+	if err != nil {
+		faults.add("%w", err)
+	}
+	s.Header.Settings = settings
+	s.Header.Schema = Schema
+	if len(p.Sizes) == 0 {
+		p.Sizes = []string{Captured}
+	}
+	if len(p.Caches) == 0 {
+		p.Caches = []string{CacheCold}
+	}
+	if len(p.Workers) == 0 {
+		p.Workers = []int{1}
+	}
+	if p.Repeats == 0 {
+		p.Repeats = 1
+	}
+	if p.Trial == 0 {
+		p.Trial = time.Second
+	}
+	if p.Search == "" {
+		p.Search = SearchNone
+	}
+	if len(p.Engines) == 0 {
+		faults.add("no engine to measure")
+	}
+	for _, name := range p.Engines {
+		if _, err := findEngine(s.Engines, name); err != nil {
+			faults.add("%w", err)
+		}
+	}
+	if _, err := findStages(s.Stages, settings.Stages); err != nil {
+		faults.add("%w", err)
+	}
+	for _, c := range p.Caches {
+		if c != CacheHot && c != CacheCold {
+			faults.add("cache state %q: want %s or %s", c, CacheHot, CacheCold)
+		}
+	}
+	for _, n := range p.Workers {
+		if n < 1 {
+			faults.add("%d workers: want 1 or more", n)
+		}
+	}
+	for _, r := range p.Rates {
+		if !(r.Value > 0) || math.IsInf(r.Value, 0) {
+			faults.add("rate %v: want a positive number", r.Value)
+		}
+	}
+	if p.Repeats < 0 || p.Trial < 0 {
+		faults.add("repeats %d, trial %v: want positive values", p.Repeats, p.Trial)
+	}
+	if !slices.Contains([]string{SearchMLR, SearchRFC2544, SearchNone}, p.Search) {
+		faults.add("search %q: want %s, %s or %s", p.Search, SearchMLR, SearchRFC2544, SearchNone)
+	}
+	if p.Search != SearchNone && len(p.Goals) == 0 {
+		faults.add("a search needs a goal")
+	}
+	return faults.err()
+}
+
+// run is a Run under way.
+type run struct {
+	study    *Study
+	ctx      context.Context
+	done     []Record
+	progress Progress
+}
+
+func (r *run) size(size string) error {
+	p := &r.study.Header.Plan
+	sized, err := r.study.Frames(size)
+	if err != nil {
+		return fmt.Errorf("size %s: %w", size, err)
+	}
+	if sized.Close {
+		defer sized.Frames.Close()
+	}
+	for _, cache := range p.Caches {
+		set, llc, err := WorkingSet(sized.Frames, cache, r.study.Caches, r.study.MemoryLimit)
+		if err != nil {
+			return fmt.Errorf("size %s, %s frames: %w", size, cache, err)
+		}
+		for _, workers := range p.Workers {
+			if err := r.workers(set, llc, Cell{Size: size, Cache: cache, Workers: workers}); err != nil {
+				if set != sized.Frames {
+					set.Close()
+				}
+				return err
+			}
+		}
+		if set != sized.Frames {
+			set.Close()
+		}
+	}
+	return nil
+}
+
+func (r *run) workers(set *arena.Frames, llc bool, cell Cell) error {
+	parts := []*arena.Frames{set}
+	if cell.Workers > 1 {
+		var err error
+		if parts, err = Split(set, cell.Workers); err != nil {
+			return err
+		}
+		defer closeAll(parts)
+	}
+	for repeat := 1; repeat <= r.study.Header.Plan.Repeats; repeat++ {
+		for _, engine := range r.study.Header.Plan.Engines {
+			cell.Engine = engine
+			c := &cellRun{run: r, cell: cell, repeat: repeat, parts: parts, llc: llc}
+			if err := c.measure(); err != nil {
+				return fmt.Errorf("%v: %w", cell, err)
+			}
+			r.progress.Done++
+			r.report()
+		}
+	}
+	return nil
+}
+
+func (r *run) report() {
+	if r.study.Progress != nil {
+		r.study.Progress(r.progress)
+	}
+}
+
+// cellRun is one repeat of one cell.
+type cellRun struct {
+	*run
+	cell     Cell
+	repeat   int
+	parts    []*arena.Frames
+	llc      bool
+	measurer Measurer // nil until something must be measured
+	trials   []Record // at an intended load, so far
+}
+
+func (c *cellRun) measure() (err error) {
+	c.progress.Cell, c.progress.Repeat, c.progress.Trials = c.cell, c.repeat, 0
+	c.report()
+	defer func() {
+		if c.measurer != nil {
+			err = errors.Join(err, c.measurer.Close())
+		}
+	}()
+	plan := &c.study.Header.Plan
+	if _, err := c.trial(KindWarmUp, Input{Duration: max(plan.Trial/4, time.Millisecond)}); err != nil {
+		return err
+	}
+	service, err := c.trial(KindService, Input{Duration: plan.Trial})
+	if err != nil {
+		return err
+	}
+	ceiling := service.Result.DeliveredRate()
+	if c.study.Header.Settings.Unit == "bit/s" && service.Result.Delivered > 0 {
+		ceiling *= 8 * float64(service.Counters.WireOctets) / float64(service.Counters.Frames)
+	}
+	for _, rate := range plan.Rates {
+		in := Input{Load: rate.Value, Duration: plan.Trial}
+		if rate.OfService {
+			in.Load, in.OfService = rate.Value*ceiling, rate.Value
+		}
+		if _, err := c.trial(KindTrial, in); err != nil {
+			return err
+		}
+	}
+	if plan.Search == SearchNone {
+		return nil
+	}
+	if ceiling <= 0 {
+		return errors.New("nothing was delivered in closed loop: no ceiling to search for")
+	}
+	return c.search(ceiling)
+}
+
+func (c *cellRun) search(ceiling float64) error {
+	plan := &c.study.Header.Plan
+	cfg := search.Config{Hint: ceiling, Max: plan.MaxLoad}
+	if cfg.Max == 0 {
+		cfg.Max = maxLoadFactor * ceiling
+	}
+	shortest := plan.Goals[0].FinalTrialDuration
+	for _, g := range plan.Goals {
+		shortest = min(shortest, g.FinalTrialDuration)
+		if g.InitialTrialDuration > 0 {
+			shortest = min(shortest, g.InitialTrialDuration)
+		}
+	}
+	// At least one frame in the shortest trial, as draft-ietf-bmwg-mlrsearch asks of Min Load.
+	cfg.Min = min(max(1/shortest.Seconds(), ceiling/10000), cfg.Max)
+	measure := func(ctx context.Context, load float64, d time.Duration) (search.Trial, error) {
+		rec, err := c.trial(KindTrial, Input{Load: load, Duration: d})
+		if err != nil {
+			return search.Trial{}, err
+		}
+		return search.Trial{
+			Load: load, Duration: d,
+			Intended: rec.Result.Intended, Lost: rec.Lost(),
+		}, nil
+	}
+	var bounds []search.Bounds
+	switch plan.Search {
+	case SearchMLR:
+		result, err := search.Search(c.ctx, measure, cfg, plan.Goals...)
+		if err != nil {
+			return err
+		}
+		bounds = result.Bounds
+	case SearchRFC2544:
+		for _, goal := range plan.Goals {
+			result, err := search.BinarySearch(c.ctx, measure, cfg, goal)
+			if err != nil {
+				return err
+			}
+			bounds = append(bounds, result.Bounds...)
+		}
+	}
+	for i := range bounds {
+		rec := Record{
+			Schema: Schema, Kind: KindBounds, Started: time.Now().UTC(), Cell: c.cell, Repeat: c.repeat,
+			LLC: c.llc, Bounds: &bounds[i], Marks: c.boundsMarks(&bounds[i]),
+		}
+		if _, err := c.keep(rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boundsMarks lists what may have made the bounds instead of the parser, from the trials at and around them.
+func (c *cellRun) boundsMarks(b *search.Bounds) []string {
+	var list []string
+	lossy, host, feed, throttled, busy := 0, 0, 0, 0, 0
+	near := 0
+	for i := range c.trials {
+		rec := &c.trials[i]
+		at := func(bound *float64) bool { return bound != nil && *bound == rec.Input.Load }
+		if !at(b.Lower) && !at(b.Upper) {
+			continue
+		}
+		near++
+		if slices.Contains(rec.Marks, MarkFeedLimited) {
+			feed++
+		}
+		if slices.Contains(rec.Marks, MarkThrottled) {
+			throttled++
+		}
+		if slices.Contains(rec.Marks, MarkHostBusy) {
+			busy++
+		}
+		if at(b.Upper) && rec.Result.LossRatio() > b.Goal.LossRatio {
+			lossy++
+			if slices.Contains(rec.Marks, MarkHostLimited) {
+				host++
+			}
+		}
+	}
+	if 2*feed > near {
+		list = append(list, MarkFeedLimited)
+	}
+	if lossy > 0 && 2*host > lossy {
+		list = append(list, MarkHostLimited)
+	}
+	if 2*busy > near {
+		list = append(list, MarkHostBusy)
+	}
+	if throttled > 0 {
+		list = append(list, MarkThrottled)
+	}
+	if c.llc {
+		list = append(list, MarkLLC)
+	}
+	return list
+}
+
+// trial takes the next record of an earlier run, or measures.
+func (c *cellRun) trial(kind string, in Input) (rec Record, err error) {
+	defer func() {
+		if err == nil && kind == KindTrial {
+			c.trials = append(c.trials, rec)
+		}
+	}()
+	if rec, ok, err := c.earlier(kind, in); ok || err != nil {
+		return rec, err
+	}
+	if c.measurer == nil {
+		m, err := c.start()
+		if err != nil {
+			return Record{}, err
+		}
+		c.measurer = m
+	}
+	if rec, err = c.measurer.Measure(c.ctx, in); err != nil {
+		return Record{}, err
+	}
+	rec.Kind, rec.Repeat, rec.LLC = kind, c.repeat, c.llc
+	if rec.LLC {
+		rec.Marks = append(rec.Marks, MarkLLC)
+	}
+	c.progress.Trials++
+	c.progress.LastInput = in
+	c.progress.LastLoss = rec.Result.LossRatio()
+	c.progress.MeasuredTime += rec.Result.Elapsed
+	c.report()
+	return rec, c.study.Keep(rec)
+}
+
+// keep is trial for the records of a search's outcome.
+func (c *cellRun) keep(rec Record) (Record, error) {
+	if old, ok, err := c.earlier(rec.Kind, rec.Input); ok || err != nil {
+		return old, err
+	}
+	return rec, c.study.Keep(rec)
+}
+
+// earlier takes the next record of an earlier run if there is one; it must be the one that would be measured now.
+func (c *cellRun) earlier(kind string, in Input) (Record, bool, error) {
+	if len(c.done) == 0 {
+		return Record{}, false, nil
+	}
+	rec := c.done[0]
+	if rec.Kind != kind || rec.Cell != c.cell || rec.Repeat != c.repeat || rec.Input != in {
+		return Record{}, false, fmt.Errorf("the earlier run has a %s of %v, repeat %d, at %v here, not a %s of %v, repeat %d, at %v: "+
+			"it was of another plan or version; start into a new folder", rec.Kind, rec.Cell, rec.Repeat, rec.Input, kind, c.cell, c.repeat, in)
+	}
+	c.run.done = c.run.done[1:]
+	c.progress.Trials++
+	return rec, true, nil
+}
+
+func (c *cellRun) start() (Measurer, error) {
+	settings := c.study.Header.Settings
+	if !c.study.InProcess && childrenSupported() {
+		return StartChild(settings, c.cell, c.parts)
+	}
+	engine, err := findEngine(c.study.Engines, c.cell.Engine)
+	if err != nil {
+		return nil, err
+	}
+	stages, err := findStages(c.study.Stages, settings.Stages)
+	if err != nil {
+		return nil, err
+	}
+	return NewRunner(engine, stages, settings, c.cell, c.parts)
+}
+
+func findEngine(engines []parse.Engine, name string) (parse.Engine, error) {
+	var names []string
+	for _, e := range engines {
+		if e.Name == name {
+			return e, nil
+		}
+		names = append(names, e.Name)
+	}
+	return parse.Engine{}, fmt.Errorf("no engine %q: there are %s", name, strings.Join(names, ", "))
+}
+
+func findStages(kinds []parse.StageKind, names []string) ([]parse.StageKind, error) {
+	var found []parse.StageKind
+	var errs []error
+	for _, name := range names {
+		i := slices.IndexFunc(kinds, func(k parse.StageKind) bool { return k.Name == name })
+		if i < 0 {
+			var known []string
+			for _, k := range kinds {
+				known = append(known, k.Name)
+			}
+			errs = append(errs, fmt.Errorf("no stage %q: there are %s", name, strings.Join(known, ", ")))
+			continue
+		}
+		found = append(found, kinds[i])
+	}
+	return found, errors.Join(errs...)
+}

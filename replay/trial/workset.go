@@ -1,0 +1,215 @@
+package trial
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"pcaplab/datasets/arena"
+	"pcaplab/parse"
+	"pcaplab/replay/rewrite"
+)
+
+// Cache states of the frames that are fed.
+const (
+	CacheHot  = "hot"  // a sample of at most half of L2, looped: frames are in cache
+	CacheCold = "cold" // at least four times the last-level cache: frames come from memory
+)
+
+// Caches are the sizes that decide working sets, in octets; 0 is unknown.
+type Caches struct {
+	L2  int64 `json:"l2_octets"`
+	LLC int64 `json:"llc_octets"`
+}
+
+// Sizes assumed where the machine does not tell: those of the smallest board (hot) and of a large server (cold).
+const (
+	assumedL2  = 128 << 10
+	assumedLLC = 64 << 20
+)
+
+// frameOverhead is what the arena's index adds to a frame.
+const frameOverhead = 24
+
+// WorkingSet returns frames to feed in a loop so that they are in the cache state: fr itself where it is right as it is,
+// else a new arena, which the caller closes.
+//
+// Hot frames are a sample: one frame drawn from each of equal stretches of the capture, so that shares and order stay.
+// Cold frames are whole copies of the capture, as many as it takes. Where memoryLimit (octets) allows too few, llc tells
+// that the set may fit the last-level cache.
+func WorkingSet(fr *arena.Frames, cache string, caches Caches, memoryLimit int64) (set *arena.Frames, llc bool, err error) {
+	if fr.Len() == 0 {
+		return nil, false, errors.New("no frames to feed")
+	}
+	size := int64(fr.Octets()) + int64(fr.Len())*frameOverhead
+	switch cache {
+	case CacheHot:
+		want := caches.L2 / 2
+		if caches.L2 <= 0 {
+			want = assumedL2 / 2
+		}
+		if size <= want {
+			return fr, false, nil
+		}
+		set, err = sample(fr, want)
+		return set, false, err
+	case CacheCold:
+		want := 4 * caches.LLC
+		if caches.LLC <= 0 {
+			want = 4 * assumedLLC
+		}
+		if size >= want {
+			return fr, false, nil
+		}
+		copies := (want + size - 1) / size
+		if room := memoryLimit / size; copies > room {
+			copies, llc = room, true
+		}
+		if copies <= 1 {
+			return fr, llc, nil
+		}
+		set, err = repeat(fr, int(copies))
+		return set, llc, err
+	}
+	return nil, false, fmt.Errorf("cache state %q: want %s or %s", cache, CacheHot, CacheCold)
+}
+
+// sample copies about octets worth of frames: from each of n equal stretches one frame, drawn by a fixed generator so that
+// a capture's own period cannot beat with the stride.
+func sample(fr *arena.Frames, octets int64) (*arena.Frames, error) {
+	mean := int64(fr.Octets())/int64(fr.Len()) + frameOverhead
+	n := int(min(max(1, octets/mean), int64(fr.Len())))
+	return build(octets+1<<16, func(b *arena.Builder) error {
+		var f parse.Frame
+		var used int64
+		state := uint64(1)
+		for i := range n {
+			from := int(int64(i) * int64(fr.Len()) / int64(n))
+			to := int(int64(i+1) * int64(fr.Len()) / int64(n))
+			state = state*6364136223846793005 + 1442695040888963407
+			fr.Frame(from+int((state>>33)%uint64(to-from)), &f)
+			used += int64(len(f.Data)) + frameOverhead
+			if used > octets && b.Len() > 0 {
+				return nil
+			}
+			if err := b.Append(&f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func repeat(fr *arena.Frames, copies int) (*arena.Frames, error) {
+	size := int64(fr.Octets()) + int64(fr.Len())*frameOverhead
+	return build(size*int64(copies)+1<<16, func(b *arena.Builder) error {
+		src := fr.Source(0, fr.Len(), copies, true)
+		var f parse.Frame
+		for src.Next(&f) == nil {
+			if err := b.Append(&f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Split deals frames to workers by the hash of their five-tuple, both directions of a flow to the same worker, order kept.
+// Frames without a five-tuple go to the first. The parts are new arenas.
+func Split(fr *arena.Frames, workers int) ([]*arena.Frames, error) {
+	if workers < 1 || workers > 4*runtime.NumCPU() && workers > 64 {
+		return nil, fmt.Errorf("%d workers: want 1 or more, not above 64 or four times the %d CPUs", workers, runtime.NumCPU())
+	}
+	size := int64(fr.Octets()) + int64(fr.Len())*frameOverhead
+	builders := make([]*arena.Builder, workers)
+	parts := make([]*arena.Frames, 0, workers)
+	fail := func(err error) ([]*arena.Frames, error) {
+		for _, b := range builders {
+			if b != nil {
+				b.Close()
+			}
+		}
+		closeAll(parts)
+		return nil, err
+	}
+	for i := range builders {
+		b, err := arena.NewBuilder(size + 1<<16)
+		if err != nil {
+			return fail(err)
+		}
+		builders[i] = b
+	}
+	var f parse.Frame
+	worker := 0
+	hash := hashStage{workers: uint64(workers), worker: &worker}
+	pipeline := parse.NewPipeline(parse.DirectEngine(), &hash)
+	for i := range fr.Len() {
+		fr.Frame(i, &f)
+		worker = 0
+		if err := pipeline.WriteFrame(&f); err != nil {
+			return fail(err)
+		}
+		if err := builders[worker].Append(&f); err != nil {
+			return fail(err)
+		}
+	}
+	for _, b := range builders {
+		part, err := b.Finish()
+		if err != nil {
+			return fail(err)
+		}
+		parts = append(parts, part)
+	}
+	return parts, nil
+}
+
+type hashStage struct {
+	workers uint64
+	worker  *int
+}
+
+func (h *hashStage) Process(_ *parse.Frame, p *parse.Packet) error {
+	if p.Layers&(parse.LayerIPv4|parse.LayerIPv6) != 0 {
+		*h.worker = int(p.Tuple.SymmetricHash(0) % h.workers)
+	}
+	return nil
+}
+
+// Resize gives all frames a size and returns them in a new arena of at most memoryLimit octets. The report tells which
+// frames could not be resized and are as they were.
+func Resize(fr *arena.Frames, size rewrite.Size, memoryLimit int64) (*arena.Frames, rewrite.Report, error) {
+	resizer, err := rewrite.NewResizer(size)
+	if err != nil {
+		return nil, rewrite.Report{}, err
+	}
+	resized, err := build(memoryLimit, func(b *arena.Builder) error {
+		var in, out parse.Frame
+		for i := range fr.Len() {
+			fr.Frame(i, &in)
+			resizer.Resize(&in, &out)
+			if err := b.Append(&out); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return resized, resizer.Report(), err
+}
+
+func build(limit int64, fill func(*arena.Builder) error) (*arena.Frames, error) {
+	b, err := arena.NewBuilder(limit)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	if err := fill(b); err != nil {
+		return nil, err
+	}
+	return b.Finish()
+}
+
+func closeAll(parts []*arena.Frames) {
+	for _, p := range parts {
+		p.Close()
+	}
+}
