@@ -350,8 +350,8 @@ func TestFeedByHand(t *testing.T) {
 		{"tie", at(0, 10, 60, 120), 60, 0, Config{Queue: Queue{Frames: 1}, Width: 1}, Result{
 			Intended: 4, Offered: 4, Delivered: 3, Residual: 1, Served: 4, Duration: 120, Elapsed: 240, Busy: 240, LongestGap: 60,
 			MaxBacklog: 1, Lateness: Lateness{Samples: 4, P50: 50, P99: 60, P999: 60, Max: 60}}},
-		// Those due at 50, 70 and 80 find three waiting. Starts at 0, 30, 60, 90; 120 is after the end of 100*(1+0.2/2).
-		{"residual", every(10, 20), 30, 0, Config{Queue: Queue{Frames: 3}, Duration: 100, Width: 0.2}, Result{
+		// Those due at 50, 70 and 80 find three waiting. Starts at 0, 30, 60, 90; 120 is the end, 100*(1+0.4/2), and too late.
+		{"residual", every(10, 20), 30, 0, Config{Queue: Queue{Frames: 3}, Duration: 100, Width: 0.4}, Result{
 			Intended: 10, Offered: 10, Delivered: 4, Dropped: 3, Residual: 3, Served: 4, Duration: 100, Elapsed: 120,
 			Busy: 120, LongestGap: 30, MaxBacklog: 3, Lateness: Lateness{Samples: 4, P50: 20, P99: 60, P999: 60, Max: 60}}},
 		// The same, drained to 160: the starts at 120 and 150 are in time for that, the one at 180 is not.
@@ -647,5 +647,56 @@ func TestCalibrate(t *testing.T) {
 	fd := Feed{Config{FeedCost: 3, Clock: &fakeClock{}}}
 	if res, err := fd.Run(t.Context(), newLoop(500), new(Discard)); err != nil || res.FeedTime != 1500 {
 		t.Errorf("feed time %v, %v; want 1.5us", res.FeedTime, err)
+	}
+}
+
+// TestBatchLength holds that waiting frames are taken in whole batches by a fast sink, and one by one by a slow one.
+func TestBatchLength(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		service time.Duration
+		queue   Queue
+		batch   int
+		want    uint64 // frames of a batch
+	}{
+		{"default", 100, Queue{Frames: 1 << 14}, 0, 64},
+		{"default of a short queue", 100, Queue{Frames: 256}, 0, 16},
+		{"default of the shortest queue", 100, Queue{Frames: 1}, 0, 1},
+		{"default of a queue in octets", 100, Queue{Octets: 131072, Charge: ChargeTruesize}, 0, 3},
+		{"given", 100, Queue{Frames: 1 << 14}, 7, 7},
+		{"cut", 2 * time.Microsecond, Queue{Frames: 1 << 14}, 0, 4},
+		{"slow sink", 11 * time.Microsecond, Queue{Frames: 1 << 14}, 0, 1},
+	} {
+		clock := &fakeClock{}
+		src := &arrivals{due: every(tt.service/2, 20000)}
+		fd := Feed{Config{Pacer: src, Clock: clock, Queue: tt.queue, Batch: tt.batch}}
+		sink := &server{clock: clock, service: func(int) time.Duration { return tt.service }}
+		res, err := fd.Run(t.Context(), src, sink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Each batch is one sample. The first frames are not yet behind.
+		if n := float64(res.Served) / float64(res.Lateness.Samples); n > float64(tt.want) || n < 0.9*float64(tt.want) {
+			t.Errorf("%s: %.2f frames a batch, want %d", tt.name, n, tt.want)
+		}
+	}
+}
+
+// TestRealClocks runs the same short load on every clock; what it took is not judged.
+func TestRealClocks(t *testing.T) {
+	for _, name := range []string{"system", "warp", "cpu"} {
+		clock, err := NewClock(name)
+		if err != nil {
+			t.Logf("%s: %v", name, err)
+			continue
+		}
+		fd := Feed{Config{Pacer: mustPacer(t, "constant", 1e5, 0), Clock: clock, Duration: 20 * time.Millisecond, Width: 1}}
+		res, err := fd.Run(t.Context(), newLoop(1<<20), new(touch))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Intended != 2000 || res.Unsent != 0 || res.Served == 0 || res.Busy <= 0 || res.Busy > res.Elapsed {
+			t.Errorf("%s: %+v", name, res)
+		}
 	}
 }

@@ -97,7 +97,7 @@ func (q Queue) most() int64 {
 	return q.Octets/q.Charge.charge(0) + 1
 }
 
-// maxQueue bounds what a feed allocates for its queue: 32 octets for each frame.
+// maxQueue bounds what a feed allocates for its queue: 40 octets for each frame.
 const maxQueue = 1 << 24
 
 // check returns an error that says what is wrong with q.
