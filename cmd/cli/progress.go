@@ -12,7 +12,6 @@ import (
 // bar is a progress bar on standard error that shows itself after a second of work, and only on a terminal. The zero
 // value shows nothing.
 type bar struct {
-	app   *app
 	begin time.Time
 	make  func(total int64) *progressbar.ProgressBar
 	shown *progressbar.ProgressBar
@@ -52,14 +51,13 @@ func (b *bar) done() {
 
 // studyBar shows a study under way, between trials only.
 type studyBar struct {
-	app   *app
 	unit  string
 	shown *progressbar.ProgressBar
 	total time.Duration // expected trial time
 }
 
 func (a *app) studyBar(unit string, expected time.Duration) *studyBar {
-	b := &studyBar{app: a, unit: unit, total: expected}
+	b := &studyBar{unit: unit, total: expected}
 	if a.progress() {
 		b.shown = progressbar.NewOptions64(1000, progressbar.OptionSetWriter(a.stderr),
 			progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24),

@@ -199,7 +199,7 @@ func (r *Runner) feed(w *worker, in Input, number uint64) (feedFunc, error) {
 		}
 	}
 	if s.Feed == "ring" {
-		ring := &replay.Ring{Config: cfg}
+		ring := &replay.Ring{Config: cfg, Stable: true}
 		return ring.Run, nil
 	}
 	feed := &replay.Feed{Config: cfg}

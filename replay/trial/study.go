@@ -91,9 +91,11 @@ func (s *Study) Expected() time.Duration {
 	p := &s.Header.Plan
 	cell := p.Trial/4 + p.Trial + time.Duration(len(p.Rates))*p.Trial
 	if p.Search != SearchNone {
-		eta, err := search.Estimate(search.Config{Min: 1, Max: maxLoadFactor * 1000, Hint: 1000}, p.Goals...)
-		if err == nil {
-			cell += eta.Typical
+		for _, goals := range sameLength(p.Goals) {
+			eta, err := search.Estimate(search.Config{Min: 1, Max: maxLoadFactor * 1000, Hint: 1000}, goals...)
+			if err == nil {
+				cell += eta.Typical
+			}
 		}
 	}
 	return cell * time.Duration(len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers)*p.Repeats)
@@ -329,11 +331,13 @@ func (c *cellRun) search(ceiling float64) error {
 	var bounds []search.Bounds
 	switch plan.Search {
 	case SearchMLR:
-		result, err := search.Search(c.ctx, measure, cfg, plan.Goals...)
-		if err != nil {
-			return err
+		for _, goals := range sameLength(plan.Goals) {
+			result, err := search.Search(c.ctx, measure, cfg, goals...)
+			if err != nil {
+				return err
+			}
+			bounds = append(bounds, result.Bounds...)
 		}
-		bounds = result.Bounds
 	case SearchRFC2544:
 		for _, goal := range plan.Goals {
 			result, err := search.BinarySearch(c.ctx, measure, cfg, goal)
@@ -353,6 +357,20 @@ func (c *cellRun) search(ceiling float64) error {
 		}
 	}
 	return nil
+}
+
+// sameLength groups goals by their final trial duration: in one search a longer trial would count for the shorter goals too.
+func sameLength(goals []search.Goal) [][]search.Goal {
+	var groups [][]search.Goal
+	for _, g := range goals {
+		i := slices.IndexFunc(groups, func(other []search.Goal) bool { return other[0].FinalTrialDuration == g.FinalTrialDuration })
+		if i < 0 {
+			groups = append(groups, nil)
+			i = len(groups) - 1
+		}
+		groups[i] = append(groups[i], g)
+	}
+	return groups
 }
 
 // boundsMarks lists what may have made the bounds instead of the parser, from the trials at and around them.
