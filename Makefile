@@ -3,13 +3,16 @@ BIN := bin/pcaplab
 LAB ?= lab-results
 FUZZTIME ?= 5s
 
-.PHONY: help build lab test check race test-386 cross fuzz bench clean
+.PHONY: help build man lab test check race test-386 cross fuzz bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the static binary bin/pcaplab
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/pcaplab
+
+man: ## Write man pages into bin/man
+	$(GO) run -tags man ./cmd/pcaplab man bin/man
 
 lab: build ## Find the parsing ceilings of four engines on a synthetic IoT mix, in about a minute
 	rm -rf $(LAB)

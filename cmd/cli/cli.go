@@ -133,7 +133,8 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 		return usagef("%w (see '%s -h')", err, c.CommandPath())
 	})
 	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.infoCommand(), a.synthCommand(),
-		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand(), a.manCommand())
+		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand())
+	root.AddCommand(a.buildCommands()...)
 	return root
 }
 

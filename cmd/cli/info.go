@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
@@ -217,23 +216,6 @@ func readFolder(args []string) (*analysis.Results, error) {
 		return nil, err
 	}
 	return analysis.Analyze(header, records), nil
-}
-
-func (a *app) manCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:    "man DIR",
-		Short:  "Write man pages into a folder",
-		Hidden: true,
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("want one folder")
-			}
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return err
-			}
-			return doc.GenManTree(c.Root(), &doc.GenManHeader{Title: strings.ToUpper(a.Name), Section: "1"}, args[0])
-		},
-	}
 }
 
 func list(heads ...string) *report.Table {
