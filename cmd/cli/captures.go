@@ -55,7 +55,7 @@ func (c *captureFlags) load(ctx context.Context, a *app, args []string) (*arena.
 	}
 	bar := a.octetsBar("reading")
 	frames, facts, err := datasets.Load(ctx, args, datasets.LoadConfig{
-		OpenConfig: datasets.OpenConfig{Salvage: c.salvage, Hash: true}, MemoryLimit: limit, Packets: uint64(c.packets), Progress: bar.set,
+		OpenConfig: datasets.OpenConfig{Salvage: c.salvage, Hash: true, Stdin: a.stdin}, MemoryLimit: limit, Packets: uint64(c.packets), Progress: bar.set,
 	})
 	bar.done()
 	if err != nil {

@@ -40,7 +40,7 @@ A damaged capture is described up to the damage; the exit code is then 1. --json
 			var faults []error
 			for i, path := range args {
 				bar := a.octetsBar("reading " + filepath.Base(path))
-				cfg.Progress = bar.set
+				cfg.Progress, cfg.Stdin = bar.set, a.stdin
 				info, err := datasets.Inspect(c.Context(), path, cfg)
 				bar.done()
 				if c.Context().Err() != nil {
