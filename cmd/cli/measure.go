@@ -62,7 +62,11 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 	fs.StringVar(&m.settings.Feed, "feed", "virtual", "virtual (queue computed on the parser's thread) or ring (a second thread)")
 	fs.IntVar(&m.settings.Batch, "batch", 0, "frames per clock reading while behind; 1 is exact (0: by the queue)")
 	fs.StringVar(&m.settings.Stamp, "stamp", "due", "time that stages see: due or capture")
-	fs.StringSliceVar(&m.caches, "cache", []string{trial.CacheCold}, "where frames lie: cold (memory), hot (half of L2), or both")
+	fs.BoolVar(&m.settings.RepeatTimes, "repeat-times", false, "capture times repeat in each pass over the capture instead of going on")
+	fs.BoolVar(&m.settings.MoveAddresses, "move-addresses", false, "each copy of the capture in memory gets addresses of its own")
+	fs.StringVar(&m.settings.GOGC, "gogc", "", "GOGC of the measuring processes (default: as inherited)")
+	fs.StringVar(&m.settings.Memory, "gomemlimit", "", "GOMEMLIMIT of the measuring processes (default: as inherited)")
+	fs.StringSliceVar(&m.caches, "cache", []string{trial.CacheCold}, "where frames lie: cold (memory), hot (half of L2) or as-is; several to compare")
 	fs.IntSliceVar(&m.workers, "workers", []int{1}, "parallel pipelines, flows dealt by five-tuple hash; several to compare")
 	fs.IntVar(&m.repeats, "repeats", analysis.MinRepeats, "measure each cell so often, engines in turn")
 	fs.DurationVar(&m.trial, "trial", time.Second, "duration of a trial")
@@ -397,6 +401,9 @@ loop, and the trial). Without --rate, or with --rate 0, the feed is a closed loo
 			if err != nil {
 				return err
 			}
+			if m.settings.Passes > 0 && !c.Flags().Changed("cache") {
+				plan.Caches = []string{trial.CacheAsIs}
+			}
 			if rate != "0" {
 				if plan.Rates, err = parseRates([]string{rate}); err != nil {
 					return usageError{err}
@@ -407,6 +414,7 @@ loop, and the trial). Without --rate, or with --rate 0, the feed is a closed loo
 		},
 	}
 	m.add(a, c.Flags())
+	c.Flags().IntVar(&m.settings.Passes, "loop", 0, "end the trial after so many passes over the capture instead of by --trial (0: by --trial)")
 	c.Flags().StringVar(&rate, "rate", "0", "load: a number, a multiple of the service ceiling as 0.5x, or 0 for closed loop")
 	return c
 }

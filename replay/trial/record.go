@@ -20,19 +20,24 @@ const Schema = 1
 // Settings are what all trials of a study share. Zero values mean the documented defaults; Normalize fills them in, so
 // that what is recorded is what was done.
 type Settings struct {
-	Stages  []string `json:"stages"`         // kinds of stages after the parser, in order
-	Pattern string   `json:"pattern"`        // pacer, as replay.ParsePacer reads it; default "constant"
-	Unit    string   `json:"unit"`           // of loads: "pps" (default) or "bit/s" of wire octets
-	Queue   string   `json:"queue"`          // as replay.ParseQueue reads it
-	Clock   string   `json:"clock"`          // "warp" (default), "system" or "cpu"
-	Feed    string   `json:"feed"`           // "virtual" (default) or "ring"
-	Batch   int      `json:"batch"`          // frames per clock reading when behind; 0: by queue
-	Stamp   string   `json:"stamp"`          // "due" (default) or "capture": the time that stages see
-	Width   float64  `json:"width"`          // relative goal width; draining stops at duration * (1 + width/2)
-	Seed    uint64   `json:"seed"`           // of random patterns
-	Repeat  bool     `json:"repeat_times"`   // capture times repeat in each pass instead of going on
-	GOGC    string   `json:"gogc,omitempty"` // as set for the measuring process
-	Memory  string   `json:"gomemlimit,omitempty"`
+	Stages  []string `json:"stages"`  // kinds of stages after the parser, in order
+	Pattern string   `json:"pattern"` // pacer, as replay.ParsePacer reads it; default "constant"
+	Unit    string   `json:"unit"`    // of loads: "pps" (default) or "bit/s" of wire octets
+	Queue   string   `json:"queue"`   // as replay.ParseQueue reads it
+	Clock   string   `json:"clock"`   // "warp" (default), "system" or "cpu"
+	Feed    string   `json:"feed"`    // "virtual" (default) or "ring"
+	Batch   int      `json:"batch"`   // frames per clock reading when behind; 0: by queue
+	Stamp   string   `json:"stamp"`   // "due" (default) or "capture": the time that stages see
+	Width   float64  `json:"width"`   // relative goal width; draining stops at duration * (1 + width/2)
+	Seed    uint64   `json:"seed"`    // of random patterns
+	// Passes ends a trial after so many passes over the capture instead of by its duration; 0: endless passes.
+	Passes int `json:"passes,omitempty"`
+	// MoveAddresses gives each copy of the capture in memory its own addresses (rewrite.Mover).
+	MoveAddresses bool `json:"move_addresses,omitempty"`
+	// RepeatTimes has the capture times repeat in each pass instead of going on.
+	RepeatTimes bool   `json:"repeat_times,omitempty"`
+	GOGC        string `json:"gogc,omitempty"` // as set for the measuring process
+	Memory      string `json:"gomemlimit,omitempty"`
 }
 
 // Normalize fills in defaults and reports all faults at once.
@@ -71,20 +76,40 @@ func (s Settings) Normalize() (Settings, error) {
 	if s.Width < 0 || s.Width >= 1 {
 		faults.add("width %v: want 0 or more and less than 1", s.Width)
 	}
+	if s.Passes < 0 {
+		faults.add("passes %d: want 0 or more", s.Passes)
+	}
 	if s.Batch < 0 {
 		faults.add("batch %d: want 0 or more", s.Batch)
 	}
 	return s, faults.err()
 }
 
+// copies is how many copies of the capture Passes needs in memory.
+func (s *Settings) copies() int {
+	if s.MoveAddresses {
+		return s.Passes
+	}
+	return 1
+}
+
+// loops is how often the working set is fed in a trial; 0: without end.
+func (s *Settings) loops() int {
+	if s.MoveAddresses && s.Passes > 0 {
+		return 1
+	}
+	return s.Passes
+}
+
 // Cell names what is compared: an engine at a size, a cache state and a number of workers.
 type Cell struct {
 	Engine  string `json:"engine"`
 	Size    string `json:"size"`    // "captured", or as rewrite.ParseSizes names it
-	Cache   string `json:"cache"`   // "hot" or "cold"
+	Cache   string `json:"cache"`   // "hot", "cold" or "as-is"
 	Workers int    `json:"workers"` // parallel pipelines
 }
 
+// String names the cell in one line.
 func (c Cell) String() string {
 	s := c.Engine + " " + c.Size + " " + c.Cache
 	if c.Workers > 1 {

@@ -129,7 +129,7 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			before := w.pipeline.Counters()
-			src := w.frames.Source(0, w.frames.Len(), 0, !r.settings.Repeat)
+			src := w.frames.Source(0, w.frames.Len(), r.settings.loops(), !r.settings.RepeatTimes)
 			m, err := meter.Start(meter.Config{MappedOctets: w.frames.MappedOctets()})
 			ready.Done()
 			<-start
@@ -191,6 +191,9 @@ func (r *Runner) feed(w *worker, in Input, number uint64) (feedFunc, error) {
 		Queue: queue, Clock: clock, Batch: s.Batch, Duration: in.Duration, Width: s.Width, Drain: residualWait,
 		Stamp: replay.Stamp(s.Stamp), FeedCost: r.closedNS,
 	}
+	if s.Passes > 0 {
+		cfg.Duration = 0
+	}
 	if in.Load > 0 {
 		cfg.FeedCost = r.openNS
 		load := in.Load * w.share
@@ -241,7 +244,7 @@ func (r *Runner) calibrate(ctx context.Context) error {
 		best := math.Inf(1)
 		for range calibrationRounds {
 			cfg := replay.Config{Pacer: p, Batch: r.settings.Batch, Frames: calibrationFrames}
-			ns, err := replay.Calibrate(ctx, cfg, frames.Source(0, frames.Len(), 0, !r.settings.Repeat))
+			ns, err := replay.Calibrate(ctx, cfg, frames.Source(0, frames.Len(), 0, !r.settings.RepeatTimes))
 			if err != nil {
 				return 0, fmt.Errorf("calibrate the feed: %w", err)
 			}

@@ -162,8 +162,11 @@ func (s *Study) Check() error {
 		faults.add("%w", err)
 	}
 	for _, c := range p.Caches {
-		if c != CacheHot && c != CacheCold {
-			faults.add("cache state %q: want %s or %s", c, CacheHot, CacheCold)
+		if c != CacheHot && c != CacheCold && c != CacheAsIs {
+			faults.add("cache state %q: want %s, %s or %s", c, CacheHot, CacheCold, CacheAsIs)
+		}
+		if settings.Passes > 0 && c != CacheAsIs {
+			faults.add("%d passes of %s frames: a number of passes is of the capture %s", settings.Passes, c, CacheAsIs)
 		}
 	}
 	for _, n := range p.Workers {
@@ -181,6 +184,9 @@ func (s *Study) Check() error {
 	}
 	if !slices.Contains([]string{SearchMLR, SearchRFC2544, SearchNone}, p.Search) {
 		faults.add("search %q: want %s, %s or %s", p.Search, SearchMLR, SearchRFC2544, SearchNone)
+	}
+	if p.Search != SearchNone && settings.Passes > 0 {
+		faults.add("a search has trials of its own length, not %d passes", settings.Passes)
 	}
 	if p.Search != SearchNone && len(p.Goals) == 0 {
 		faults.add("a search needs a goal")
@@ -206,7 +212,10 @@ func (r *run) size(size string) error {
 		defer sized.Frames.Close()
 	}
 	for _, cache := range p.Caches {
-		set, llc, err := WorkingSet(sized.Frames, cache, r.study.Caches, r.study.MemoryLimit)
+		set, llc, err := WorkingSet(sized.Frames, WorkingSetConfig{
+			Cache: cache, Caches: r.study.Caches, MemoryLimit: r.study.MemoryLimit,
+			MoveAddresses: r.study.Header.Settings.MoveAddresses, Passes: r.study.Header.Settings.copies(),
+		})
 		if err != nil {
 			return fmt.Errorf("size %s, %s frames: %w", size, cache, err)
 		}

@@ -98,7 +98,7 @@ func TestWorkingSet(t *testing.T) {
 		{"cold, no room for two", trial.CacheCold, trial.Caches{LLC: 8 << 20}, 1 << 20, true, 1 << 20, 4 << 20, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			set, llc, err := trial.WorkingSet(fr, tt.cache, tt.caches, tt.limit)
+			set, llc, err := trial.WorkingSet(fr, trial.WorkingSetConfig{Cache: tt.cache, Caches: tt.caches, MemoryLimit: tt.limit})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +110,7 @@ func TestWorkingSet(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := trial.WorkingSet(fr, "lukewarm", trial.Caches{}, 1); err == nil || !strings.Contains(err.Error(), "lukewarm") {
+	if _, _, err := trial.WorkingSet(fr, trial.WorkingSetConfig{Cache: "lukewarm", MemoryLimit: 1}); err == nil || !strings.Contains(err.Error(), "lukewarm") {
 		t.Errorf("unknown state: %v", err)
 	}
 }
@@ -131,7 +131,7 @@ func count(t testing.TB, fr *arena.Frames) parse.Counters {
 
 func TestHotSampleKeepsTheShares(t *testing.T) {
 	fr := frames(t, "iot-1", 50_000)
-	hot, _, err := trial.WorkingSet(fr, trial.CacheHot, trial.Caches{L2: 4 << 20}, 1<<30)
+	hot, _, err := trial.WorkingSet(fr, trial.WorkingSetConfig{Cache: trial.CacheHot, Caches: trial.Caches{L2: 4 << 20}, MemoryLimit: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,6 +290,59 @@ func TestRunnerWorkersShareTheLoad(t *testing.T) {
 		}
 	}
 }
+
+// TestPasses feeds a capture a number of times: whole, in order, and on wish as other hosts each time.
+func TestPasses(t *testing.T) {
+	fr := frames(t, "iot-1", 300)
+	flows := make(map[bool]int)
+	for _, move := range []bool{false, true} {
+		tuples := make(map[parse.FiveTuple]bool)
+		set, _, err := trial.WorkingSet(fr, trial.WorkingSetConfig{Cache: trial.CacheAsIs, MemoryLimit: 1 << 30, Passes: 3, MoveAddresses: move})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer set.Close()
+		pl := parse.NewPipeline(parse.DirectEngine(), stageFunc(func(p *parse.Packet) { tuples[p.Tuple] = true }))
+		var f parse.Frame
+		last := int64(0)
+		for i := range set.Len() {
+			set.Frame(i, &f)
+			if f.UnixNano < last {
+				t.Fatalf("frame %d: time goes back", i)
+			}
+			last = f.UnixNano
+			if err := pl.WriteFrame(&f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := count(t, fr)
+		if got := pl.Counters(); got.Frames != 3*want.Frames || got.TCP != 3*want.TCP || got.Malformed != 3*want.Malformed {
+			t.Errorf("moved %v: %+v, want three times %+v", move, got, want)
+		}
+		flows[move] = len(tuples)
+	}
+	if flows[true] < 2*flows[false] {
+		t.Errorf("%d five-tuples in three passes moved on, %d without", flows[true], flows[false])
+	}
+	for _, load := range []float64{0, 50_000} {
+		r := runner(t, "direct", trial.Settings{Passes: 7}, fr)
+		rec, err := r.Measure(context.Background(), trial.Input{Load: load, Duration: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		consistent(t, rec)
+		if rec.Result.Served != 7*300 || rec.Result.Unsent != 0 {
+			t.Errorf("load %v: %d served, %d unsent in 7 passes of 300", load, rec.Result.Served, rec.Result.Unsent)
+		}
+	}
+	if _, _, err := trial.WorkingSet(fr, trial.WorkingSetConfig{Cache: trial.CacheAsIs, MemoryLimit: 1 << 16, Passes: 100}); !errors.Is(err, arena.ErrLimit) {
+		t.Errorf("too many passes: %v", err)
+	}
+}
+
+type stageFunc func(*parse.Packet)
+
+func (f stageFunc) Process(_ *parse.Frame, p *parse.Packet) error { f(p); return nil }
 
 func TestRunnerRefuses(t *testing.T) {
 	fr := frames(t, "iot-1", 100)
@@ -495,8 +548,9 @@ func TestStudyReportsAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
-// TestCaptureSizeDoesNotChangeTheCollector holds what the arena is for: collections per packet of an allocating parser are
-// the same beside a small and a large capture.
+// TestCaptureSizeDoesNotChangeTheCollector holds what the arena is for: beside a large capture the collector runs as often as
+// beside a small one. In the Go heap it would run fifty times less often; a busy host moves it by some tenths. See
+// BenchmarkCollector for how close it is.
 func TestCaptureSizeDoesNotChangeTheCollector(t *testing.T) {
 	if testing.Short() {
 		t.Skip("loads 200 MB")
@@ -519,7 +573,7 @@ func TestCaptureSizeDoesNotChangeTheCollector(t *testing.T) {
 		return float64(rec.Usage.GCCycles) / float64(rec.Result.Delivered) * 1e6
 	}
 	small, large := perMillion(10_000), perMillion(2_000_000)
-	if ratio := large / small; !(ratio > 0.9 && ratio < 1.1) {
+	if ratio := large / small; !(ratio > 0.6 && ratio < 1.7) {
 		t.Errorf("collections per million packets: %.1f beside 1 MB, %.1f beside 170 MB", small, large)
 	}
 }

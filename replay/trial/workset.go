@@ -12,8 +12,9 @@ import (
 
 // Cache states of the frames that are fed.
 const (
-	CacheHot  = "hot"  // a sample of at most half of L2, looped: frames are in cache
-	CacheCold = "cold" // at least four times the last-level cache: frames come from memory
+	CacheHot  = "hot"   // a sample of at most half of L2, looped: frames are in cache
+	CacheCold = "cold"  // at least four times the last-level cache: frames come from memory
+	CacheAsIs = "as-is" // the capture once, wherever that is
 )
 
 // Caches are the sizes that decide working sets, in octets; 0 is unknown.
@@ -31,21 +32,30 @@ const (
 // frameOverhead is what the arena's index adds to a frame.
 const frameOverhead = 24
 
+// WorkingSetConfig says what to feed.
+type WorkingSetConfig struct {
+	Cache         string // CacheHot, CacheCold or CacheAsIs
+	Caches        Caches
+	MemoryLimit   int64 // octets
+	MoveAddresses bool  // copies of the capture get addresses of their own
+	Passes        int   // copies of a CacheAsIs set; 0 and 1: the capture itself
+}
+
 // WorkingSet returns frames to feed in a loop so that they are in the cache state: fr itself where it is right as it is,
 // else a new arena, which the caller closes.
 //
 // Hot frames are a sample: one frame drawn from each of equal stretches of the capture, so that shares and order stay.
-// Cold frames are whole copies of the capture, as many as it takes. Where memoryLimit (octets) allows too few, llc tells
-// that the set may fit the last-level cache.
-func WorkingSet(fr *arena.Frames, cache string, caches Caches, memoryLimit int64) (set *arena.Frames, llc bool, err error) {
+// Cold frames are whole copies of the capture, as many as it takes. Where the memory limit allows too few, llc tells that
+// the set may fit the last-level cache.
+func WorkingSet(fr *arena.Frames, cfg WorkingSetConfig) (set *arena.Frames, llc bool, err error) {
 	if fr.Len() == 0 {
 		return nil, false, errors.New("no frames to feed")
 	}
-	size := int64(fr.Octets()) + int64(fr.Len())*frameOverhead
-	switch cache {
+	size := footprint(fr)
+	switch cfg.Cache {
 	case CacheHot:
-		want := caches.L2 / 2
-		if caches.L2 <= 0 {
+		want := cfg.Caches.L2 / 2
+		if cfg.Caches.L2 <= 0 {
 			want = assumedL2 / 2
 		}
 		if size <= want {
@@ -54,25 +64,38 @@ func WorkingSet(fr *arena.Frames, cache string, caches Caches, memoryLimit int64
 		set, err = sample(fr, want)
 		return set, false, err
 	case CacheCold:
-		want := 4 * caches.LLC
-		if caches.LLC <= 0 {
+		want := 4 * cfg.Caches.LLC
+		if cfg.Caches.LLC <= 0 {
 			want = 4 * assumedLLC
 		}
 		if size >= want {
 			return fr, false, nil
 		}
 		copies := (want + size - 1) / size
-		if room := memoryLimit / size; copies > room {
+		if room := cfg.MemoryLimit / size; copies > room {
 			copies, llc = room, true
 		}
 		if copies <= 1 {
 			return fr, llc, nil
 		}
-		set, err = repeat(fr, int(copies))
+		set, err = repeat(fr, int(copies), cfg.MoveAddresses)
 		return set, llc, err
+	case CacheAsIs:
+		if cfg.Passes <= 1 {
+			return fr, false, nil
+		}
+		if size > cfg.MemoryLimit/int64(cfg.Passes) {
+			return nil, false, fmt.Errorf("%d passes of %d octets: %w (%d octets); take fewer, or raise --memory-limit",
+				cfg.Passes, size, arena.ErrLimit, cfg.MemoryLimit)
+		}
+		set, err = repeat(fr, cfg.Passes, cfg.MoveAddresses)
+		return set, false, err
 	}
-	return nil, false, fmt.Errorf("cache state %q: want %s or %s", cache, CacheHot, CacheCold)
+	return nil, false, fmt.Errorf("cache state %q: want %s, %s or %s", cfg.Cache, CacheHot, CacheCold, CacheAsIs)
 }
+
+// footprint is what the frames take in memory, in octets.
+func footprint(fr *arena.Frames) int64 { return int64(fr.Octets()) + int64(fr.Len())*frameOverhead }
 
 // sample copies about octets worth of frames: from each of n equal stretches one frame, drawn by a fixed generator so that
 // a capture's own period cannot beat with the stride.
@@ -100,13 +123,19 @@ func sample(fr *arena.Frames, octets int64) (*arena.Frames, error) {
 	})
 }
 
-func repeat(fr *arena.Frames, copies int) (*arena.Frames, error) {
-	size := int64(fr.Octets()) + int64(fr.Len())*frameOverhead
-	return build(size*int64(copies)+1<<16, func(b *arena.Builder) error {
+// repeat copies a capture, times going on. With move each copy but the first has its own addresses.
+func repeat(fr *arena.Frames, copies int, move bool) (*arena.Frames, error) {
+	return build(footprint(fr)*int64(copies)+1<<16, func(b *arena.Builder) error {
 		src := fr.Source(0, fr.Len(), copies, true)
-		var f parse.Frame
-		for src.Next(&f) == nil {
-			if err := b.Append(&f); err != nil {
+		var mover rewrite.Mover
+		var in, out parse.Frame
+		for src.Next(&in) == nil {
+			f := &in
+			if move {
+				mover.Move(&in, &out, uint32(src.Loop()))
+				f = &out
+			}
+			if err := b.Append(f); err != nil {
 				return err
 			}
 		}
@@ -120,7 +149,7 @@ func Split(fr *arena.Frames, workers int) ([]*arena.Frames, error) {
 	if workers < 1 || workers > 4*runtime.NumCPU() && workers > 64 {
 		return nil, fmt.Errorf("%d workers: want 1 or more, not above 64 or four times the %d CPUs", workers, runtime.NumCPU())
 	}
-	size := int64(fr.Octets()) + int64(fr.Len())*frameOverhead
+	size := footprint(fr)
 	builders := make([]*arena.Builder, workers)
 	parts := make([]*arena.Frames, 0, workers)
 	fail := func(err error) ([]*arena.Frames, error) {
