@@ -6,6 +6,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	"pcaplab/analysis/report"
 	"pcaplab/replay/trial"
 )
 
@@ -51,13 +52,14 @@ func (b *bar) done() {
 
 // studyBar shows a study under way, between trials only.
 type studyBar struct {
+	begin time.Time
 	unit  string
 	shown *progressbar.ProgressBar
 	total time.Duration // expected trial time
 }
 
 func (a *app) studyBar(unit string, expected time.Duration) *studyBar {
-	b := &studyBar{unit: unit, total: expected}
+	b := &studyBar{begin: time.Now(), unit: unit, total: expected}
 	if a.progress() {
 		b.shown = progressbar.NewOptions64(1000, progressbar.OptionSetWriter(a.stderr),
 			progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24),
@@ -72,15 +74,23 @@ func (b *studyBar) set(p trial.Progress) {
 	}
 	load := "closed loop"
 	if p.LastInput.Load > 0 {
-		load = fmt.Sprintf("%.4g %s, loss %.2g", p.LastInput.Load, b.unit, p.LastLoss)
+		format := report.FormatRate
+		if b.unit == "bit/s" {
+			format = report.FormatBits
+		}
+		load = fmt.Sprintf("%s, loss %s", format(p.LastInput.Load), report.FormatRatio(p.LastLoss))
 	}
-	b.shown.Describe(fmt.Sprintf("%d/%d %v #%d: %s", min(p.Done+1, p.Cells), p.Cells, p.Cell, p.Repeat, load))
 	share := float64(p.Done) / float64(p.Cells)
 	if b.total > 0 {
 		// Within a cell the trial time tells how far it is; a cell never fills more than its share.
 		within := float64(p.MeasuredTime)/float64(b.total) - share
 		share += max(0, min(within, 0.95/float64(p.Cells)))
 	}
+	left := ""
+	if share > 0 && share < 1 {
+		left = fmt.Sprintf(", %v left", time.Duration(float64(time.Since(b.begin))*(1/share-1)).Round(time.Second))
+	}
+	b.shown.Describe(fmt.Sprintf("%d/%d %v #%d: %s%s", min(p.Done+1, p.Cells), p.Cells, p.Cell, p.Repeat, load, left))
 	_ = b.shown.Set64(int64(1000 * share))
 }
 
