@@ -1,5 +1,5 @@
 // Package rewrite makes frames of a wanted size out of captured ones, before a trial: the same headers, flows and
-// protocols at every size, so that what a size costs can be told from what a mix costs.
+// protocols at every size, so that what a size costs can be told from what a mix costs. And it moves addresses on.
 //
 // # Sizes
 //

@@ -230,7 +230,8 @@ func (l layout) ipv4(d []byte, off int) (layout, Outcome) {
 	return l.transport(d)
 }
 
-// sourceRouted reports whether IPv4 options hold a source route: checksums then cover the last address of the route.
+// sourceRouted reports whether IPv4 options hold a source route under way (RFC 791 section 3.1: its pointer is not past
+// it): checksums then cover the last address of the route.
 func sourceRouted(opts []byte) bool {
 	const end, nop, loose, strict = 0, 1, 131, 137
 	for len(opts) > 0 && opts[0] != end {
@@ -241,7 +242,7 @@ func sourceRouted(opts []byte) bool {
 			}
 			n = int(opts[1])
 		}
-		if opts[0] == loose || opts[0] == strict {
+		if (opts[0] == loose || opts[0] == strict) && n > 2 && int(opts[2]) <= n {
 			return true
 		}
 		opts = opts[n:]

@@ -12,8 +12,8 @@ import (
 // Outcome says what became of a frame.
 type Outcome uint8
 
-// Resized and Trailer frames have the wanted size. HeadersOnly frames are as near to it as they can be. All others are
-// as they were.
+// Resized and Trailer frames have the wanted size. HeadersOnly frames are as near to it as they can be. Moved frames have
+// other addresses. All others are as they were.
 const (
 	Resized     Outcome = iota // payload cut or padded, or left where the size was right
 	Trailer                    // message kept whole, trailer behind it
@@ -25,15 +25,17 @@ const (
 	Unbounded                  // IP length 0 (jumbogram, segmentation offload) where nothing else tells the end
 	Malformed                  // headers contradict themselves or the frame
 	UnknownLink                // link type that this project does not decode
+	Moved                      // addresses moved on
+	Unchanged                  // no address that moves
 	outcomes
 )
 
 var outcomeNames = [outcomes]string{
 	"resized", "trailer", "headers_only", "too_long", "cut", "fragment", "protected", "unbounded", "malformed",
-	"unknown_link",
+	"unknown_link", "moved", "unchanged",
 }
 
-// String returns the outcome as the JSON of [Report] names it.
+// String returns the outcome as the JSON of [Report] and [MoveReport] name it.
 func (o Outcome) String() string {
 	if o < outcomes {
 		return outcomeNames[o]
