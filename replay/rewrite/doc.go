@@ -23,4 +23,8 @@
 // as it is. Both are counted, with an [Outcome] for each reason. Application data is not understood:
 // what follows the transport header may end early or go on too long for its protocol, so that engines that decode
 // application layers meet errors that the capture did not have.
+//
+// # Moved addresses
+//
+// A [Mover] gives the same frames other addresses in each pass over a capture, so that looping it brings new flows.
 package rewrite

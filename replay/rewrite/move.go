@@ -180,8 +180,8 @@ type MoveReport struct {
 
 // String says in one line what was moved, and what was not and why.
 func (r MoveReport) String() string {
-	return fmt.Sprintf("addresses moved in %d of %d frames; kept as they are: %d with none to move, %d cut, %d malformed, "+
-		"%d unknown link", r.Moved, r.Frames, r.Unchanged, r.Cut, r.Malformed, r.UnknownLink)
+	return fmt.Sprintf("addresses moved in %d of %d frames; kept as they are: %d with none to move, %d cut, "+
+		"%d malformed, %d unknown link", r.Moved, r.Frames, r.Unchanged, r.Cut, r.Malformed, r.UnknownLink)
 }
 
 // Report returns the counts so far.
@@ -192,9 +192,9 @@ func (m *Mover) Report() MoveReport {
 	return r
 }
 
-// Move sets *out to in with the addresses of a pass, and returns Moved, Unchanged, Cut, Malformed or UnknownLink; only a
-// Moved frame differs from in, and only in addresses and checksums. In pass 0 frames are not looked at: all are
-// Unchanged. out.Data is borrowed from the Mover until the next Move, or from in where the frame stays as it is;
+// Move sets *out to in with the addresses of a pass, and returns Moved, Unchanged, Cut, Malformed or UnknownLink. Only
+// a Moved frame differs from in, and only in addresses and checksums. In pass 0 frames are not looked at: all are
+// Unchanged. out.Data is borrowed from the Mover until the next Move, or from in where the frame stays as it is.
 // in.Data is not written, and must not be borrowed from this Mover. Move allocates only for a frame longer than any
 // before.
 func (m *Mover) Move(in, out *parse.Frame, pass uint32) Outcome {

@@ -12,8 +12,8 @@ import (
 // Outcome says what became of a frame.
 type Outcome uint8
 
-// Resized and Trailer frames have the wanted size. HeadersOnly frames are as near to it as they can be. Moved frames have
-// other addresses. All others are as they were.
+// Resized and Trailer frames have the wanted size. HeadersOnly frames are as near to it as they can be. Moved frames
+// have other addresses. All others are as they were.
 const (
 	Resized     Outcome = iota // payload cut or padded, or left where the size was right
 	Trailer                    // message kept whole, trailer behind it
