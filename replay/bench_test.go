@@ -108,18 +108,26 @@ func BenchmarkFeed(b *testing.B) {
 		}
 	}
 	nic := Queue{Frames: 1024}
-	variants := []struct {
+	type variant struct {
 		name string
 		run  func() float64
-	}{
+	}
+	variants := []variant{
 		{"closed", feed(Config{}, "unpaced", 1)},
 		{"saturated", feed(Config{Queue: nic}, "constant", 1.33)},
 		{"saturated-octets", feed(Config{}, "constant", 1.33)},
 		{"saturated-poisson", feed(Config{Queue: nic}, "poisson", 1.33)},
 		{"overload-10x", feed(Config{Queue: nic}, "constant", 10)},
+		{"paced-95%", feed(Config{Queue: nic}, "constant", 0.95)},
+		{"paced-80%", feed(Config{Queue: nic}, "constant", 0.8)},
+		{"poisson-80%", feed(Config{Queue: nic}, "poisson", 0.8)},
 		{"paced-50%", feed(Config{Queue: nic}, "constant", 0.5)},
 		{"paced-1%", feed(Config{Queue: nic}, "constant", 0.01)},
 		{"channel", channel},
+	}
+	if cpu, err := NewClock("cpu"); err == nil {
+		variants = append(variants, variant{"cpu-paced-50%", feed(Config{Queue: nic, Clock: cpu}, "constant", 0.5)},
+			variant{"cpu-saturated", feed(Config{Queue: nic, Clock: cpu}, "constant", 1.33)})
 	}
 	best := make([]float64, len(variants))
 	for b.Loop() {

@@ -14,6 +14,14 @@ type Clock interface {
 	WaitUntil(t time.Duration) (called, now time.Duration)
 }
 
+// Skipper is a Clock that is moved on instead of waiting. It lets a feed read the clock once for several frames that come
+// one by one.
+type Skipper interface {
+	Clock
+	// Skip moves the clock on by d, which is not negative.
+	Skip(d time.Duration)
+}
+
 // NewClock returns a clock by name: "system" waits for due times, "warp" moves the clock instead of waiting, and "cpu" is
 // warp over the processor time of the calling thread (Linux only; the goroutine must be locked to its thread, which Feed
 // does).
@@ -60,6 +68,8 @@ type warpClock struct {
 
 func (c *warpClock) Now() time.Duration { return time.Since(c.start) + c.warped }
 
+func (c *warpClock) Skip(d time.Duration) { c.warped += d }
+
 func (c *warpClock) WaitUntil(t time.Duration) (called, now time.Duration) {
 	called = c.Now()
 	if called >= t {
@@ -77,6 +87,8 @@ func (c *cpuClock) Now() time.Duration {
 	t, _ := threadTime() // NewClock has seen it work
 	return t + c.warped
 }
+
+func (c *cpuClock) Skip(d time.Duration) { c.warped += d }
 
 func (c *cpuClock) WaitUntil(t time.Duration) (called, now time.Duration) {
 	called = c.Now()

@@ -20,6 +20,10 @@ import (
 // are waiting then. They count as started, and as out of the queue, at that reading. With Batch 1 that is an exact
 // tail-drop queue before one server. With more each decision is that of a queue that is longer by at most Batch-1 frames.
 // A batch is cut to fewer frames where the sink takes long for them, so that only fast sinks are measured in batches.
+//
+// On a Skipper a batch that finds fewer frames waiting goes on with the frames that come next: it coasts. Their services
+// count as equally long, and when each was started follows from that and the due times, idle time included. No frame is
+// dropped on a coast: where the queue could be full, the feed reads the clock first.
 type Feed struct {
 	Config
 }
@@ -34,6 +38,8 @@ const (
 	// maxSkip times Config.Duration may go into skipping before the feed gives up: the walk takes ten times as long as the
 	// frames are apart.
 	maxSkip = 10
+	// unread is no time.
+	unread = -1
 	// standstill is how many frames may be due at once before no more are expected.
 	standstill = 1 << 22
 )
@@ -51,7 +57,13 @@ func (fd *Feed) Run(ctx context.Context, src Source, sink Sink) (Result, error) 
 	if _, ok := r.clock.(*systemClock); ok {
 		defer sharpenTimers()()
 	}
+	return r.run()
+}
+
+// run runs the trial.
+func (r *run) run() (Result, error) {
 	r.off = r.clock.Now()
+	var err error
 	if r.pacer == nil {
 		err = r.closed()
 	} else {
@@ -63,9 +75,16 @@ func (fd *Feed) Run(ctx context.Context, src Source, sink Sink) (Result, error) 
 // waiting are frames that were taken in one batch after they were due.
 type waiting struct {
 	start  time.Duration // when they were started; forever if they were not
-	gap    time.Duration // the stretch of service that ended at start
+	gap    time.Duration // the stretch of service that start ended or, of a frame of a coast, was in
 	charge int64
 	frames int64
+	octets uint64
+}
+
+// coaster is a frame of a coast.
+type coaster struct {
+	due    time.Duration
+	charge int64
 	octets uint64
 }
 
@@ -78,6 +97,7 @@ type run struct {
 	pacer  Pacer
 	linear *linear // pacer, if it is one
 	clock  Clock
+	skip   Skipper // clock, if it is one
 	res    Result
 	hist   *hdrhistogram.Histogram
 
@@ -98,7 +118,7 @@ type run struct {
 	tail     int
 	used     int
 	bound    int64 // less than this may be charged before a frame, plus need
-	occupied int64
+	occupied int64 // by all frames of the coast, until it is over
 	backlog  int64
 	charge   Charge
 	byFrames bool
@@ -111,6 +131,7 @@ type run struct {
 	most    int           // and at most
 	left    int           // of the batch
 	taken   int
+	coast   []coaster // the last of taken, which were due after stamp
 	span    time.Duration
 	gap     time.Duration // of service that ended at stamp
 	batches uint64
@@ -118,19 +139,11 @@ type run struct {
 
 	served       uint64
 	servedOctets uint64
-	inTime       uint64 // served and servedOctets at the end of draining
-	inTimeOctets uint64
-	phase        phase
+	late         uint64 // of them started after the end of draining
+	lateOctets   uint64
+	over         bool          // nothing is started any more
 	budget       time.Duration // of skipping
 }
-
-type phase uint8
-
-const (
-	serving phase = iota
-	late          // after the end of draining, counting LateDrained
-	over          // nothing is started any more
-)
 
 func newRun(ctx context.Context, cfg *Config, src Source, sink Sink) (*run, error) {
 	r := &run{Config: cfg, ctx: ctx, src: src, sink: sink, pacer: cfg.Pacer, clock: cfg.Clock, stamp: -1,
@@ -165,6 +178,7 @@ func newRun(ctx context.Context, cfg *Config, src Source, sink Sink) (*run, erro
 	if _, ok := r.clock.(*cpuClock); ok {
 		r.span *= 5 // its readings are system calls
 	}
+	r.skip, _ = r.clock.(Skipper)
 	r.linear, _ = cfg.Pacer.(*linear)
 	if cfg.Frames > 0 {
 		r.frameLimit = cfg.Frames
@@ -190,6 +204,7 @@ func newRun(ctx context.Context, cfg *Config, src Source, sink Sink) (*run, erro
 		r.most = min(max(q.FullFrames()/16, 1), maxBatch)
 	}
 	r.ring = make([]waiting, q.most()+2)
+	r.coast = make([]coaster, 0, r.most)
 	r.hist = hdrhistogram.New(1, int64(LatenessLimit), 2)
 	return r, nil
 }
@@ -243,12 +258,6 @@ func (r *run) open() error {
 		}
 		wire := uint64(f.WireLen)
 
-		for d >= nextStart {
-			w := &r.ring[r.head]
-			r.occupied -= w.charge
-			r.backlog -= w.frames
-			nextStart = r.pop()
-		}
 		charge := int64(1)
 		if !r.byFrames {
 			charge = r.charge.charge(charged(f))
@@ -257,8 +266,16 @@ func (r *run) open() error {
 		if r.overrun {
 			need = 1
 		}
+		if d >= nextStart {
+			nextStart = r.leave(d)
+		}
+		now := time.Duration(unread)
+		if r.occupied+need > r.bound && len(r.coast) > 0 {
+			now = r.close(r.clock.Now() - r.off)
+			nextStart = r.leave(d)
+		}
 		if r.occupied+need > r.bound {
-			if !skipping && r.phase != over {
+			if !skipping && !r.over {
 				skipping, skipStart = true, r.clock.Now()
 			}
 			r.res.Dropped++
@@ -271,26 +288,26 @@ func (r *run) open() error {
 		}
 		if skipping {
 			skipping = false
+			now = skipStart - r.off
 			spent := r.clock.Now() - skipStart
 			r.off += spent
 			r.res.SkipTime += spent
 		}
 
-		if r.left == 0 || d > r.stamp {
-			if err = r.batch(d); err != nil {
+		if r.left == 0 || d > r.stamp && r.skip == nil {
+			if err = r.batch(d, now); err != nil {
 				break
 			}
+			nextStart = r.leave(d)
+		}
+		r.pos.Frame++
+		r.pos.Octets += wire
+		if r.over {
+			nextStart = r.enter(r.stamp, charge, wire)
+			continue
 		}
 		r.left--
 		r.taken++
-		r.pos.Frame++
-		r.pos.Octets += wire
-		if r.stamp > d {
-			nextStart = r.enter(charge, wire)
-			if r.phase == over {
-				continue
-			}
-		}
 		if r.stampDue {
 			f.UnixNano = r.first + int64(d)
 		}
@@ -299,6 +316,12 @@ func (r *run) open() error {
 		}
 		r.served++
 		r.servedOctets += wire
+		if r.stamp > d {
+			nextStart = r.enter(r.stamp, charge, wire)
+		} else if r.stamp < d {
+			r.coast = append(r.coast, coaster{due: d, charge: charge, octets: wire})
+			r.occupied += charge
+		}
 	}
 	if skipping {
 		spent := r.clock.Now() - skipStart
@@ -308,30 +331,35 @@ func (r *run) open() error {
 	return err
 }
 
-// pop drops the head of the ring and returns the start of the next.
-func (r *run) pop() time.Duration {
-	r.used--
-	if r.used == 0 {
-		r.head, r.tail = 0, 0 // the next frames to wait find this end in the cache
-		return forever
+// leave drops frames from the ring that were started by d, and returns the start of the next.
+func (r *run) leave(d time.Duration) time.Duration {
+	for r.used > 0 {
+		w := &r.ring[r.head]
+		if w.start > d {
+			return w.start
+		}
+		r.occupied -= w.charge
+		r.backlog -= w.frames
+		r.used--
+		r.head++
+		if r.head == len(r.ring) {
+			r.head = 0
+		}
 	}
-	r.head++
-	if r.head == len(r.ring) {
-		r.head = 0
-	}
-	return r.ring[r.head].start
+	r.head, r.tail = 0, 0 // the next frames to wait find this end in the cache
+	return forever
 }
 
-// enter notes a frame that was due before the batch in hand was started, and returns the start of the head of the ring.
-func (r *run) enter(charge int64, octets uint64) time.Duration {
+// enter notes a frame that had to wait until start, and returns the start of the head of the ring.
+func (r *run) enter(start time.Duration, charge int64, octets uint64) time.Duration {
 	last := r.tail - 1
 	if last < 0 {
 		last = len(r.ring) - 1
 	}
 	w := &r.ring[last]
-	if r.used == 0 || w.start != r.stamp {
+	if r.used == 0 || w.start != start {
 		w = &r.ring[r.tail]
-		*w = waiting{start: r.stamp, gap: r.gap}
+		*w = waiting{start: start, gap: r.gap}
 		r.used++
 		r.tail++
 		if r.tail == len(r.ring) {
@@ -349,27 +377,28 @@ func (r *run) enter(charge int64, octets uint64) time.Duration {
 	return r.ring[r.head].start
 }
 
-// batch reads the clock, at d at the earliest, closes the batch in hand and starts the next one.
-func (r *run) batch(d time.Duration) error {
-	idle := false // the wait below was not the first
-	if d-r.stamp > checkAfter {
-		for t := r.stamp + checkAfter; t < d; t += checkAfter {
-			called, now := r.clock.WaitUntil(t + r.off)
-			if !idle {
-				r.close(called - r.off)
-				idle = true
-			}
+// batch closes the batch in hand now, which is read from the clock if unread, and starts the next one, at d at the earliest.
+func (r *run) batch(d, now time.Duration) error {
+	if now == unread && r.skip != nil {
+		now = r.clock.Now() - r.off
+	}
+	if now != unread {
+		now = r.close(now)
+	}
+	if now < d && r.skip != nil {
+		r.skip.Skip(d - now)
+		now = d
+	}
+	for t := min(r.stamp+checkAfter, d); now < d; t = min(t+checkAfter, d) {
+		if now != unread {
 			if err := r.ctx.Err(); err != nil {
 				return err
 			}
-			t = max(t, now-r.off)
 		}
-	}
-	called, now := r.clock.WaitUntil(d + r.off)
-	called -= r.off
-	now -= r.off
-	if !idle {
-		r.close(called)
+		var called time.Duration
+		called, now = r.clock.WaitUntil(t + r.off)
+		now -= r.off
+		r.close(called - r.off)
 	}
 	if now-r.checked > checkAfter {
 		r.checked = now
@@ -377,15 +406,10 @@ func (r *run) batch(d time.Duration) error {
 			return err
 		}
 	}
-	if now >= r.end {
-		if r.phase == serving {
-			r.phase, r.inTime, r.inTimeOctets = late, r.served, r.servedOctets
-		}
-		if now >= r.until+r.Drain {
-			r.phase = over
-			r.stamp, r.left = forever, math.MaxInt
-			return nil
-		}
+	if now >= r.end && now >= r.until+r.Drain {
+		r.over = true
+		r.stamp, r.left = forever, math.MaxInt
+		return nil
 	}
 	r.stamp, r.left = now, r.take
 	_ = r.hist.RecordValue(int64(min(now-d, LatenessLimit))) // cannot fail within the limit
@@ -398,14 +422,20 @@ func (r *run) batch(d time.Duration) error {
 	return nil
 }
 
-// close ends the batch in hand at now, and sets how many frames the next may take.
-func (r *run) close(now time.Duration) {
+// close ends the batch in hand, if there is one, at now, and sets how many frames the next may take. It returns the time,
+// which is later than now by the idle time of a coast.
+func (r *run) close(now time.Duration) time.Duration {
+	r.left = 0
 	if r.taken == 0 {
-		r.gap = 0
-		return
+		return now
 	}
 	gap := now - r.stamp
 	r.gap = gap
+	if len(r.coast) > 0 {
+		idle := r.land(gap)
+		r.skip.Skip(idle)
+		now += idle
+	}
 	r.res.Busy += gap
 	r.res.Elapsed = now
 	r.batches++
@@ -418,6 +448,30 @@ func (r *run) close(now time.Duration) {
 		r.take = min(r.take*2, r.most)
 	}
 	r.taken = 0
+	return now
+}
+
+// land ends the coast of a batch that was in service for gap: it enters the frames that had to wait, as if each had been
+// taken when it was started. It returns how long the sink was idle between them.
+func (r *run) land(gap time.Duration) (idle time.Duration) {
+	service := float64(gap) / float64(r.taken)
+	before := r.taken - len(r.coast)
+	r.occupied = 0 // of the others all were started by r.stamp
+	for i := range r.coast {
+		c := &r.coast[i]
+		start := r.stamp + idle + time.Duration(service*float64(before+i))
+		r.leave(c.due)
+		if start <= c.due {
+			idle += c.due - start
+			continue
+		}
+		r.enter(start, c.charge, c.octets)
+		if start-c.due > r.res.Lateness.Max {
+			r.res.Lateness.Max = start - c.due
+		}
+	}
+	r.coast = r.coast[:0]
+	return idle
 }
 
 // inGap reports whether the frame that is dropped at d came in a gap: see Result.DropsAfterGaps.
@@ -465,7 +519,7 @@ func (r *run) closed() error {
 
 // finish closes the last batch of a load that ended with err, and makes the result.
 func (r *run) finish(err error) (Result, error) {
-	if r.phase != over {
+	if !r.over {
 		r.close(r.clock.Now() - r.off)
 	}
 	return r.settle(err)
@@ -480,18 +534,13 @@ func (r *run) settle(err error) (Result, error) {
 	res := &r.res
 	res.Offered, res.OfferedOctets = r.pos.Frame, r.pos.Octets
 	res.Served = r.served
-	if r.phase == serving {
-		r.inTime, r.inTimeOctets = r.served, r.servedOctets
-	} else {
-		res.LateDrained = r.served - r.inTime
-	}
 	res.Duration = res.Elapsed
 	if r.pacer != nil {
 		res.Duration = r.due()
 		if err == nil && r.until != forever {
 			res.Duration = r.until
 		}
-		if r.until == forever && !r.ahead {
+		if !r.ahead {
 			r.judgeLate()
 		}
 	}
@@ -499,7 +548,7 @@ func (r *run) settle(err error) (Result, error) {
 		res.Unsent = r.unsent()
 	}
 	res.Intended = res.Offered + res.Unsent
-	res.Delivered, res.DeliveredOctets = r.inTime, r.inTimeOctets
+	res.Delivered, res.DeliveredOctets = r.served-r.late, r.servedOctets-r.lateOctets
 	res.Residual = res.Offered - res.Dropped - res.Delivered
 	res.FeedTime = time.Duration(r.FeedCost * float64(r.served))
 	if r.hist != nil {
@@ -515,17 +564,21 @@ func (r *run) settle(err error) (Result, error) {
 	return *res, res.check()
 }
 
-// judgeLate takes frames out of those served in time that were started after the end of draining, where the load's length
-// was known only at its end. They are still in the ring, because no frame was due after them.
+// judgeLate counts frames that were served but not started by the end of draining. They are still in the ring, because no
+// frame was due after them.
 func (r *run) judgeLate() {
-	end, drained := drainEnd(r.res.Duration, r.Width), r.res.Duration+r.Drain
+	end, drained := r.end, r.until
+	if r.until == forever {
+		end, drained = drainEnd(r.res.Duration, r.Width), r.res.Duration
+	}
+	drained += r.Drain
 	for i := range r.used {
 		w := &r.ring[(r.head+i)%len(r.ring)]
-		if w.start < end {
+		if w.start < end || w.start == forever {
 			continue
 		}
-		r.inTime -= uint64(w.frames)
-		r.inTimeOctets -= w.octets
+		r.late += uint64(w.frames)
+		r.lateOctets += w.octets
 		if w.start < drained {
 			r.res.LateDrained += uint64(w.frames)
 		}

@@ -22,6 +22,20 @@ func (c *fakeClock) WaitUntil(t time.Duration) (called, now time.Duration) {
 	return called, c.now
 }
 
+// skipClock is a fakeClock that a feed coasts on. Waiting on it fails.
+type skipClock struct{ *fakeClock }
+
+func (c skipClock) Skip(d time.Duration) {
+	if d < 0 {
+		panic("skipped backwards")
+	}
+	c.now += d
+}
+
+func (c skipClock) WaitUntil(time.Duration) (called, now time.Duration) {
+	panic("waited on a clock that skips")
+}
+
 // arrivals is a source and a pacer that play given due times and wire lengths.
 type arrivals struct {
 	due   []time.Duration
@@ -130,10 +144,11 @@ type workload struct {
 	queue   Queue
 }
 
-func newWorkload(r *rand.Rand) workload {
+// newWorkload makes a workload whose usual services take up to most, or twice that.
+func newWorkload(r *rand.Rand, most int) workload {
 	n := 50 + r.IntN(400)
 	w := workload{due: make([]time.Duration, n), wire: make([]int, n), service: make([]time.Duration, n)}
-	gap, serve := 1+r.IntN(100), 1+r.IntN(150)
+	gap, serve := 1+r.IntN(most*2/3), 1+r.IntN(most)
 	kind, serveKind := r.IntN(5), r.IntN(3)
 	var t time.Duration
 	for i := range n {
@@ -192,12 +207,15 @@ func (w workload) charges() (charge []int64, bound int64) {
 func (w workload) serviceOf(n int) time.Duration { return w.service[n] }
 
 // feed runs w and returns which frames were dropped and when the others were started in truth.
-func (w workload) feed(t *testing.T, batch int) (dropped []bool, start []time.Duration, res Result) {
+func (w workload) feed(t *testing.T, batch int, skips bool) (dropped []bool, start []time.Duration, res Result) {
 	t.Helper()
 	clock := &fakeClock{now: 12345}
 	src := &arrivals{due: w.due, wire: w.wire}
 	sink := &server{clock: clock, service: w.serviceOf}
 	fd := Feed{Config{Pacer: src, Clock: clock, Queue: w.queue, Batch: batch, Stamp: StampCapture}}
+	if skips {
+		fd.Clock = skipClock{clock}
+	}
 	res, err := fd.Run(context.Background(), src, sink)
 	if err != nil {
 		t.Fatal(err)
@@ -206,9 +224,15 @@ func (w workload) feed(t *testing.T, batch int) (dropped []bool, start []time.Du
 	for i := range dropped {
 		dropped[i] = true
 	}
+	var free time.Duration
 	for n, stamp := range sink.stamps {
-		dropped[stamp-1e18] = false
-		start[stamp-1e18] = sink.starts[n] - 12345
+		i := stamp - 1e18
+		dropped[i] = false
+		start[i] = max(w.due[i], free) // the clock is behind on a coast
+		free = start[i] + w.service[n]
+		if clocked := sink.starts[n] - 12345; (batch == 1 || !skips) && start[i] != clocked {
+			t.Fatalf("queue %v: frame %d starts at %v, want %v", w.queue, i, clocked, start[i])
+		}
 	}
 	return dropped, start, res
 }
@@ -217,10 +241,10 @@ func (w workload) feed(t *testing.T, batch int) (dropped []bool, start []time.Du
 func TestQueueExact(t *testing.T) {
 	var drops, waits int
 	for seed := range uint64(6000) {
-		w := newWorkload(rand.New(rand.NewPCG(seed, 1)))
+		w := newWorkload(rand.New(rand.NewPCG(seed, 1)), 150)
 		charge, bound := w.charges()
 		wantDropped, wantStart := tailDrop(w.due, charge, bound, w.queue.Charge == ChargeTruesize, w.serviceOf)
-		dropped, start, res := w.feed(t, 1)
+		dropped, start, res := w.feed(t, 1, seed%2 == 0)
 		backlog := 0
 		for i := range w.due {
 			if dropped[i] != wantDropped[i] || start[i] != wantStart[i] {
@@ -256,7 +280,7 @@ func TestQueueExact(t *testing.T) {
 func TestQueueBatches(t *testing.T) {
 	for seed := range uint64(4000) {
 		r := rand.New(rand.NewPCG(seed, 2))
-		w := newWorkload(r)
+		w := newWorkload(r, 150)
 		batch := 2 + r.IntN(15)
 		charge, bound := w.charges()
 		more := int64(batch - 1)
@@ -268,7 +292,13 @@ func TestQueueBatches(t *testing.T) {
 			more *= longest
 		}
 		overrun := w.queue.Charge == ChargeTruesize
-		dropped, start, res := w.feed(t, batch)
+		skips := seed%2 == 0
+		if skips { // a coast is exact for equal services
+			for i := range w.service {
+				w.service[i] = w.service[0]
+			}
+		}
+		dropped, start, res := w.feed(t, batch, skips)
 		for i, d := range w.due {
 			var occupied int64
 			for j := range i {
@@ -296,6 +326,318 @@ func TestQueueBatches(t *testing.T) {
 				t.Fatalf("seed %d, queue %v, batch %d: %d drops, want %d to %d", seed, w.queue, batch, n,
 					count(long), count(short))
 			}
+		}
+	}
+}
+
+// stretch is what was served between two readings of the clock.
+type stretch struct {
+	frames int
+	took   time.Duration
+}
+
+// reader simulates a queue before a reader that works in given stretches, arrival by arrival. When a stretch begins it
+// takes of the frames that wait as many as it has; when one has places left, it takes one frame after the other. Each
+// service takes an equal part of its stretch. It returns when each frame is started: forever if that is after the
+// stretches, -1 if it is dropped. end is that of the last service, and coasted how many of the frames taken alone waited.
+func reader(due []time.Duration, charge []int64, bound int64, overrun bool, stretches []stretch) (
+	start []time.Duration, end time.Duration, coasted int) {
+	start = make([]time.Duration, len(due))
+	var queue []int
+	room := bound
+	free, began := time.Duration(0), time.Duration(-1)
+	done := 0 // of stretches[0]
+	serve := func(i int, at time.Duration) {
+		start[i] = at
+		s := &stretches[0]
+		free += s.took / time.Duration(s.frames)
+		if done++; done == s.frames {
+			stretches, done = stretches[1:], 0
+		}
+	}
+	leave := func(at time.Duration) {
+		room += charge[queue[0]]
+		serve(queue[0], at)
+		queue = queue[1:]
+	}
+	depart := func(now time.Duration) {
+		for len(queue) > 0 && free <= now && len(stretches) > 0 {
+			if done > 0 {
+				leave(free)
+				coasted++
+				continue
+			}
+			began = free
+			for n := min(len(queue), stretches[0].frames); n > 0; n-- {
+				leave(began)
+			}
+		}
+	}
+	for i, d := range due {
+		depart(d)
+		fits := charge[i] <= room
+		if overrun {
+			fits = room > 0
+		}
+		switch {
+		case !fits:
+			start[i] = -1
+		case len(queue) == 0 && len(stretches) > 0 && done > 0 && d == began:
+			serve(i, d)
+		case len(queue) == 0 && len(stretches) > 0 && free <= d:
+			if free = d; done == 0 {
+				began = d
+			}
+			serve(i, d)
+		default:
+			start[i] = forever
+			queue = append(queue, i)
+			room -= charge[i]
+		}
+	}
+	depart(forever)
+	return start, free, coasted
+}
+
+// TestCoast holds everything that a feed counts when it coasts against the simulation with the same stretches, and the
+// simulated times against those of the true services.
+func TestCoast(t *testing.T) {
+	var drops, coasted, residual, drained, cut int
+	for seed := range uint64(4000) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		// Services are multiples of unit, so that those of a stretch have a whole mean.
+		b := []struct{ batch, unit, most int }{{2, 2, 150}, {4, 12, 100}, {6, 60, 20}, {6, 60, 5}, {8, 840, 3}}[r.IntN(5)]
+		w := newWorkload(r, b.most)
+		gap := float64(b.unit * (1 + r.IntN(b.most)))
+		var pacer Pacer
+		switch r.IntN(4) {
+		case 0:
+			pacer = mustPacer(t, "poisson", 1e9/gap, seed)
+		case 1:
+			pacer = mustPacer(t, "onoff:1us/3us", 1e9/gap, 0)
+		}
+		for i := range w.due {
+			w.service[i] *= time.Duration(b.unit)
+			w.due[i] *= time.Duration(b.unit)
+			if pacer != nil {
+				w.due[i] = pacer.Due(Position{Frame: uint64(i)})
+			}
+		}
+		if r.IntN(3) == 0 { // a load of nearly 1
+			var work time.Duration
+			for _, s := range w.service {
+				work += s
+			}
+			last := float64(max(w.due[len(w.due)-1], 1))
+			for i := range w.due {
+				w.due[i] = time.Duration(float64(w.due[i]) / last * float64(work) * (0.9 + 0.2*r.Float64()/float64(i+1)))
+				w.due[i] = max(w.due[i], w.due[max(i-1, 0)])
+			}
+		}
+		cfg := Config{Queue: w.queue, Batch: b.batch, Stamp: StampCapture}
+		if r.IntN(2) == 0 {
+			cfg.Duration = 1 + w.due[len(w.due)*3/4]
+			cfg.Width = r.Float64() / 10
+			cfg.Drain = time.Duration(r.Int64N(int64(cfg.Duration)/5 + 1))
+		}
+
+		clock := &fakeClock{now: 12345}
+		src := &arrivals{due: w.due, wire: w.wire}
+		sink := &server{clock: clock}
+		cfg.Pacer, cfg.Clock = src, skipClock{clock}
+		run, err := newRun(t.Context(), &cfg, src, sink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stretches []stretch
+		sink.service = func(n int) time.Duration {
+			if run.taken == 1 {
+				stretches = append(stretches, stretch{})
+			}
+			s := &stretches[len(stretches)-1]
+			s.frames++
+			s.took += w.service[n]
+			return w.service[n]
+		}
+		res, err := run.run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var work, longest time.Duration
+		for _, s := range stretches {
+			work += s.took
+			longest = max(longest, s.took)
+		}
+		dropped := make([]bool, res.Offered)
+		for i := range dropped {
+			dropped[i] = true
+		}
+		for _, stamp := range sink.stamps {
+			dropped[stamp-1e18] = false
+		}
+
+		offered := len(w.due)
+		if cfg.Duration > 0 {
+			offered = 0
+			for offered < len(w.due) && w.due[offered] < cfg.Duration {
+				offered++
+			}
+		}
+		charge, bound := w.charges()
+		start, end, waited := reader(w.due[:offered], charge, bound, w.queue.Charge == ChargeTruesize, stretches)
+		load := w.due[len(w.due)-1]
+		if cfg.Duration > 0 {
+			load = cfg.Duration
+		}
+		drain := drainEnd(load, cfg.Width)
+		want := Result{Intended: uint64(offered), Offered: uint64(offered), Served: uint64(len(sink.starts)), Duration: load,
+			Elapsed: end, Busy: work, LongestGap: longest, Lateness: Lateness{Samples: uint64(len(stretches))}}
+		var free, late, lateness time.Duration // by the true services
+		served := 0
+		for i, at := range start {
+			if at == -1 {
+				want.Dropped++
+				continue
+			}
+			if dropped[i] != (at == forever) {
+				t.Fatalf("seed %d, batch %d, queue %v: frame %d due %v: not served %v, simulated start %v", seed, b.batch,
+					w.queue, i, w.due[i], dropped[i], at)
+			}
+			backlog := 0
+			for j := i; j >= 0 && (start[j] == -1 || start[j] > w.due[i]); j-- {
+				if start[j] != -1 {
+					backlog++
+				}
+			}
+			want.MaxBacklog = max(want.MaxBacklog, backlog)
+			if at >= drain && at > w.due[offered-1] {
+				want.Residual++
+				if at < load+cfg.Drain {
+					want.LateDrained++
+				}
+			} else {
+				want.Delivered++
+			}
+			if at == forever {
+				continue
+			}
+			want.Lateness.Max = max(want.Lateness.Max, at-w.due[i])
+			lateness = at - w.due[i]
+			if free < w.due[i] {
+				free = w.due[i]
+			}
+			late = free - w.due[i]
+			if lateness-late > 2*longest || late-lateness > 2*longest {
+				t.Fatalf("seed %d, batch %d, queue %v: frame %d was %v late, counted as %v; stretches up to %v", seed, b.batch,
+					w.queue, i, late, lateness, longest)
+			}
+			free += w.service[served]
+			served++
+		}
+		if end-free > longest || free-end > longest {
+			t.Fatalf("seed %d: served until %v, counted as %v; stretches up to %v", seed, free, end, longest)
+		}
+		drops += int(want.Dropped)
+		coasted += waited
+		residual += int(want.Residual)
+		drained += int(want.LateDrained)
+		for _, s := range stretches {
+			if s.frames > 1 && s.frames < b.batch {
+				cut++
+			}
+		}
+		got := res
+		got.OfferedOctets, got.DeliveredOctets, got.DropsAfterGaps = 0, 0, 0
+		got.Lateness.P50, got.Lateness.P99, got.Lateness.P999 = 0, 0, 0
+		if got != want {
+			t.Fatalf("seed %d, batch %d, queue %v:\ngot  %+v\nwant %+v", seed, b.batch, w.queue, got, want)
+		}
+	}
+	t.Logf("%d drops, %d frames waited on a coast, %d residual, %d late drained, %d short stretches", drops, coasted,
+		residual, drained, cut)
+	if min(drops, coasted, cut) < 25000 || min(residual, drained) < 2500 {
+		t.Error("the cases are too easy")
+	}
+}
+
+// TestCoastByHand holds whole results with coasts against cases worked out by hand. The batches take 1, 2 and 4 frames.
+func TestCoastByHand(t *testing.T) {
+	due := at(0, 100, 110, 500, 510, 520, 590)
+	services := at(60, 10, 50, 100, 20, 0, 0)
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+		want Result
+	}{
+		// Starts at 0; 100, 130; 500, 530, 560, 590, each service of the second batch 60/2, of the third 120/4.
+		{"to the end", Config{}, Result{Intended: 7, Offered: 7, Delivered: 7, Served: 7, Duration: 590, Elapsed: 620,
+			Busy: 240, MaxBacklog: 2, LongestGap: 120, Lateness: Lateness{Samples: 3, Max: 40}}},
+		// The third batch has two frames, so that its services take 120/2: the start at 560 is after the end at 515.
+		{"late", Config{Duration: 515, Drain: 60}, Result{Intended: 5, Offered: 5, Delivered: 4, Residual: 1, LateDrained: 1,
+			Served: 5, Duration: 515, Elapsed: 620, Busy: 240, MaxBacklog: 1, LongestGap: 120,
+			Lateness: Lateness{Samples: 3, Max: 50}}},
+		{"too late", Config{Duration: 515, Drain: 45}, Result{Intended: 5, Offered: 5, Delivered: 4, Residual: 1, Served: 5,
+			Duration: 515, Elapsed: 620, Busy: 240, MaxBacklog: 1, LongestGap: 120,
+			Lateness: Lateness{Samples: 3, Max: 50}}},
+	} {
+		clock := &fakeClock{now: 77}
+		src := &arrivals{due: due}
+		tt.cfg.Pacer, tt.cfg.Clock, tt.cfg.Queue, tt.cfg.Batch = src, skipClock{clock}, Queue{Frames: 64}, 4
+		fd := Feed{tt.cfg}
+		sink := &server{clock: clock, service: func(n int) time.Duration {
+			if n == 4 && tt.cfg.Duration > 0 {
+				return 20
+			}
+			return services[n]
+		}}
+		got, err := fd.Run(t.Context(), src, sink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tt.want.OfferedOctets, tt.want.DeliveredOctets = 60*tt.want.Offered, 60*tt.want.Delivered
+		if got != tt.want {
+			t.Errorf("%s:\ngot  %+v\nwant %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// counted is a clock that counts what a feed does with it.
+type counted struct {
+	Skipper
+	readings, waits int
+	skipped         time.Duration
+}
+
+func (c *counted) Now() time.Duration { c.readings++; return c.Skipper.Now() }
+
+func (c *counted) Skip(d time.Duration) { c.skipped += d; c.Skipper.Skip(d) }
+
+func (c *counted) WaitUntil(t time.Duration) (called, now time.Duration) {
+	c.waits++
+	return c.Skipper.WaitUntil(t)
+}
+
+// TestIdleTimeIsSkipped holds that of a trial of 10 s at a low load nothing but the services takes real time.
+func TestIdleTimeIsSkipped(t *testing.T) {
+	for _, name := range []string{"warp", "cpu"} {
+		clock, err := NewClock(name)
+		if err != nil {
+			t.Logf("%s: %v", name, err)
+			continue
+		}
+		const rate = 2000
+		c := &counted{Skipper: clock.(Skipper)}
+		fd := Feed{Config{Pacer: mustPacer(t, "constant", rate, 0), Clock: c, Duration: 10 * time.Second}}
+		res, err := fd.Run(t.Context(), newLoop(1<<20), new(touch))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Served != 10*rate || res.Elapsed < 9*time.Second {
+			t.Fatalf("%s: %+v", name, res)
+		}
+		// What is left is the time before the first start, by which the first frame was late.
+		if rest := res.Elapsed - res.Busy - c.skipped; rest < 0 || rest > res.Lateness.Max || c.waits > 0 {
+			t.Errorf("%s: of %v, %v busy and %v skipped, with %d waits", name, res.Elapsed, res.Busy, c.skipped, c.waits)
 		}
 	}
 }
@@ -395,11 +737,12 @@ func TestSkippingIsFree(t *testing.T) {
 	for _, batch := range []int{1, 16} {
 		var served []uint64
 		for _, gap := range []time.Duration{80, 10} {
-			clock := &fakeClock{}
+			clock := skipClock{&fakeClock{}}
 			const walk = 30
-			src := &arrivals{due: every(gap, 400000/int(gap)+1), clock: clock, walk: walk}
+			src := &arrivals{due: every(gap, 400000/int(gap)+1), clock: clock.fakeClock, walk: walk}
 			fd := Feed{Config{Pacer: src, Clock: clock, Queue: Queue{Frames: 256}, Batch: batch, Duration: 400000}}
-			res, err := fd.Run(t.Context(), src, &server{clock: clock, service: func(int) time.Duration { return 100 - walk }})
+			res, err := fd.Run(t.Context(), src, &server{clock: clock.fakeClock,
+				service: func(int) time.Duration { return 100 - walk }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -526,28 +869,31 @@ func TestClosedLoop(t *testing.T) {
 
 func TestFeedStops(t *testing.T) {
 	torn := errors.New("torn")
-	for _, paced := range []bool{false, true} {
+	for _, kind := range []string{"closed", "paced", "coasting"} {
 		clock := &fakeClock{}
 		src := &arrivals{due: every(10, 50), fail: torn}
 		cfg := Config{Clock: clock, Batch: 1, Duration: time.Second}
-		if paced {
+		if kind != "closed" {
 			cfg.Pacer = src
+		}
+		if kind == "coasting" {
+			cfg.Clock, cfg.Batch = skipClock{clock}, 7
 		}
 		fd := Feed{cfg}
 		sink := &server{clock: clock, service: func(int) time.Duration { return 1 }}
 		if res, err := fd.Run(t.Context(), src, sink); !errors.Is(err, torn) || res.Delivered != 50 || res.Intended != 50 {
-			t.Errorf("source fails, paced %v: %v, %+v", paced, err, res)
+			t.Errorf("source fails, %s: %v, %+v", kind, err, res)
 		}
 		src.next, sink.failAt, sink.starts = 0, 20, nil
 		res, err := fd.Run(t.Context(), src, sink)
 		if err != errSink || res.Delivered != 19 || res.Offered != 20 || res.Residual != 1 || res.check() != nil {
-			t.Errorf("sink fails, paced %v: %v, %+v", paced, err, res)
+			t.Errorf("sink fails, %s: %v, %+v", kind, err, res)
 		}
 		src.next, sink.failAt = 0, 0
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if res, err := fd.Run(ctx, src, sink); !errors.Is(err, context.Canceled) || res.Offered != 0 {
-			t.Errorf("cancelled, paced %v: %v, %+v", paced, err, res)
+			t.Errorf("cancelled, %s: %v, %+v", kind, err, res)
 		}
 	}
 	t.Run("cancelled while waiting", func(t *testing.T) {
@@ -556,9 +902,12 @@ func TestFeedStops(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(5*time.Millisecond, cancel)
+		sink := &server{clock: &fakeClock{}, service: func(int) time.Duration {
+			time.AfterFunc(5*time.Millisecond, cancel)
+			return 0
+		}}
 		fd := Feed{Config{Pacer: mustPacer(t, "constant", 1e-3, 0), Clock: clock}}
-		if res, err := fd.Run(ctx, newLoop(9), new(Discard)); !errors.Is(err, context.Canceled) || res.Delivered != 1 {
+		if res, err := fd.Run(ctx, newLoop(9), sink); !errors.Is(err, context.Canceled) || res.Delivered != 1 {
 			t.Errorf("got %v, %+v", err, res)
 		}
 	})
@@ -589,37 +938,43 @@ func TestStampDue(t *testing.T) {
 
 // TestGaps holds that drops in a stall of the host are told from those of a slow server.
 func TestGaps(t *testing.T) {
-	run := func(service func(n int) time.Duration) Result {
+	run := func(skips bool, service func(n int) time.Duration) Result {
 		clock := &fakeClock{}
 		src := &arrivals{due: every(10, 20000)}
 		fd := Feed{Config{Pacer: src, Clock: clock, Queue: Queue{Frames: 100}}}
+		if skips {
+			fd.Clock = skipClock{clock}
+		}
 		res, err := fd.Run(t.Context(), src, &server{clock: clock, service: service})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return res
 	}
-	stalled := run(func(n int) time.Duration {
-		if n == 5000 {
-			return 3000
+	for _, skips := range []bool{false, true} {
+		stalled := run(skips, func(n int) time.Duration {
+			if n == 5000 {
+				return 3000
+			}
+			return 8
+		})
+		// Of 300 frames due in the stall, 100 have room.
+		if stalled.Dropped < 190 || stalled.Dropped > 205 || !stalled.HostLimited() || stalled.LongestGap < 3000 {
+			t.Errorf("stalled, skips %v: %+v", skips, stalled)
 		}
-		return 8
-	})
-	// Of 300 frames due in the stall, 100 have room.
-	if stalled.Dropped < 190 || stalled.Dropped > 205 || !stalled.HostLimited() || stalled.LongestGap < 3000 {
-		t.Errorf("stalled: %+v", stalled)
-	}
-	slow := run(func(int) time.Duration { return 13 })
-	if slow.Dropped == 0 || slow.DropsAfterGaps != 0 || slow.HostLimited() {
-		t.Errorf("slow: %+v", slow)
+		slow := run(skips, func(int) time.Duration { return 13 })
+		if slow.Dropped == 0 || slow.DropsAfterGaps != 0 || slow.HostLimited() {
+			t.Errorf("slow, skips %v: %+v", skips, slow)
+		}
 	}
 }
 
 func TestFeedAllocatesNothing(t *testing.T) {
 	for _, spec := range []string{"unpaced", "constant", "poisson", "recorded:x0.001", "onoff:1us/3us", "ramp:1-2/1ms"} {
-		for _, q := range []Queue{{Frames: 64}, {}} {
+		for i, q := range []Queue{{Frames: 64}, {}, {Frames: 64}, {}} {
+			rate := []float64{1e8, 1e8, 1e6, 1e6}[i]
 			allocs := func(n int) float64 {
-				fd := Feed{Config{Pacer: mustPacer(t, spec, 1e8, 1), Queue: q}}
+				fd := Feed{Config{Pacer: mustPacer(t, spec, rate, 1), Queue: q}}
 				return testing.AllocsPerRun(3, func() {
 					src := newLoop(n)
 					if _, err := fd.Run(context.Background(), src, new(touch)); err != nil {
@@ -628,7 +983,7 @@ func TestFeedAllocatesNothing(t *testing.T) {
 				})
 			}
 			if few, many := allocs(10), allocs(50000); many > few {
-				t.Errorf("%s, queue %v: %g allocations for 10 frames, %g for 50000", spec, q, few, many)
+				t.Errorf("%s, rate %g, queue %v: %g allocations for 10 frames, %g for 50000", spec, rate, q, few, many)
 			}
 		}
 	}

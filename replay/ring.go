@@ -309,7 +309,8 @@ func (c *consumer) settle(err error) (Result, error) {
 	r := c.run
 	r.served, r.servedOctets = c.served, c.servedOctets
 	if c.late {
-		r.phase, r.inTime, r.inTimeOctets = late, c.inTime, c.inTimeOctets
+		r.late, r.lateOctets = c.served-c.inTime, c.servedOctets-c.inTimeOctets
+		r.res.LateDrained = r.late
 	}
 	r.res.Busy, r.res.Elapsed, r.res.LongestGap = c.busy, c.elapsed, c.longest
 	r.res.MaxBacklog = int(c.backlog)
