@@ -672,6 +672,20 @@ func TestMoveOutcomes(t *testing.T) {
 	}
 }
 
+// TestMoveLeavesTrailer has an IP packet that ends before its protocol's checksum, and an Ethernet trailer behind it.
+func TestMoveLeavesTrailer(t *testing.T) {
+	f := frame(t, parse.LinkEthernet, eth(layers.EthernetTypeIPv6), ip6(layers.IPProtocolOSPF),
+		gopacket.Payload("123456789012"))
+	end := len(f.Data)
+	f.Data = append(f.Data, "trailer"...)
+	f.WireLen = len(f.Data)
+	var m rewrite.Mover
+	var out parse.Frame
+	if o := m.Move(&f, &out, 1); o != rewrite.Moved || !bytes.Equal(out.Data[54:], f.Data[54:]) {
+		t.Errorf("%s, behind the header % x, trailer % x", o, out.Data[54:end], out.Data[end:])
+	}
+}
+
 // TestMoveUDPZero moves a datagram to where its checksum sums to 0, which is written as 0xffff, and one without.
 func TestMoveUDPZero(t *testing.T) {
 	const pass = 1
