@@ -127,6 +127,7 @@ func BenchmarkFeed(b *testing.B) {
 	}
 	if cpu, err := NewClock("cpu"); err == nil {
 		variants = append(variants, variant{"cpu-paced-50%", feed(Config{Queue: nic, Clock: cpu}, "constant", 0.5)},
+			variant{"cpu-paced-1%", feed(Config{Queue: nic, Clock: cpu}, "constant", 0.01)},
 			variant{"cpu-saturated", feed(Config{Queue: nic, Clock: cpu}, "constant", 1.33)})
 	}
 	best := make([]float64, len(variants))

@@ -21,9 +21,9 @@ import (
 // tail-drop queue before one server. With more each decision is that of a queue that is longer by at most Batch-1 frames.
 // A batch is cut to fewer frames where the sink takes long for them, so that only fast sinks are measured in batches.
 //
-// On a Skipper a batch that finds fewer frames waiting goes on with the frames that come next: it coasts. Their services
-// count as equally long, and when each was started follows from that and the due times, idle time included. No frame is
-// dropped on a coast: where the queue could be full, the feed reads the clock first.
+// On a Skipper a batch that finds fewer frames waiting goes on with those that come next: it coasts. The services of the
+// batch count as equally long; when each frame was started follows from that and the due times. No frame is dropped on a
+// coast: where the queue could be full, the feed reads the clock first.
 type Feed struct {
 	Config
 }
@@ -377,7 +377,7 @@ func (r *run) enter(start time.Duration, charge int64, octets uint64) time.Durat
 	return r.ring[r.head].start
 }
 
-// batch closes the batch in hand now, which is read from the clock if unread, and starts the next one, at d at the earliest.
+// batch closes the batch in hand and starts the next one, at d at the earliest. now is the time, or unread.
 func (r *run) batch(d, now time.Duration) error {
 	if now == unread && r.skip != nil {
 		now = r.clock.Now() - r.off

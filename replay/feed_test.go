@@ -403,7 +403,7 @@ func reader(due []time.Duration, charge []int64, bound int64, overrun bool, stre
 // simulated times against those of the true services.
 func TestCoast(t *testing.T) {
 	var drops, coasted, residual, drained, cut int
-	for seed := range uint64(4000) {
+	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		// Services are multiples of unit, so that those of a stretch have a whole mean.
 		b := []struct{ batch, unit, most int }{{2, 2, 150}, {4, 12, 100}, {6, 60, 20}, {6, 60, 5}, {8, 840, 3}}[r.IntN(5)]
@@ -428,10 +428,9 @@ func TestCoast(t *testing.T) {
 			for _, s := range w.service {
 				work += s
 			}
-			last := float64(max(w.due[len(w.due)-1], 1))
+			slower := float64(work) / float64(max(w.due[len(w.due)-1], 1)) * (0.9 + 0.2*r.Float64())
 			for i := range w.due {
-				w.due[i] = time.Duration(float64(w.due[i]) / last * float64(work) * (0.9 + 0.2*r.Float64()/float64(i+1)))
-				w.due[i] = max(w.due[i], w.due[max(i-1, 0)])
+				w.due[i] = time.Duration(float64(w.due[i]) * slower)
 			}
 		}
 		cfg := Config{Queue: w.queue, Batch: b.batch, Stamp: StampCapture}
@@ -492,7 +491,7 @@ func TestCoast(t *testing.T) {
 		drain := drainEnd(load, cfg.Width)
 		want := Result{Intended: uint64(offered), Offered: uint64(offered), Served: uint64(len(sink.starts)), Duration: load,
 			Elapsed: end, Busy: work, LongestGap: longest, Lateness: Lateness{Samples: uint64(len(stretches))}}
-		var free, late, lateness time.Duration // by the true services
+		var free time.Duration // by the true services
 		served := 0
 		for i, at := range start {
 			if at == -1 {
@@ -522,14 +521,10 @@ func TestCoast(t *testing.T) {
 				continue
 			}
 			want.Lateness.Max = max(want.Lateness.Max, at-w.due[i])
-			lateness = at - w.due[i]
-			if free < w.due[i] {
-				free = w.due[i]
-			}
-			late = free - w.due[i]
-			if lateness-late > 2*longest || late-lateness > 2*longest {
-				t.Fatalf("seed %d, batch %d, queue %v: frame %d was %v late, counted as %v; stretches up to %v", seed, b.batch,
-					w.queue, i, late, lateness, longest)
+			free = max(free, w.due[i])
+			if off := at - free; off > 2*longest || off < -2*longest {
+				t.Fatalf("seed %d, batch %d, queue %v: frame %d was started at %v, counted as %v; stretches up to %v", seed,
+					b.batch, w.queue, i, free, at, longest)
 			}
 			free += w.service[served]
 			served++
@@ -555,7 +550,7 @@ func TestCoast(t *testing.T) {
 	}
 	t.Logf("%d drops, %d frames waited on a coast, %d residual, %d late drained, %d short stretches", drops, coasted,
 		residual, drained, cut)
-	if min(drops, coasted, cut) < 25000 || min(residual, drained) < 2500 {
+	if min(drops, coasted, cut) < 10000 || min(residual, drained) < 1000 {
 		t.Error("the cases are too easy")
 	}
 }
@@ -601,14 +596,12 @@ func TestCoastByHand(t *testing.T) {
 	}
 }
 
-// counted is a clock that counts what a feed does with it.
+// counted is a clock that counts how it is moved on.
 type counted struct {
 	Skipper
-	readings, waits int
-	skipped         time.Duration
+	waits   int
+	skipped time.Duration
 }
-
-func (c *counted) Now() time.Duration { c.readings++; return c.Skipper.Now() }
 
 func (c *counted) Skip(d time.Duration) { c.skipped += d; c.Skipper.Skip(d) }
 
@@ -1005,7 +998,8 @@ func TestCalibrate(t *testing.T) {
 	}
 }
 
-// TestBatchLength holds that waiting frames are taken in whole batches by a fast sink, and one by one by a slow one.
+// TestBatchLength holds that the clock is read for whole batches before a fast sink, whether frames wait or not, and for
+// each frame before a slow one.
 func TestBatchLength(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -1022,17 +1016,20 @@ func TestBatchLength(t *testing.T) {
 		{"cut", 2 * time.Microsecond, Queue{Frames: 1 << 14}, 0, 4},
 		{"slow sink", 11 * time.Microsecond, Queue{Frames: 1 << 14}, 0, 1},
 	} {
-		clock := &fakeClock{}
-		src := &arrivals{due: every(tt.service/2, 20000)}
-		fd := Feed{Config{Pacer: src, Clock: clock, Queue: tt.queue, Batch: tt.batch}}
-		sink := &server{clock: clock, service: func(int) time.Duration { return tt.service }}
-		res, err := fd.Run(t.Context(), src, sink)
-		if err != nil {
-			t.Fatal(err)
-		}
-		// Each batch is one sample. The first frames are not yet behind.
-		if n := float64(res.Served) / float64(res.Lateness.Samples); n > float64(tt.want) || n < 0.9*float64(tt.want) {
-			t.Errorf("%s: %.2f frames a batch, want %d", tt.name, n, tt.want)
+		for _, load := range []float64{2, 0.5, 0.01} {
+			clock := &fakeClock{}
+			src := &arrivals{due: every(time.Duration(float64(tt.service)/load), 20000)}
+			fd := Feed{Config{Pacer: src, Clock: skipClock{clock}, Queue: tt.queue, Batch: tt.batch}}
+			sink := &server{clock: clock, service: func(int) time.Duration { return tt.service }}
+			res, err := fd.Run(t.Context(), src, sink)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Each batch is one sample. The first ones are shorter.
+			n := float64(res.Served) / float64(res.Lateness.Samples)
+			if n > float64(tt.want) || n < 0.9*float64(tt.want) {
+				t.Errorf("%s, load %g: %.2f frames a batch, want %d", tt.name, load, n, tt.want)
+			}
 		}
 	}
 }

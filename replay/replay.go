@@ -50,7 +50,7 @@ type Config struct {
 	Clock Clock `json:"-"`
 	// Queue holds frames that are due before the sink can take them; the zero value is DefaultQueue.
 	Queue Queue `json:"queue"`
-	// Batch is how many waiting frames the sink takes at most on one reading of the clock; 1 makes the queue exact. 0 is a
+	// Batch is how many frames the sink takes at most on one reading of the clock; 1 makes the queue exact. 0 is a
 	// sixteenth of what the queue holds at full frame size, from 1 to 64. See Feed.
 	Batch int `json:"batch,omitempty"`
 	// Frames ends the load after that many frames, Duration before the first frame that is due then or later, whichever
@@ -69,7 +69,8 @@ type Config struct {
 	FeedCost float64 `json:"feed_cost_ns,omitempty"`
 }
 
-// Lateness summarises how long after its due time a frame was started. The first frame of each batch is sampled.
+// Lateness summarises how long after its due time a frame was started. The first frame of each batch is sampled; Max is of
+// all frames.
 type Lateness struct {
 	Samples uint64        `json:"samples"`
 	Over    uint64        `json:"over"` // samples above LatenessLimit: counted as LatenessLimit in the quantiles
