@@ -693,6 +693,25 @@ func offsetsOf(t testing.TB, content []byte) (n int, offsets []int64) {
 	return n, offsets
 }
 
+func TestLossString(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		loss Loss
+		want string
+	}{
+		{"resumed", Loss{From: 1177, To: 1233, After: 5, Resumed: true, Cause: "captured length 70000 is above the snaplen"},
+			"octets 1177 to 1233 lost after packet 5: captured length 70000 is above the snaplen"},
+		{"to the end", Loss{From: 24, To: 90, Cause: "no record follows"},
+			"octets 24 to 90 lost after packet 0: no record follows; reading ended there"},
+		{"stream broke", Loss{From: 24, To: -1, After: 1, Cause: "gzip: invalid checksum"},
+			"octets 24 to an unknown end lost after packet 1: gzip: invalid checksum; reading ended there"},
+	} {
+		if got := tt.loss.String(); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestSalvageOfABrokenCompression(t *testing.T) {
 	frames := someFrames(5, 2000, 1)
 	stored := gzipped(t, write(t, WriterConfig{}, frames))

@@ -2,8 +2,10 @@ package pcapio
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math/bits"
+	"strconv"
 )
 
 // Loss is a part of a stream that Salvage skipped.
@@ -13,6 +15,19 @@ type Loss struct {
 	After   uint64 `json:"after"`   // frames delivered before it
 	Resumed bool   `json:"resumed"` // false: reading ended here
 	Cause   string `json:"cause"`   // the damage at From
+}
+
+// String says in one line what was lost; the second offset is that of the first octet after the loss.
+func (l Loss) String() string {
+	to := "an unknown end"
+	if l.To >= 0 {
+		to = strconv.FormatInt(l.To, 10)
+	}
+	s := fmt.Sprintf("octets %d to %s lost after packet %d: %s", l.From, to, l.After, l.Cause)
+	if !l.Resumed {
+		s += "; reading ended there"
+	}
+	return s
 }
 
 const (

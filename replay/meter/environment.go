@@ -358,3 +358,37 @@ func l1i(ki int64) Cache { return Cache{Level: 1, Type: "Instruction", Octets: k
 func unified(level int, ki int64) Cache {
 	return Cache{Level: level, Type: "Unified", Octets: ki << 10}
 }
+
+// String describes the machine in one line, as results carry it.
+func (e *Environment) String() string {
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	switch {
+	case e.Board != "":
+		add("%s", e.Board)
+	case e.CPU != "":
+		add("%s", e.CPU)
+	}
+	if e.CoresOnline != nil {
+		add("%d CPUs", *e.CoresOnline)
+	}
+	if e.Virtual != nil && *e.Virtual {
+		add("virtual")
+	}
+	if l2, ok := e.L2Octets(); ok {
+		add("L2 %d KiB", l2>>10)
+	}
+	if llc, ok := e.LLCOctets(); ok {
+		add("last level %d KiB", llc>>10)
+	}
+	if e.Governor != "" {
+		add("governor %s", e.Governor)
+	}
+	add("%s/%s", e.OS, e.Arch)
+	if e.Kernel != "" {
+		add("kernel %s", e.Kernel)
+	}
+	add("%s", e.GoVersion)
+	add("GOMAXPROCS %d", e.GOMAXPROCS)
+	return strings.Join(parts, ", ")
+}

@@ -186,3 +186,32 @@ func TestEnvironmentOfThisMachine(t *testing.T) {
 	}
 	t.Logf("%s", b)
 }
+
+func TestEnvironmentString(t *testing.T) {
+	yes, no := true, false
+	tests := []struct {
+		name string
+		e    Environment
+		want string
+	}{
+		{"little known", Environment{OS: "plan9", Arch: "386", GoVersion: "go1.26", GOMAXPROCS: 1}, "plan9/386, go1.26, GOMAXPROCS 1"},
+		{"board", Environment{
+			OS: "linux", Arch: "arm64", Board: "Raspberry Pi 3 Model B Rev 1.2", CPU: "Cortex-A53", CoresOnline: pointer(int64(4)),
+			Virtual: &no, Caches: []Cache{{1, "Data", 32 << 10}, {2, "Unified", 512 << 10}}, Governor: "ondemand",
+			Kernel: "6.1.21-v8+", GoVersion: "go1.26", GOMAXPROCS: 4,
+		}, "Raspberry Pi 3 Model B Rev 1.2, 4 CPUs, L2 512 KiB, last level 512 KiB, governor ondemand, linux/arm64, " +
+			"kernel 6.1.21-v8+, go1.26, GOMAXPROCS 4"},
+		{"guest", Environment{
+			OS: "linux", Arch: "amd64", CPU: "Xeon", CoresOnline: pointer(int64(2)), Virtual: &yes,
+			Caches:    []Cache{{1, "Instruction", 32 << 10}, {2, "Unified", 1280 << 10}, {3, "Unified", 27721 << 10}},
+			GoVersion: "go1.26", GOMAXPROCS: 2,
+		}, "Xeon, 2 CPUs, virtual, L2 1280 KiB, last level 27721 KiB, linux/amd64, go1.26, GOMAXPROCS 2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.e.String(); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
