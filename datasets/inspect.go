@@ -120,14 +120,25 @@ var wellKnown = [...]struct {
 	{8443, "https-alt"}, {8883, "mqtts"}, {20000, "dnp3"}, {44818, "ethernet-ip"}, {47808, "bacnet"},
 }
 
-// ports is a stage that counts packets by port.
-type ports struct{ counts [1 << 16]uint64 }
+// ports is a stage that counts packets by well-known port.
+type ports struct {
+	place  [1 << 16]uint8 // in counts, of a port; 0: not well-known
+	counts [len(wellKnown) + 1]uint64
+}
+
+func newPorts() *ports {
+	p := new(ports)
+	for i, w := range wellKnown {
+		p.place[w.port] = uint8(i + 1)
+	}
+	return p
+}
 
 func (p *ports) Process(_ *parse.Frame, pkt *parse.Packet) error {
 	if pkt.Layers&(parse.LayerTCP|parse.LayerUDP) == 0 {
 		return nil
 	}
-	src, dst := pkt.Tuple.SrcPort, pkt.Tuple.DstPort
+	src, dst := p.place[pkt.Tuple.SrcPort], p.place[pkt.Tuple.DstPort]
 	p.counts[src]++
 	if dst != src {
 		p.counts[dst]++
@@ -156,7 +167,7 @@ func (in *Info) inspect(ctx context.Context, path string, cfg InspectConfig) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	w := walk{in: in, byPort: new(ports), sizes: Sizes{Min: math.MaxUint64}}
+	w := walk{in: in, byPort: newPorts(), sizes: Sizes{Min: math.MaxUint64}}
 	w.pipeline = parse.NewPipeline(parse.DirectEngine(), w.byPort)
 	err = w.frames(ctx, c, cfg)
 	w.finish()
@@ -287,8 +298,8 @@ func (w *walk) finish() {
 	if w.timed {
 		in.Times = &w.times
 	}
-	for _, p := range wellKnown {
-		if n := w.byPort.counts[p.port]; n > 0 {
+	for i, p := range wellKnown {
+		if n := w.byPort.counts[i+1]; n > 0 {
 			in.Ports = append(in.Ports, PortCount{p.port, p.name, n})
 		}
 	}

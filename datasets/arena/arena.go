@@ -24,6 +24,7 @@ const (
 	headerSize = 64
 	placeBits  = 48
 	version    = 1
+	pageSize   = 4096 // or less than it is: Touch may read a page twice
 )
 
 var magic = [8]byte{'p', 'c', 'a', 'p', 'l', 'a', 'b', version}
@@ -77,6 +78,28 @@ func (fr *Frames) Links() []parse.LinkType {
 	return links
 }
 
+// Touch reads one octet of each page, so that no page of the mapping is met for the first time inside a trial. It returns
+// what it read, which means nothing.
+func (fr *Frames) Touch() (sum byte) {
+	for i := 0; i < len(fr.mapping); i += pageSize {
+		sum += fr.mapping[i]
+	}
+	return sum
+}
+
+// Period returns the time from one pass over frames [from, to) to the next, in ns: from the earliest to the latest capture
+// time and a mean gap more. It is 0 with fewer than two frames.
+func (fr *Frames) Period(from, to int) int64 {
+	if to-from < 2 {
+		return 0
+	}
+	first, last := fr.entries[from].unixNano, fr.entries[from].unixNano
+	for _, e := range fr.entries[from:to] {
+		first, last = min(first, e.unixNano), max(last, e.unixNano)
+	}
+	return last - first + (last-first)/int64(to-from-1)
+}
+
 // File returns the file behind the mapping, to hand to a child process as an extra file, or nil where the frames are not
 // backed by one. Frames still owns it.
 func (fr *Frames) File() *os.File { return fr.file }
@@ -93,18 +116,11 @@ func (fr *Frames) Close() error {
 
 // Source returns a source that gives frames [from, to) and then, unless loops is 1, starts again: loops times in all,
 // without end if loops is 0. With shift, each pass moves the capture times on by the span of the range plus its mean gap,
-// so that time goes on; without, they repeat. A range with no frames gives io.EOF at once.
+// so that time goes on (see Period); without, they repeat. A range with no frames gives io.EOF at once.
 func (fr *Frames) Source(from, to, loops int, shift bool) *Source {
 	s := &Source{frames: fr, from: from, to: to, next: from, loops: loops}
-	if shift && to > from {
-		first, last := fr.entries[from].unixNano, fr.entries[to-1].unixNano
-		for _, e := range fr.entries[from:to] {
-			first, last = min(first, e.unixNano), max(last, e.unixNano)
-		}
-		s.period = last - first
-		if n := int64(to - from); n > 1 {
-			s.period += s.period / (n - 1)
-		}
+	if shift {
+		s.period = fr.Period(from, to)
 	}
 	return s
 }
@@ -135,6 +151,14 @@ func (s *Source) Next(f *parse.Frame) error {
 
 // Loop returns how many passes are complete.
 func (s *Source) Loop() int { return s.done }
+
+// Position returns the number of the frame that Next gives next, if it gives one.
+func (s *Source) Position() int {
+	if s.next == s.to {
+		return s.from
+	}
+	return s.next
+}
 
 // Builder collects frames into a new arena.
 type Builder struct {
