@@ -15,7 +15,7 @@ man: ## Write man pages into bin/man
 	$(GO) run -tags man ./cmd/pcaplab man bin/man
 
 lab: build ## Find the parsing ceilings of four engines on a synthetic IoT mix, in about a minute
-	rm -rf $(LAB)
+	@if [ -e $(LAB)/study.json ]; then rm -r $(LAB); fi
 	$(BIN) ceiling --quick -o $(LAB) synth:iot-1
 
 test: ## Run all tests; PCAPLAB_CORPUS names a folder of captures with known contents
@@ -47,4 +47,5 @@ bench: ## Run the benchmarks: ours and the peers in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 clean: ## Remove what the targets made
-	rm -rf bin $(LAB)
+	rm -rf bin
+	@if [ -e $(LAB)/study.json ]; then rm -r $(LAB); fi

@@ -3,46 +3,59 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
+	"pcaplab/parse"
 	"pcaplab/replay/trial"
+	"pcaplab/replay/trial/search"
 )
 
 // Results is what the records of a study say, cell by cell in the order of the plan.
 type Results struct {
-	Header   trial.Header `json:"header"`
-	Ceilings []Ceiling    `json:"ceilings"`
-	Costs    []Cost       `json:"costs,omitempty"`  // where three sizes or more were measured
-	Curves   []Curve      `json:"curves,omitempty"` // loss against offered load
-	Warnings []string     `json:"warnings,omitempty"`
+	Header trial.Header `json:"header"`
+	// Planned and Done count repeats of cells: of the plan, and those with all their records.
+	Planned  int       `json:"planned"`
+	Done     int       `json:"done"`
+	Ceilings []Ceiling `json:"ceilings"`
+	Costs    []Cost    `json:"costs,omitempty"`  // where three sizes or more were measured
+	Curves   []Curve   `json:"curves,omitempty"` // loss against offered load
+	Warnings []string  `json:"warnings,omitempty"`
 }
 
 // Ceiling is one cell over its repeats.
 type Ceiling struct {
 	Cell    trial.Cell `json:"cell"`
-	Octets  float64    `json:"mean_octets"`         // captured octets per packet of what was fed
-	Service Summary    `json:"service"`             // closed loop, in the unit of loads
-	NS      Summary    `json:"ns_per_packet"`       // closed loop, elapsed on the trial's clock
+	Octets  float64    `json:"mean_octets"`         // captured octets per packet of what was fed; 0: n/a
+	Service Summary    `json:"service"`             // closed loop, in the unit of loads: see trial.Record.ServiceRate
+	NS      Summary    `json:"ns_per_packet"`       // closed loop, of one worker's thread, on the trial's clock
 	CPUNS   Summary    `json:"cpu_ns_per_packet"`   // closed loop, of the whole process, collector included; N 0: n/a
 	Allocs  Summary    `json:"allocs_per_packet"`   // closed loop
 	GC      Summary    `json:"gc_per_million"`      // closed loop: collections per million packets
 	Peak    Summary    `json:"engine_peak_octets"`  // most memory in any trial, less the capture; N 0: n/a
 	Insns   Summary    `json:"instructions_packet"` // closed loop, per packet; N 0: n/a
-	Feed    float64    `json:"feed_share"`          // of the time per packet in closed loop, median
-	Skew    float64    `json:"skew,omitempty"`      // of several workers: the busiest one's share times their number
+	Feed    Summary    `json:"feed_share"`          // of the time per packet in closed loop; N 0: n/a, as with a ring
+	Skew    float64    `json:"skew,omitempty"`      // of several workers: the largest one's share of frames times their number
 	Goals   []Found    `json:"goals,omitempty"`
 	Marks   []string   `json:"marks,omitempty"`
 }
 
-// Found is what the searches of one cell found for one goal, over the repeats.
+// Found is what the searches of one cell found for one goal, over the repeats. A repeat without a lower bound sustained
+// no load that was tried and counts as a rate of 0, so that failures do not flatter the rest; one without an upper bound
+// counts with what it reached, so that the rate is then a lower limit.
 type Found struct {
 	Goal    string  `json:"goal"`
 	Loss    float64 `json:"loss_ratio"`
 	Rate    Summary `json:"rate"`            // conditional throughput, in the unit of loads
 	Lower   float64 `json:"lower,omitempty"` // smallest relevant lower bound; 0: a repeat has none
 	Upper   float64 `json:"upper,omitempty"` // largest relevant upper bound; 0: a repeat has none
-	Regular bool    `json:"regular"`         // all repeats have both bounds within the width
+	Repeats int     `json:"repeats"`
+	NoLower int     `json:"repeats_without_lower"` // even the lowest load missed the goal
+	NoUpper int     `json:"repeats_without_upper"` // the highest load met the goal
+	TooWide int     `json:"repeats_too_wide"`      // both bounds, further apart than the goal's width
+	Regular bool    `json:"regular"`               // all repeats have both bounds within the width
 }
 
 // Cost is the cost of an engine against the size of the packet.
@@ -58,14 +71,16 @@ type Curve struct {
 	Points []CurvePoint `json:"points"`
 }
 
-// CurvePoint sums all trials of a cell at one load, or at one multiple of the service ceiling.
+// CurvePoint sums all trials of a cell at one load, or at one multiple of the service ceiling or of the capture's rate.
 type CurvePoint struct {
-	Load     float64 `json:"load"` // mean
-	Of       float64 `json:"of_service,omitempty"`
-	Trials   int     `json:"trials"`
-	Intended uint64  `json:"intended"`
-	Lost     uint64  `json:"lost"` // dropped, residual and unsent
-	Drained  uint64  `json:"late_drained"`
+	Load       float64  `json:"load"` // mean
+	OfService  float64  `json:"of_service,omitempty"`
+	OfRecorded float64  `json:"of_recorded,omitempty"`
+	Trials     int      `json:"trials"`
+	Intended   uint64   `json:"intended"`
+	Lost       uint64   `json:"lost"` // dropped, residual and unsent
+	Drained    uint64   `json:"late_drained"`
+	Marks      []string `json:"marks,omitempty"` // of any of the trials
 }
 
 // LossRatio returns lost over intended.
@@ -88,18 +103,72 @@ func Analyze(header trial.Header, records []trial.Record) *Results {
 		byCell[rec.Cell] = append(byCell[rec.Cell], rec)
 	}
 	for _, cell := range cells {
-		r.Ceilings = append(r.Ceilings, ceiling(cell, header.Settings.Unit, byCell[cell]))
+		r.Ceilings = append(r.Ceilings, ceiling(cell, &header.Settings, byCell[cell]))
 		if c := curve(cell, byCell[cell]); len(c.Points) > 0 {
 			r.Curves = append(r.Curves, c)
 		}
 	}
 	r.costs(cells, byCell)
+	r.count(records)
 	r.warn()
 	return r
 }
 
-func ceiling(cell trial.Cell, unit string, records []trial.Record) Ceiling {
+// count finds how much of the plan has all its records.
+func (r *Results) count(records []trial.Record) {
+	p := &r.Header.Plan
+	r.Planned = len(p.Engines) * len(p.Sizes) * len(p.Caches) * len(p.Workers) * p.Repeats
+	type key struct {
+		cell   trial.Cell
+		repeat int
+	}
+	type parts struct {
+		service bool
+		trials  int
+		goals   map[string]bool
+	}
+	measured := make(map[key]*parts)
+	for i := range records {
+		rec := &records[i]
+		k := key{rec.Cell, rec.Repeat}
+		m := measured[k]
+		if m == nil {
+			m = &parts{goals: make(map[string]bool)}
+			measured[k] = m
+		}
+		switch rec.Kind {
+		case trial.KindService:
+			m.service = true
+		case trial.KindTrial:
+			m.trials++
+		case trial.KindBounds:
+			m.goals[rec.Bounds.Goal.Name] = true
+		}
+	}
+	for _, m := range measured {
+		done := m.service && m.trials >= len(p.Rates) // the listed loads come before those of a search
+		if p.Search != trial.SearchNone {
+			for _, g := range p.Goals {
+				done = done && m.goals[g.Name]
+			}
+		}
+		if done {
+			r.Done++
+		}
+	}
+}
+
+// Unfinished says how much of the plan was measured, as "unfinished: 3 of 8 cells x repeats"; "" where all was.
+func (r *Results) Unfinished() string {
+	if r.Done >= r.Planned {
+		return ""
+	}
+	return fmt.Sprintf("unfinished: %d of %d cells x repeats", r.Done, r.Planned)
+}
+
+func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) Ceiling {
 	c := Ceiling{Cell: cell}
+	var fed parse.Counters
 	var service, ns, cpu, allocs, gc, peak, insns, share []float64
 	found := make(map[string][]trial.Record)
 	var goals []string
@@ -122,9 +191,10 @@ func ceiling(cell trial.Cell, unit string, records []trial.Record) Ceiling {
 			found[name] = append(found[name], *rec)
 		case rec.Kind == trial.KindService && rec.Result.Delivered > 0:
 			n := float64(rec.Result.Delivered)
-			rate := rec.Result.DeliveredRate()
-			c.Octets = float64(rec.Counters.Octets) / float64(rec.Counters.Frames)
-			if unit == "bit/s" {
+			rate := rec.ServiceRate()
+			fed.Frames += rec.Counters.Frames
+			fed.Octets += rec.Counters.Octets
+			if settings.Unit == "bit/s" {
 				rate *= 8 * float64(rec.Counters.WireOctets) / float64(rec.Counters.Frames)
 			}
 			service = append(service, rate)
@@ -137,12 +207,17 @@ func ceiling(cell trial.Cell, unit string, records []trial.Record) Ceiling {
 			if rec.Usage.Instructions != nil {
 				insns = append(insns, float64(*rec.Usage.Instructions)/n)
 			}
-			share = append(share, rec.Result.FeedShare())
-			c.Skew = skew(rec.Shares)
+			if settings.Feed != "ring" {
+				share = append(share, rec.Result.FeedShare())
+			}
+			c.Skew = skew(rec.Workers)
 		}
 	}
+	if fed.Frames > 0 {
+		c.Octets = float64(fed.Octets) / float64(fed.Frames)
+	}
 	c.Service, c.NS, c.CPUNS, c.Allocs = Summarize(service), Summarize(ns), Summarize(cpu), Summarize(allocs)
-	c.GC, c.Insns, c.Feed = Summarize(gc), Summarize(insns), Summarize(share).Median
+	c.GC, c.Insns, c.Feed = Summarize(gc), Summarize(insns), Summarize(share)
 	c.Peak = Summarize(peak)
 	for _, goal := range goals {
 		c.Goals = append(c.Goals, foundIn(found[goal]))
@@ -152,66 +227,68 @@ func ceiling(cell trial.Cell, unit string, records []trial.Record) Ceiling {
 
 func foundIn(records []trial.Record) Found {
 	goal := records[0].Bounds.Goal
-	f := Found{Goal: goal.Name, Loss: goal.LossRatio, Regular: true}
+	f := Found{Goal: goal.Name, Loss: goal.LossRatio, Repeats: len(records), Regular: true}
 	var rates []float64
-	noLower, noUpper := false, false
 	for _, rec := range records {
 		b := rec.Bounds
+		rates = append(rates, b.ConditionalThroughput) // 0 without a lower bound
 		if b.Lower == nil {
-			noLower = true
-		} else {
-			rates = append(rates, b.ConditionalThroughput)
-			if f.Lower == 0 || *b.Lower < f.Lower {
-				f.Lower = *b.Lower
-			}
+			f.NoLower++
+		} else if f.Lower == 0 || *b.Lower < f.Lower {
+			f.Lower = *b.Lower
 		}
 		if b.Upper == nil {
-			noUpper = true
+			f.NoUpper++
 		} else {
 			f.Upper = max(f.Upper, *b.Upper)
 		}
-		f.Regular = f.Regular && b.Regular
+		if !b.Regular {
+			f.Regular = false
+			if b.Lower != nil && b.Upper != nil {
+				f.TooWide++
+			}
+		}
 	}
-	if noLower {
+	if f.NoLower > 0 {
 		f.Lower = 0
 	}
-	if noUpper {
+	if f.NoUpper > 0 {
 		f.Upper = 0
 	}
 	f.Rate = Summarize(rates)
 	return f
 }
 
-func skew(shares []uint64) float64 {
+func skew(workers []trial.WorkerCounts) float64 {
 	var sum, most uint64
-	for _, s := range shares {
-		sum += s
-		most = max(most, s)
+	for _, w := range workers {
+		sum += w.Frames
+		most = max(most, w.Frames)
 	}
 	if sum == 0 {
 		return 0
 	}
-	return float64(most) / float64(sum) * float64(len(shares))
+	return float64(most) / float64(sum) * float64(len(workers))
 }
 
 func curve(cell trial.Cell, records []trial.Record) Curve {
 	c := Curve{Cell: cell}
-	type key struct{ load, of float64 }
+	type key struct{ load, ofService, ofRecorded float64 }
 	at := make(map[key]int)
 	for i := range records {
 		rec := &records[i]
 		if rec.Kind != trial.KindTrial {
 			continue
 		}
-		k := key{load: rec.Input.Load}
-		if rec.Input.OfService > 0 {
-			k = key{of: rec.Input.OfService}
+		k := key{ofService: rec.Input.OfService, ofRecorded: rec.Input.OfRecorded}
+		if k == (key{}) {
+			k.load = rec.Input.Load
 		}
 		j, ok := at[k]
 		if !ok {
 			j = len(c.Points)
 			at[k] = j
-			c.Points = append(c.Points, CurvePoint{Of: k.of})
+			c.Points = append(c.Points, CurvePoint{OfService: k.ofService, OfRecorded: k.ofRecorded})
 		}
 		p := &c.Points[j]
 		p.Trials++
@@ -219,6 +296,11 @@ func curve(cell trial.Cell, records []trial.Record) Curve {
 		p.Intended += rec.Result.Intended
 		p.Lost += rec.Lost()
 		p.Drained += rec.Result.LateDrained
+		for _, mark := range rec.Marks {
+			if !slices.Contains(p.Marks, mark) {
+				p.Marks = append(p.Marks, mark)
+			}
+		}
 	}
 	slices.SortFunc(c.Points, func(a, b CurvePoint) int { return cmp.Compare(a.Load, b.Load) })
 	return c
@@ -257,6 +339,9 @@ func (r *Results) costs(cells []trial.Cell, byCell map[trial.Cell][]trial.Record
 func (r *Results) warn() {
 	add := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
 	s, p := r.Header.Settings, r.Header.Plan
+	if text := r.Unfinished(); text != "" {
+		add("%s", text)
+	}
 	if p.Repeats < MinRepeats && !p.Quick && (p.Repeats > 1 || p.Search != trial.SearchNone) {
 		add("%d repeats give no %.0f %% interval of the median; take at least %d", p.Repeats, 100*Level, MinRepeats)
 	}
@@ -272,39 +357,100 @@ func (r *Results) warn() {
 	}
 }
 
+// why says in how many repeats what was not regular.
 func (f *Found) why() string {
-	switch {
-	case f.Upper == 0:
-		return "no load was too much; raise --max-load"
-	case f.Lower == 0:
-		return "even the lowest load was too much"
+	var parts []string
+	add := func(n int, what string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%s in %d of %s", what, n, count(f.Repeats, "repeat")))
+		}
 	}
-	return "the bounds did not come within the width"
+	add(f.NoLower, "even the lowest load was too much")
+	add(f.NoUpper, "no load was too much (raise --max-load)")
+	add(f.TooWide, "the bounds did not come within the width")
+	return strings.Join(parts, "; ")
 }
 
-// Measures returns the numbers that conditions may name: ndr, pdr or any other goal, service (in the unit of loads),
-// cost and cpu (ns per packet), allocs (per packet), peak (octets).
+// Measures returns the numbers that conditions may name: each goal by its name (ndr, pdr:0.5%) and, where no other goal
+// begins so, by what is before the colon (pdr); service (in the unit of loads); cost and cpu (ns per packet), allocs (per
+// packet), peak (octets, median of the repeats); and, where listed loads were measured and nothing searched, loss (ratio)
+// at each. What the plan has but the records have not is NaN.
 func (r *Results) Measures() []Measure {
 	var list []Measure
-	for _, c := range r.Ceilings {
-		where := fmt.Sprintf("%s, %s, %d workers", c.Cell.Size, c.Cell.Cache, c.Cell.Workers)
-		add := func(metric string, s Summary) {
-			if s.N > 0 {
-				list = append(list, Measure{Engine: c.Cell.Engine, Metric: metric, Where: where, Value: s.Median})
+	add := func(engine, metric, where string, s Summary) {
+		m := Measure{Engine: engine, Metric: metric, Where: where, Value: math.NaN()}
+		if s.N > 0 {
+			m.Value = s.Median
+		}
+		list = append(list, m)
+	}
+	for i := range r.Ceilings {
+		c := &r.Ceilings[i]
+		where := cellWhere(c.Cell)
+		add(c.Cell.Engine, "service", where, c.Service)
+		add(c.Cell.Engine, "cost", where, c.NS)
+		add(c.Cell.Engine, "cpu", where, c.CPUNS)
+		add(c.Cell.Engine, "allocs", where, c.Allocs)
+		add(c.Cell.Engine, "peak", where, c.Peak)
+		for _, g := range c.Goals {
+			for _, name := range goalMetrics(r.Header.Plan.Goals, g.Goal) {
+				add(c.Cell.Engine, name, where, g.Rate)
 			}
 		}
-		add("service", c.Service)
-		add("cost", c.NS)
-		add("cpu", c.CPUNS)
-		add("allocs", c.Allocs)
-		add("peak", c.Peak)
-		for _, g := range c.Goals {
-			name, _, _ := strings.Cut(g.Goal, ":")
-			if g.Rate.N == 0 {
-				g.Rate = Summary{N: 1} // no lower bound: nothing is sustained
+	}
+	if r.Header.Plan.Search == trial.SearchNone {
+		for _, c := range r.Curves {
+			for _, p := range c.Points {
+				at := strconv.FormatFloat(p.Load, 'g', 6, 64) + " " + r.Header.Settings.Unit
+				list = append(list, Measure{
+					Engine: c.Cell.Engine, Metric: "loss", Where: cellWhere(c.Cell) + ", at " + at, Value: p.LossRatio(),
+				})
 			}
-			add(name, g.Rate)
+		}
+	}
+	for _, m := range PlannedMeasures(r.Header) {
+		if !slices.ContainsFunc(list, func(have Measure) bool { return have.Engine == m.Engine && have.Metric == m.Metric }) {
+			m.Where, m.Value = "not measured", math.NaN()
+			list = append(list, m)
 		}
 	}
 	return list
+}
+
+// PlannedMeasures returns which engines and metrics a study of this plan, with its defaults filled in, will offer, all with
+// the value 0: a condition that names others can be refused before anything is measured.
+func PlannedMeasures(h trial.Header) []Measure {
+	metrics := []string{"service", "cost", "cpu", "allocs", "peak"}
+	if h.Plan.Search != trial.SearchNone {
+		for _, g := range h.Plan.Goals {
+			metrics = append(metrics, goalMetrics(h.Plan.Goals, g.Name)...)
+		}
+	} else if len(h.Plan.Rates) > 0 {
+		metrics = append(metrics, "loss")
+	}
+	var list []Measure
+	for _, engine := range h.Plan.Engines {
+		for _, metric := range metrics {
+			list = append(list, Measure{Engine: engine, Metric: metric})
+		}
+	}
+	return list
+}
+
+// goalMetrics returns the names of a goal in conditions.
+func goalMetrics(goals []search.Goal, name string) []string {
+	short, _, long := strings.Cut(name, ":")
+	if !long {
+		return []string{name}
+	}
+	for _, g := range goals {
+		if other, _, _ := strings.Cut(g.Name, ":"); g.Name != name && other == short {
+			return []string{name}
+		}
+	}
+	return []string{name, short}
+}
+
+func cellWhere(c trial.Cell) string {
+	return fmt.Sprintf("%s, %s, %s", c.Size, c.Cache, count(c.Workers, "worker"))
 }

@@ -148,3 +148,9 @@ type StageKind struct {
 	Doc  string // one line for listings
 	New  func() (Stage, error)
 }
+
+// Counting is a Stage that has counts for the records of a study, by name. Counts is called after a trial, on the goroutine
+// that called Process.
+type Counting interface {
+	Counts() map[string]uint64
+}

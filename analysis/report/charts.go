@@ -59,13 +59,16 @@ func chartNote(r *analysis.Results) string {
 	if len(captures) > 2 {
 		captures = append(captures[:1], fmt.Sprintf("%d more", len(captures)-1))
 	}
-	note := fmt.Sprintf("%s; queue %s, clock %s, %d repeats of %v trials", strings.Join(captures, ", "), h.Settings.Queue,
-		h.Settings.Clock, h.Plan.Repeats, h.Plan.Trial)
+	note := fmt.Sprintf("%s; queue %s, clock %s, %d repeats of trials of %s", strings.Join(captures, ", "), h.Settings.Queue,
+		h.Settings.Clock, h.Plan.Repeats, trialLength(h))
 	if len(h.Plan.Caches) == 1 {
 		note += ", " + h.Plan.Caches[0] + " frames"
 	}
 	if h.Plan.Quick {
 		note = "quick, not for publication: " + note
+	}
+	if text := r.Unfinished(); text != "" {
+		note = text + "; " + note
 	}
 	return note
 }
@@ -76,7 +79,7 @@ func ceilingChart(r *analysis.Results) Chart {
 		Axis: "rate (" + r.Header.Settings.Unit + ")",
 	}
 	for _, g := range r.Header.Plan.Goals {
-		ch.Series = append(ch.Series, strings.ToUpper(strings.Replace(g.Name, ":", " ", 1)))
+		ch.Series = append(ch.Series, goalHead(g.Name))
 	}
 	for _, c := range r.Ceilings {
 		group := CeilingGroup{Engine: shortName(r, c.Cell), Bars: []CeilingBar{bar(c.Service)}}
@@ -85,9 +88,7 @@ func ceilingChart(r *analysis.Results) Chart {
 			for _, g := range c.Goals {
 				if g.Goal == goal.Name {
 					b = bar(g.Rate)
-					if !g.Regular {
-						b.Mark = "irregular"
-					}
+					b.Mark = irregular(&g)
 				}
 			}
 			group.Bars = append(group.Bars, b)
@@ -95,6 +96,21 @@ func ceilingChart(r *analysis.Results) Chart {
 		ch.Groups = append(ch.Groups, group)
 	}
 	return ch
+}
+
+// irregular says beside a bar what the repeats lack.
+func irregular(g *analysis.Found) string {
+	var parts []string
+	if g.NoUpper > 0 {
+		parts = append(parts, fmt.Sprintf("no upper bound %d/%d", g.NoUpper, g.Repeats))
+	}
+	if g.NoLower > 0 {
+		parts = append(parts, fmt.Sprintf("none %d/%d", g.NoLower, g.Repeats))
+	}
+	if len(parts) == 0 && !g.Regular {
+		return "irregular"
+	}
+	return strings.Join(parts, ", ")
 }
 
 func bar(s analysis.Summary) CeilingBar {

@@ -25,15 +25,17 @@ func Example() {
 	defer frames.Close()
 	var records []trial.Record
 	study := &trial.Study{
-		Header: trial.Header{Plan: trial.Plan{
-			Engines: []string{"direct"}, Repeats: analysis.MinRepeats, Trial: time.Second,
-			Search: trial.SearchMLR, Goals: []search.Goal{search.NDR()},
-		}},
-		Engines:     []parse.Engine{parse.DirectEngine()},
-		Frames:      func(string) (trial.Sized, error) { return trial.Sized{Frames: frames}, nil },
-		MemoryLimit: datasets.DefaultMemoryLimit(),
-		InProcess:   true,
-		Keep:        func(r trial.Record) error { records = append(records, r); return nil },
+		Header: trial.Header{
+			Plan: trial.Plan{
+				Engines: []string{"direct"}, Repeats: analysis.MinRepeats, Trial: time.Second,
+				Search: trial.SearchMLR, Goals: []search.Goal{search.NDR()},
+			},
+			MemoryLimit: datasets.DefaultMemoryLimit(),
+			InProcess:   true,
+		},
+		Engines: []parse.Engine{parse.DirectEngine()},
+		Frames:  func(string) (trial.Sized, error) { return trial.Sized{Frames: frames}, nil },
+		Keep:    func(r trial.Record) error { records = append(records, r); return nil },
 	}
 	if err := study.Run(ctx); err != nil {
 		log.Fatal(err)

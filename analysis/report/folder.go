@@ -27,10 +27,39 @@ const (
 	CostFiles    = "cost"
 )
 
-// Folder is a results folder that a study writes.
+// Folder is a results folder that a study writes. While it is open no other process can go on with the study, where the
+// system has advisory locks.
 type Folder struct {
 	path    string
-	records *os.File
+	records *os.File // locked
+}
+
+// Check says whether Create would make a results folder at path: it is an error when the folder holds a study, when
+// something else has its name, and when it cannot be written. It leaves nothing behind but possibly the folder itself.
+func Check(path string) error {
+	if err := os.MkdirAll(path, 0o777); err != nil {
+		return fmt.Errorf("results folder: %w", err)
+	}
+	if err := vacant(path); err != nil {
+		return err
+	}
+	f, err := createBeside(filepath.Join(path, HeaderFile))
+	if err != nil {
+		return fmt.Errorf("results folder: %w", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// vacant wants a folder without a study.
+func vacant(path string) error {
+	for _, name := range []string{HeaderFile, RecordsFile} {
+		if _, err := os.Lstat(filepath.Join(path, name)); err == nil {
+			return fmt.Errorf("%s holds a study already: go on with --resume %s, or name another folder", path, path)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Create makes a results folder for a new study. It refuses a folder that holds a study already.
@@ -38,34 +67,39 @@ func Create(path string, header trial.Header) (*Folder, error) {
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{HeaderFile, RecordsFile} {
-		if _, err := os.Stat(filepath.Join(path, name)); err == nil {
-			return nil, fmt.Errorf("%s holds a study already: go on with --resume %s, or name another folder", path, path)
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-	}
-	f := &Folder{path: path}
-	if err := f.writeHeader(header); err != nil {
+	if err := vacant(path); err != nil {
 		return nil, err
 	}
-	return f, f.open()
+	f := &Folder{path: path}
+	if err := f.open(os.O_CREATE | os.O_EXCL); err != nil {
+		return nil, err
+	}
+	if err := f.writeHeader(header); err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(filepath.Join(path, RecordsFile)))
+	}
+	return f, nil
 }
 
 // Resume opens the folder of a study that was not finished, and returns what it holds. A last line that was cut while it
-// was written is removed.
+// was written is removed. It is an error when another process has the folder open.
 func Resume(path string) (*Folder, trial.Header, []trial.Record, error) {
-	header, records, whole, err := read(path)
-	if err != nil {
+	fail := func(err error) (*Folder, trial.Header, []trial.Record, error) {
 		return nil, trial.Header{}, nil, err
+	}
+	if _, err := readHeader(path); err != nil { // before records are made where there is no study
+		return fail(err)
 	}
 	f := &Folder{path: path}
-	if err := f.open(); err != nil {
-		return nil, trial.Header{}, nil, err
+	if err := f.open(os.O_CREATE); err != nil {
+		return fail(err)
 	}
-	if err := f.records.Truncate(whole); err != nil {
+	header, records, whole, err := read(path) // after the lock: another process may have written until then
+	if err == nil {
+		err = f.records.Truncate(whole)
+	}
+	if err != nil {
 		f.Close()
-		return nil, trial.Header{}, nil, err
+		return fail(err)
 	}
 	return f, header, records, nil
 }
@@ -76,20 +110,28 @@ func Read(path string) (trial.Header, []trial.Record, error) {
 	return header, records, err
 }
 
-// read also returns the length of the whole lines of the records file.
-func read(path string) (header trial.Header, records []trial.Record, whole int64, err error) {
+func readHeader(path string) (trial.Header, error) {
 	name := filepath.Join(path, HeaderFile)
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return header, nil, 0, fmt.Errorf("%s is not a results folder: %w", path, err)
+		return trial.Header{}, fmt.Errorf("%s is not a results folder: %w", path, err)
 	}
+	var header trial.Header
 	if err := json.Unmarshal(text, &header); err != nil {
-		return header, nil, 0, fmt.Errorf("%s: %w", name, err)
+		return trial.Header{}, fmt.Errorf("%s: %w", name, err)
 	}
 	if header.Schema != trial.Schema {
-		return header, nil, 0, fmt.Errorf("%s: schema %d; this version reads %d", name, header.Schema, trial.Schema)
+		return trial.Header{}, fmt.Errorf("%s: schema %d; this version reads %d", name, header.Schema, trial.Schema)
 	}
-	name = filepath.Join(path, RecordsFile)
+	return header, nil
+}
+
+// read also returns the length of the whole lines of the records file.
+func read(path string) (header trial.Header, records []trial.Record, whole int64, err error) {
+	if header, err = readHeader(path); err != nil {
+		return header, nil, 0, err
+	}
+	name := filepath.Join(path, RecordsFile)
 	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return header, nil, 0, nil
@@ -112,15 +154,32 @@ func read(path string) (header trial.Header, records []trial.Record, whole int64
 		if rec.Schema != trial.Schema {
 			return header, nil, 0, fmt.Errorf("%s:%d: schema %d; this version reads %d", name, n, rec.Schema, trial.Schema)
 		}
+		if rec.Kind == trial.KindBounds && rec.Bounds == nil {
+			return header, nil, 0, fmt.Errorf("%s:%d: a record of kind %s without bounds", name, n, rec.Kind)
+		}
 		records = append(records, rec)
 		whole += int64(len(line))
 	}
 }
 
-func (f *Folder) open() error {
-	file, err := os.OpenFile(filepath.Join(f.path, RecordsFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
+// errLocked is what lock returns where another process holds the lock.
+var errLocked = errors.New("locked")
+
+// open opens and locks the records; the lock ends with the file.
+func (f *Folder) open(flag int) error {
+	file, err := os.OpenFile(filepath.Join(f.path, RecordsFile), flag|os.O_WRONLY|os.O_APPEND, 0o666)
+	if err != nil {
+		return err
+	}
+	if err := lock(file); err != nil {
+		file.Close()
+		if errors.Is(err, errLocked) {
+			return fmt.Errorf("%s: another process is measuring into this folder; wait for it, or name another folder", f.path)
+		}
+		return fmt.Errorf("%s: lock: %w", file.Name(), err)
+	}
 	f.records = file
-	return err
+	return nil
 }
 
 func (f *Folder) writeHeader(header trial.Header) error {
@@ -144,7 +203,7 @@ func (f *Folder) Append(rec trial.Record) error {
 	return err
 }
 
-// Finish syncs the records and writes table, CSV and charts, each whole or not at all.
+// Finish syncs the records and writes the header of the results, table, CSV and charts, each whole or not at all.
 func (f *Folder) Finish(results *analysis.Results) error {
 	if err := f.records.Sync(); err != nil {
 		return err

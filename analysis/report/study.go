@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,8 +13,8 @@ import (
 	"pcaplab/replay/trial"
 )
 
-// WriteText writes results for a person: what was measured, a table of ceilings, costs against size, loss against load
-// where no search was made, and every warning.
+// WriteText writes results for a person: what was measured, a table of ceilings with what resizing and salvage could not
+// do, costs against size, loss against load where no search was made, and every warning.
 func WriteText(w io.Writer, r *analysis.Results) error {
 	if _, err := io.WriteString(w, heading(r)); err != nil {
 		return err
@@ -40,12 +41,19 @@ func WriteText(w io.Writer, r *analysis.Results) error {
 	return nil
 }
 
-// WriteCSV writes a row for each cell, numbers with all their digits and units in the heads.
-func WriteCSV(w io.Writer, r *analysis.Results) error { return ceilingTable(r).WriteCSV(w) }
-
-// WriteJSON writes one object a line: each ceiling, then costs and curves, each with a "kind".
+// WriteJSON writes one object a line, each with a "kind": the study (its header, how much of it was measured, warnings),
+// then ceilings, costs and curves.
 func WriteJSON(w io.Writer, r *analysis.Results) error {
 	e := json.NewEncoder(w)
+	if err := e.Encode(struct {
+		Kind string `json:"kind"`
+		trial.Header
+		Planned  int      `json:"planned"`
+		Done     int      `json:"done"`
+		Warnings []string `json:"warnings"`
+	}{"study", r.Header, r.Planned, r.Done, append([]string{}, r.Warnings...)}); err != nil {
+		return err
+	}
 	for _, c := range r.Ceilings {
 		if err := e.Encode(struct {
 			Kind string `json:"kind"`
@@ -78,8 +86,12 @@ func WriteJSON(w io.Writer, r *analysis.Results) error {
 func heading(r *analysis.Results) string {
 	h := &r.Header
 	var b strings.Builder
+	line := func(format string, args ...any) { b.WriteString(clean(fmt.Sprintf(format, args...)) + "\n") }
+	if text := r.Unfinished(); text != "" {
+		line("%s", text)
+	}
 	if h.Plan.Quick {
-		fmt.Fprintf(&b, "quick: short trials (%v), a first look and not for publication\n", h.Plan.Trial)
+		line("quick: short trials (%v), a first look and not for publication", h.Plan.Trial)
 	}
 	var frames, octets uint64
 	var names []string
@@ -92,20 +104,65 @@ func heading(r *analysis.Results) string {
 		names = append(names[:3], fmt.Sprintf("and %d more", len(names)-3))
 	}
 	if frames > 0 {
-		fmt.Fprintf(&b, "capture   %s: %d packets, mean %.0f B\n", strings.Join(names, ", "), frames, float64(octets)/float64(frames))
+		line("capture   %s: %d packets, mean %.0f B", strings.Join(names, ", "), frames, float64(octets)/float64(frames))
 	}
-	s := &h.Settings
-	fmt.Fprintf(&b, "settings  queue %s, arrivals %s, clock %s, feed %s", s.Queue, s.Pattern, s.Clock, s.Feed)
-	if len(s.Stages) > 0 {
-		fmt.Fprintf(&b, ", stages %s", strings.Join(s.Stages, " "))
-	}
-	fmt.Fprintf(&b, "; repeats %d\n", h.Plan.Repeats)
+	line("settings  %s", settings(h))
 	for _, g := range h.Plan.Goals {
-		fmt.Fprintf(&b, "goal      %s: loss at most %s in trials of %v, judged on %v, %s of it may exceed; width %s\n",
-			g.Name, FormatRatio(g.LossRatio), g.FinalTrialDuration, g.DurationSum, FormatRatio(g.ExceedRatio), FormatRatio(g.Width))
+		judged := fmt.Sprintf("in trials of %v, judged on %v, %s of it may exceed", g.FinalTrialDuration, g.DurationSum,
+			FormatRatio(g.ExceedRatio))
+		if h.Plan.Search == trial.SearchRFC2544 {
+			judged = fmt.Sprintf("in one trial of %v a step", g.FinalTrialDuration)
+		}
+		line("goal      %s: loss at most %s %s; width %s", g.Name, FormatRatio(g.LossRatio), judged, FormatRatio(g.Width))
 	}
-	fmt.Fprintf(&b, "machine   %s\n\n", machine(h))
+	line("machine   %s\n", machine(h))
 	return b.String()
+}
+
+// settings says in a line what all trials share: always what changes numbers most, the rest where it is not the default.
+func settings(h *trial.Header) string {
+	s := &h.Settings
+	parts := []string{"queue " + s.Queue, "arrivals " + s.Pattern, "clock " + s.Clock, "feed " + s.Feed}
+	add := func(apart bool, format string, args ...any) {
+		if apart {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
+	add(s.Unit == "bit/s", "loads in bit/s of wire octets")
+	add(len(s.Stages) > 0, "stages %s", strings.Join(s.Stages, " "))
+	add(s.Seed != 1, "seed %d", s.Seed)
+	add(s.Batch != 0, "batch %d", s.Batch)
+	add(s.Stamp != "" && s.Stamp != "due", "stamp %s", s.Stamp)
+	add(s.RepeatTimes, "times repeat")
+	add(s.MoveAddresses, "addresses move")
+	add(s.GOGC != "", "GOGC %s", s.GOGC)
+	add(s.Memory != "", "GOMEMLIMIT %s", s.Memory)
+	text := strings.Join(parts, ", ")
+	if h.Plan.Search == trial.SearchNone { // goals have lengths of their own
+		text += "; trials of " + trialLength(h)
+	}
+	return text + fmt.Sprintf("; repeats %d", h.Plan.Repeats)
+}
+
+// trialLength says how long trials are: "1s", or "3 passes" over the capture.
+func trialLength(h *trial.Header) string {
+	switch n := h.Settings.Passes; n {
+	case 0:
+		return h.Plan.Trial.String()
+	case 1:
+		return "1 pass"
+	default:
+		return strconv.Itoa(n) + " passes"
+	}
+}
+
+// machine says where a study ran, and with what.
+func machine(h *trial.Header) string {
+	text := h.Environment.String()
+	if h.Version != "" {
+		text += ", pcaplab " + h.Version
+	}
+	return text
 }
 
 // formatLoad returns how loads of the study are written.
@@ -136,57 +193,86 @@ func between(low, high string) string {
 	return low + ", " + high
 }
 
-func plain1(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
+func decimals(n int) func(float64) string {
+	return func(v float64) string { return strconv.FormatFloat(v, 'f', n, 64) }
+}
 
 func ceilingTable(r *analysis.Results) *Table {
 	load := formatLoad(r)
-	unit := strings.ReplaceAll(r.Header.Settings.Unit, "/", "_per_")
-	several := false
+	several := severalWorkers(r)
 	insns := false
 	for _, c := range r.Ceilings {
-		several = several || c.Cell.Workers > 1
 		insns = insns || c.Insns.N > 0
 	}
-	t := &Table{Columns: []Column{
-		{Head: "engine", Key: "engine"}, {Head: "size", Key: "size"}, {Head: "frames", Key: "cache"},
-	}}
+	right := func(heads ...string) (columns []Column) {
+		for _, head := range heads {
+			columns = append(columns, Column{Head: head, Right: true})
+		}
+		return columns
+	}
+	t := &Table{Columns: []Column{{Head: "engine"}, {Head: "size"}, {Head: "B/packet", Right: true}, {Head: "frames"}}}
 	if several {
-		t.Columns = append(t.Columns, Column{Head: "workers", Key: "workers", Right: true}, Column{Head: "skew", Key: "skew", Right: true})
+		t.Columns = append(t.Columns, right("workers", "skew")...)
 	}
-	t.Columns = append(t.Columns,
-		Column{Head: "time/packet", Key: "ns_per_packet", Right: true},
-		Column{Head: "CPU/packet", Key: "cpu_ns_per_packet", Right: true},
-		Column{Head: "service", Key: "service_" + unit, Right: true})
+	t.Columns = append(t.Columns, right("time/packet", "CPU/packet", "service")...)
 	for _, g := range r.Header.Plan.Goals {
-		t.Columns = append(t.Columns, Column{Head: strings.ToUpper(strings.Replace(g.Name, ":", " ", 1)), Key: g.Name + "_" + unit, Right: true})
+		t.Columns = append(t.Columns, right(goalHead(g.Name))...)
 	}
-	t.Columns = append(t.Columns,
-		Column{Head: "allocs", Key: "allocs_per_packet", Right: true},
-		Column{Head: "GC/M", Key: "gc_per_million_packets", Right: true},
-		Column{Head: "peak", Key: "engine_peak_octets", Right: true},
-		Column{Head: "feed", Key: "feed_share", Right: true})
+	t.Columns = append(t.Columns, right("allocs", "GC/M", "peak", "feed")...)
 	if insns {
-		t.Columns = append(t.Columns, Column{Head: "insn", Key: "instructions_per_packet", Right: true})
+		t.Columns = append(t.Columns, right("insn")...)
 	}
-	t.Columns = append(t.Columns, Column{Head: "marks", Key: "marks"})
-	for _, c := range r.Ceilings {
-		row := []Cell{Text(c.Cell.Engine), Text(c.Cell.Size), Text(c.Cell.Cache)}
+	t.Columns = append(t.Columns, Column{Head: "marks"})
+	for i := range r.Ceilings {
+		c := &r.Ceilings[i]
+		octets := c.Octets
+		if octets == 0 {
+			octets = math.NaN()
+		}
+		row := []Cell{Text(c.Cell.Engine), Text(c.Cell.Size), Number(octets, decimals(0)), Text(c.Cell.Cache)}
 		if several {
-			row = append(row, Text(strconv.Itoa(c.Cell.Workers)), Number(max(1, c.Skew), func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }))
+			row = append(row, Text(strconv.Itoa(c.Cell.Workers)), Number(max(1, c.Skew), decimals(2)))
 		}
 		row = append(row, with(c.NS, FormatDuration), with(c.CPUNS, FormatDuration), with(c.Service, load))
 		for _, g := range r.Header.Plan.Goals {
-			row = append(row, goalCell(&c, g.Name, load))
+			row = append(row, goalCell(c, g.Name, load))
 		}
-		row = append(row, with(noInterval(c.Allocs), plain1), with(noInterval(c.GC), plain1), with(noInterval(maxOf(c.Peak)), FormatOctets),
-			Number(c.Feed, FormatRatio))
+		row = append(row, with(noInterval(c.Allocs), decimals(1)), with(noInterval(c.GC), decimals(1)),
+			with(noInterval(maxOf(c.Peak)), FormatOctets), with(noInterval(c.Feed), FormatRatio))
 		if insns {
-			row = append(row, with(noInterval(c.Insns), func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }))
+			row = append(row, with(noInterval(c.Insns), decimals(0)))
 		}
 		t.Add(append(row, Text(strings.Join(c.Marks, " ")))...)
 	}
+	for _, resizing := range r.Header.Resizing {
+		if resizing.Report.Sized() < resizing.Report.Frames {
+			t.Notes = append(t.Notes, resizing.Report.String())
+		}
+	}
+	for _, c := range r.Header.Captures {
+		if n := len(c.Losses); n > 0 {
+			t.Notes = append(t.Notes, fmt.Sprintf("%s: salvage left out %d parts: %s", c.Name, n, first(c.Losses)))
+		}
+	}
 	return t
 }
+
+// lossesShown is how many losses of a capture a note lists.
+const lossesShown = 3
+
+func first(losses []string) string {
+	if len(losses) <= lossesShown {
+		return strings.Join(losses, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more", strings.Join(losses[:lossesShown], "; "), len(losses)-lossesShown)
+}
+
+func severalWorkers(r *analysis.Results) bool {
+	return slices.ContainsFunc(r.Ceilings, func(c analysis.Ceiling) bool { return c.Cell.Workers > 1 })
+}
+
+// goalHead returns the name of a goal as people write it: "PDR 0.5%".
+func goalHead(name string) string { return strings.ToUpper(strings.Replace(name, ":", " ", 1)) }
 
 func goalCell(c *analysis.Ceiling, goal string, load func(float64) string) Cell {
 	for _, g := range c.Goals {
@@ -194,12 +280,20 @@ func goalCell(c *analysis.Ceiling, goal string, load func(float64) string) Cell 
 			continue
 		}
 		cell := with(g.Rate, load)
-		switch {
-		case g.Upper == 0:
-			cell.Text = "> " + cell.Text
-		case g.Lower == 0:
+		if g.NoLower == g.Repeats {
 			cell.Text = "none"
-		case !g.Regular:
+			return cell
+		}
+		if g.NoUpper > 0 {
+			cell.Text = "> " + cell.Text
+			if g.NoUpper < g.Repeats {
+				cell.Text += fmt.Sprintf(" (%d/%d)", g.NoUpper, g.Repeats)
+			}
+		}
+		if g.NoLower > 0 {
+			cell.Text += fmt.Sprintf(" (%d/%d none)", g.NoLower, g.Repeats)
+		}
+		if g.TooWide > 0 {
 			cell.Text += " *"
 		}
 		return cell
@@ -240,112 +334,37 @@ func costTable(r *analysis.Results) *Table {
 
 func curveTable(r *analysis.Results) *Table {
 	load := formatLoad(r)
-	t := &Table{Title: "loss against load", Columns: []Column{
-		{Head: "engine"}, {Head: "size"}, {Head: "frames"}, {Head: "intended load", Right: true}, {Head: "of service", Right: true},
-		{Head: "trials", Right: true},
-		{Head: "lost", Right: true}, {Head: "of intended", Right: true}, {Head: "with 2 s drain", Right: true},
-	}}
+	several := severalWorkers(r)
+	t := &Table{Title: "loss against load", Columns: []Column{{Head: "engine"}, {Head: "size"}, {Head: "frames"}}}
+	if several {
+		t.Columns = append(t.Columns, Column{Head: "workers", Right: true})
+	}
+	for _, head := range []string{"intended load", "given as", "trials", "lost", "of intended", "with 2 s drain"} {
+		t.Columns = append(t.Columns, Column{Head: head, Right: true})
+	}
+	t.Columns = append(t.Columns, Column{Head: "marks"})
 	for _, c := range r.Curves {
 		for _, p := range c.Points {
+			row := []Cell{Text(c.Cell.Engine), Text(c.Cell.Size), Text(c.Cell.Cache)}
+			if several {
+				row = append(row, Text(strconv.Itoa(c.Cell.Workers)))
+			}
 			drained := analysis.CurvePoint{Intended: p.Intended, Lost: p.Lost - p.Drained}
-			t.Add(Text(c.Cell.Engine), Text(c.Cell.Size), Text(c.Cell.Cache), Number(p.Load, load),
-				Text(multiple(p.Of)), Text(strconv.Itoa(p.Trials)),
-				Text(strconv.FormatUint(p.Lost, 10)), Number(p.LossRatio(), FormatRatio), Number(drained.LossRatio(), FormatRatio))
+			t.Add(append(row, Number(p.Load, load), Text(multiple(p.OfService, p.OfRecorded, 3)), Text(strconv.Itoa(p.Trials)),
+				Text(strconv.FormatUint(p.Lost, 10)), Number(p.LossRatio(), FormatRatio), Number(drained.LossRatio(), FormatRatio),
+				Text(strings.Join(p.Marks, " ")))...)
 		}
 	}
 	return t
 }
 
-func multiple(of float64) string {
-	if of == 0 {
-		return ""
-	}
-	return strconv.FormatFloat(of, 'g', 3, 64) + "x"
-}
-
-// WriteStudyBenchfmt writes one benchmark line for each repeat of each cell, for benchstat.
-func WriteStudyBenchfmt(w io.Writer, h trial.Header, records []trial.Record) error {
-	type key struct {
-		cell   trial.Cell
-		repeat int
-	}
-	lines := make(map[key]*BenchLine)
-	var order []key
-	for i := range records {
-		rec := &records[i]
-		k := key{rec.Cell, rec.Repeat}
-		switch {
-		case rec.Kind == trial.KindService && rec.Result.Delivered > 0:
-			if lines[k] != nil {
-				continue
-			}
-			n := float64(rec.Result.Delivered)
-			line := &BenchLine{
-				Name: "Ceiling", Procs: rec.Cell.Workers, Iterations: rec.Result.Delivered,
-				Labels: []KeyValue{{"engine", rec.Cell.Engine}, {"size", rec.Cell.Size}, {"cache", rec.Cell.Cache}},
-				Values: []BenchValue{
-					{rec.CostNanos(), "ns/op", "lower"},
-					{rec.Result.DeliveredRate(), "service-pps", "higher"},
-					{float64(rec.Usage.HeapAllocs) / n, "allocs/op", "lower"},
-					{float64(rec.Usage.HeapAllocOctets) / n, "B/op", "lower"},
-				},
-			}
-			if rec.Usage.ProcessCPUNs != nil {
-				line.Values = append(line.Values, BenchValue{float64(*rec.Usage.ProcessCPUNs) / n, "cpu-ns/op", "lower"})
-			}
-			lines[k] = line
-			order = append(order, k)
-		case rec.Kind == trial.KindBounds && rec.Bounds.Lower != nil && lines[k] != nil:
-			unit := strings.NewReplacer(":", "-", "%", "pct").Replace(rec.Bounds.Goal.Name)
-			lines[k].Values = append(lines[k].Values,
-				BenchValue{rec.Bounds.ConditionalThroughput, unit + "-" + strings.ReplaceAll(h.Settings.Unit, "/", "-per-"), "higher"})
-		}
-	}
-	config := []KeyValue{
-		{"goos", h.Environment.OS}, {"goarch", h.Environment.Arch}, {"pkg", "pcaplab"}, {"cpu", h.Environment.CPU},
-		{"queue", h.Settings.Queue}, {"clock", h.Settings.Clock}, {"trial", h.Plan.Trial.String()},
-	}
-	out := make([]BenchLine, 0, len(order))
-	for _, k := range order {
-		out = append(out, *lines[k])
-	}
-	return WriteBenchfmt(w, config, out)
-}
-
-// machine describes where a study ran.
-func machine(h *trial.Header) string {
-	e := &h.Environment
-	var parts []string
-	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+// multiple writes a load as it was given: of the service ceiling, of the capture's rate, or "" for a number of its own.
+func multiple(ofService, ofRecorded float64, digits int) string {
 	switch {
-	case e.Board != "":
-		add("%s", e.Board)
-	case e.CPU != "":
-		add("%s", e.CPU)
+	case ofService > 0:
+		return strconv.FormatFloat(ofService, 'g', digits, 64) + "x"
+	case ofRecorded > 0:
+		return strconv.FormatFloat(ofRecorded, 'g', digits, 64) + "r"
 	}
-	if e.CoresOnline != nil {
-		add("%d CPUs", *e.CoresOnline)
-	}
-	if e.Virtual != nil && *e.Virtual {
-		add("virtual")
-	}
-	if l2, ok := e.L2Octets(); ok {
-		add("L2 %s", FormatOctets(float64(l2)))
-	}
-	if llc, ok := e.LLCOctets(); ok {
-		add("last level %s", FormatOctets(float64(llc)))
-	}
-	if e.Governor != "" {
-		add("governor %s", e.Governor)
-	}
-	add("%s/%s", e.OS, e.Arch)
-	if e.Kernel != "" {
-		add("kernel %s", e.Kernel)
-	}
-	add("%s", e.GoVersion)
-	add("GOMAXPROCS %d", e.GOMAXPROCS)
-	if h.Version != "" {
-		add("pcaplab %s", h.Version)
-	}
-	return strings.Join(parts, ", ")
+	return ""
 }

@@ -5,7 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,11 +37,51 @@ func (c *captureFlags) add(fs *pflag.FlagSet) {
 	fs.Uint64Var(&c.seed, "seed", 1, "of synthetic traffic and random arrival patterns")
 }
 
+// stdin is the argument that stands for standard input.
+const stdin = "-"
+
 // synthPrefix marks an argument that names synthetic traffic.
 const synthPrefix = "synth:"
 
 // defaultSynthFrames is the number of frames of synth:PROFILE.
 const defaultSynthFrames = 100_000
+
+// check finds what is wrong with the arguments before anything is read.
+func (c *captureFlags) check(args []string) error {
+	if c.packets < 0 {
+		return usagef("--packets %d: want a number, or 0 for all", c.packets)
+	}
+	inputs := 0
+	for _, arg := range args {
+		if arg == stdin {
+			inputs++
+		}
+		if strings.HasPrefix(arg, synthPrefix) {
+			if len(args) > 1 {
+				return usagef("%s stands alone: it cannot be joined with other captures", arg)
+			}
+			if _, _, err := parseSynth(arg); err != nil {
+				return err
+			}
+		}
+	}
+	if inputs > 1 {
+		return usagef("standard input (-) can be read once")
+	}
+	return nil
+}
+
+// interruptible ends the process on a signal while standard input is read, which nothing else can interrupt. Nothing has
+// been measured then. The function that it returns ends this.
+func (a *app) interruptible(ctx context.Context, args []string) (done func() bool) {
+	if !slices.Contains(args, stdin) || a.stdin != os.Stdin {
+		return func() bool { return true }
+	}
+	return context.AfterFunc(ctx, func() {
+		fmt.Fprintf(a.stderr, "%s: interrupted\n", a.Name)
+		os.Exit(ExitInterrupted)
+	})
+}
 
 // load brings captures into memory, one after another.
 func (c *captureFlags) load(ctx context.Context, a *app, args []string) (*arena.Frames, []trial.Capture, error) {
@@ -48,11 +92,7 @@ func (c *captureFlags) load(ctx context.Context, a *app, args []string) (*arena.
 	if len(args) == 1 && strings.HasPrefix(args[0], synthPrefix) {
 		return c.synthesize(ctx, args[0], limit)
 	}
-	for _, arg := range args {
-		if strings.HasPrefix(arg, synthPrefix) {
-			return nil, nil, usagef("%s stands alone: it cannot be joined with other captures", arg)
-		}
-	}
+	defer a.interruptible(ctx, args)()
 	bar := a.octetsBar("reading")
 	frames, facts, err := datasets.Load(ctx, args, datasets.LoadConfig{
 		OpenConfig: datasets.OpenConfig{Salvage: c.salvage, Hash: true, Stdin: a.stdin}, MemoryLimit: limit, Packets: uint64(c.packets), Progress: bar.set,
@@ -62,13 +102,18 @@ func (c *captureFlags) load(ctx context.Context, a *app, args []string) (*arena.
 		return nil, nil, err
 	}
 	var captures []trial.Capture
-	for _, f := range facts {
+	for i, f := range facts {
+		c := trial.Capture{Name: f.File, SHA256: f.SHA256, Frames: f.Packets, Octets: f.Octets, WireOctets: f.WireOctets}
 		for _, l := range f.Losses {
+			c.Losses = append(c.Losses, l.String())
 			a.note("%s: %v", f.File, l)
 		}
-		captures = append(captures, trial.Capture{
-			Name: f.File, SHA256: f.SHA256, Frames: f.Packets, Octets: f.Octets, WireOctets: f.WireOctets,
-		})
+		if args[i] != stdin {
+			if c.Path, err = filepath.Abs(args[i]); err != nil {
+				return nil, nil, errors.Join(err, frames.Close())
+			}
+		}
+		captures = append(captures, c)
 	}
 	if frames.Len() == 0 {
 		frames.Close()

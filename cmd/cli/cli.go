@@ -49,6 +49,7 @@ func Main(p Program) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	a := &app{Program: p, stdout: os.Stdout, stderr: os.Stderr, stdin: os.Stdin}
 	return a.run(ctx, os.Args[1:])
 }
@@ -85,8 +86,6 @@ func (a *app) run(ctx context.Context, args []string) int {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		fmt.Fprintf(a.stderr, "%s: interrupted\n", a.Name)
 		return ExitInterrupted
-	case errors.Is(err, syscall.EPIPE):
-		return ExitFailed
 	case errors.As(err, &usage):
 		fmt.Fprintf(a.stderr, "%s: %v\n", a.Name, err)
 		return ExitUsage

@@ -82,6 +82,23 @@ func TestUsageErrorsExit2AndSayWhatToDo(t *testing.T) {
 		{"bad size", []string{"ceiling", "--sizes", "12", "synth:iot-1"}, "12"},
 		{"bad condition", []string{"ceiling", "--fail-if", "ndr!", "synth:iot-1"}, "--fail-if"},
 		{"bad memory", []string{"ceiling", "--memory-limit", "lots", "synth:iot-1"}, "lots"},
+		{"condition on an engine that is not measured", []string{"ceiling", "--engines", "direct", "--fail-if", "ndr[nobody]<1", "synth:iot-1"}, "nobody"},
+		{"condition on a goal that is not searched", []string{"ceiling", "--goal", "ndr", "--fail-if", "pdr<1", "synth:iot-1"}, "pdr"},
+		{"an engine twice", []string{"ceiling", "--engines", "direct,direct", "synth:iot-1"}, "twice"},
+		{"standard input twice", []string{"ceiling", "-", "-"}, "once"},
+		{"negative packets", []string{"ceiling", "--packets", "-5", "synth:iot-1"}, "-5"},
+		{"negative sum", []string{"ceiling", "--sum", "-1s", "synth:iot-1"}, "-1s"},
+		{"negative load", []string{"ceiling", "--max-load", "-1", "synth:iot-1"}, "max load"},
+		{"no time", []string{"trial", "--trial", "1ns", "synth:iot-1"}, "1ns"},
+		{"too many workers", []string{"ceiling", "--workers", "1000", "synth:iot-1"}, "1000"},
+		{"too many repeats", []string{"ceiling", "--repeats", "1000000000000", "synth:iot-1"}, "repeats"},
+		{"ring on the cpu clock", []string{"ceiling", "--feed", "ring", "--clock", "cpu", "synth:iot-1"}, "ring"},
+		{"pattern without a load", []string{"ceiling", "--pattern", "unpaced", "synth:iot-1"}, "unpaced"},
+		{"pattern with a speed", []string{"ceiling", "--pattern", "recorded:x2", "synth:iot-1"}, "recorded"},
+		{"bad collector setting", []string{"ceiling", "--gogc", "abc", "synth:iot-1"}, "abc"},
+		{"collector setting in process", []string{"ceiling", "--in-process", "--gogc", "50", "synth:iot-1"}, "GOGC"},
+		{"passes of a sample", []string{"trial", "--loop", "2", "--cache", "hot", "synth:iot-1"}, "passes"},
+		{"engines of something", []string{"engines", "extra"}, "extra"},
 		{"bad queue", []string{"ceiling", "--queue", "bottomless", "synth:iot-1"}, "bottomless"},
 		{"info of nothing", []string{"info"}, "no capture"},
 		{"synth of nothing", []string{"synth"}, "iot-1"},
@@ -206,9 +223,8 @@ func TestCeilingLeavesAResultsFolder(t *testing.T) {
 func TestFailIf(t *testing.T) {
 	run(t, ExitMissed, ceilingArgs("--engines", "direct", "--fail-if", "ndr<1000G", "synth:iot-1:500")...)
 	run(t, ExitDone, ceilingArgs("--engines", "direct", "--fail-if", "ndr<1,service<1", "synth:iot-1:500")...)
-	if _, stderr := run(t, ExitFailed, ceilingArgs("--engines", "direct", "--fail-if", "ndr[nobody]<1", "synth:iot-1:500")...); !strings.Contains(stderr, "nobody") {
-		t.Errorf("stderr %s", stderr)
-	}
+	run(t, ExitMissed, ceilingArgs("--engines", "direct", "--fail-if", "pdr:0.5%<1000G", "synth:iot-1:500")...)
+	run(t, ExitMissed, append([]string{"trial", "--rate", "100x", "--fail-if", "loss>1%", "synth:iot-1:500"}, tiny...)...)
 }
 
 func TestInterruptedStudyKeepsItsRecordsAndResumes(t *testing.T) {
@@ -230,8 +246,8 @@ func TestInterruptedStudyKeepsItsRecordsAndResumes(t *testing.T) {
 	if code != ExitInterrupted {
 		t.Fatalf("exit code %d\n%s", code, stderr)
 	}
-	if !strings.Contains(stdout, "direct") {
-		t.Errorf("what was measured is not shown:\n%s", stdout)
+	if !strings.Contains(stdout, "direct") || !strings.Contains(stdout, "unfinished") {
+		t.Errorf("what was measured is not shown, or not that more is missing:\n%s", stdout)
 	}
 	_, before, err := report.Read(folder)
 	if err != nil {
@@ -271,6 +287,13 @@ func TestInterruptedStudyKeepsItsRecordsAndResumes(t *testing.T) {
 			t.Errorf("%s was begun %d times", cell, n)
 		}
 	}
+	// Its settings cannot be changed half-way, nor can another command go on with it.
+	if _, stderr := run(t, ExitUsage, "ceiling", "--resume", folder, "--repeats", "5"); !strings.Contains(stderr, "--repeats") {
+		t.Errorf("stderr %s", stderr)
+	}
+	if _, stderr := run(t, ExitUsage, "sweep", "--resume", folder); !strings.Contains(stderr, "ceiling --resume") {
+		t.Errorf("stderr %s", stderr)
+	}
 	// Another capture under the same name is refused.
 	run(t, ExitDone, "synth", "syn-60", "--frames", "500", "-o", capture)
 	if _, stderr := run(t, ExitFailed, "ceiling", "--resume", folder); !strings.Contains(stderr, "SHA-256") {
@@ -294,6 +317,11 @@ func TestSweepAndTrial(t *testing.T) {
 		}
 		kinds = append(kinds, o.Kind)
 	}
+	stdout, _ = run(t, ExitDone, append([]string{"trial", "--rate", "2r", "--pattern", "recorded", "synth:iot-1:500"}, tiny...)...)
+	if !strings.Contains(stdout, "recorded") {
+		t.Errorf("the settings lack the pattern:\n%s", stdout)
+	}
+	run(t, ExitDone, "trial", "--loop", "3", "--move-addresses", "--rate", "100k", "--stages", "flow", "synth:iot-1:500")
 	if got := strings.Join(kinds, " "); got != "warm-up service trial" {
 		t.Errorf("records of a trial: %s", got)
 	}

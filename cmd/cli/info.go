@@ -37,6 +37,10 @@ A damaged capture is described up to the damage; the exit code is then 1. --json
 			if len(args) == 0 {
 				return usagef("no capture: name files, or - for standard input")
 			}
+			if err := (&captureFlags{}).check(args); err != nil {
+				return err
+			}
+			defer a.interruptible(c.Context(), args)()
 			var faults []error
 			for i, path := range args {
 				bar := a.octetsBar("reading " + filepath.Base(path))
@@ -140,6 +144,7 @@ func (a *app) enginesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "engines",
 		Short: "List engines, stages and queues",
+		Args:  none,
 		RunE: func(*cobra.Command, []string) error {
 			engines := list("engine", "what it is")
 			for _, e := range a.Engines {
@@ -215,6 +220,14 @@ func readFolder(args []string) (*analysis.Results, error) {
 		return nil, err
 	}
 	return analysis.Analyze(header, records), nil
+}
+
+// none refuses arguments.
+func none(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, not %q", c.CommandPath(), args)
+	}
+	return nil
 }
 
 func list(heads ...string) *report.Table {

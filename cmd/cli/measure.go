@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +18,6 @@ import (
 	"pcaplab/analysis/report"
 	"pcaplab/datasets"
 	"pcaplab/datasets/arena"
-	"pcaplab/replay"
 	"pcaplab/replay/meter"
 	"pcaplab/replay/rewrite"
 	"pcaplab/replay/trial"
@@ -56,11 +54,11 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 	fs.StringSliceVar(&m.settings.Stages, "stages", nil, "work after the parser, in order ('"+a.Name+" engines' lists it)")
 	fs.StringVar(&m.sizes, "sizes", "", "resize frames first: RFC 2544 sizes with FCS, as 64,128,1518, or imix (default: as captured)")
 	fs.StringVar(&m.settings.Queue, "queue", "", "queue before the parser: frames (1024), octets (2MiB) or a preset (see 'engines')")
-	fs.StringVar(&m.settings.Pattern, "pattern", "constant", "arrivals: constant, poisson, onoff:ON/OFF, recorded, ramp")
+	fs.StringVar(&m.settings.Pattern, "pattern", "constant", "arrivals: constant, poisson, burst:N, onoff:ON/OFF, ramp:FROM-TO/TIME, or recorded (scaled to the load)")
 	fs.StringVar(&m.settings.Unit, "unit", "pps", "of loads: pps, or bit/s of wire octets")
-	fs.StringVar(&m.settings.Clock, "clock", "warp", "system (waits), warp (skips idle time) or cpu (warp; service in CPU time of the thread)")
+	fs.StringVar(&m.settings.Clock, "clock", "", "warp (skips idle time), system (waits) or cpu (warp; service in CPU time of the thread) (default warp; of a ring feed system)")
 	fs.StringVar(&m.settings.Feed, "feed", "virtual", "virtual (queue computed on the parser's thread) or ring (a second thread)")
-	fs.IntVar(&m.settings.Batch, "batch", 0, "frames per clock reading while behind; 1 is exact (0: by the queue)")
+	fs.IntVar(&m.settings.Batch, "batch", 0, "frames per clock reading at most; 1 is exact (0: by the queue)")
 	fs.StringVar(&m.settings.Stamp, "stamp", "due", "time that stages see: due or capture")
 	fs.BoolVar(&m.settings.RepeatTimes, "repeat-times", false, "capture times repeat in each pass over the capture instead of going on")
 	fs.BoolVar(&m.settings.MoveAddresses, "move-addresses", false, "each copy of the capture in memory gets addresses of its own")
@@ -100,62 +98,63 @@ func (m *measureFlags) plan(a *app) (trial.Plan, error) {
 			p.Sizes = append(p.Sizes, s.Name)
 		}
 	}
-	if m.repeats < 1 || m.trial <= 0 {
-		return p, usagef("--repeats %d, --trial %v: want positive values", m.repeats, m.trial)
-	}
 	return p, nil
 }
 
 // study runs a plan on captures and prints what came of it.
-func (m *measureFlags) study(ctx context.Context, a *app, args []string, plan trial.Plan) error {
+func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial.Plan) error {
+	ctx := c.Context()
 	condition, err := m.condition()
 	if err != nil {
 		return err
 	}
-	header := trial.Header{
-		Version: version(), Started: time.Now().UTC(), Settings: m.settings, Plan: plan,
-		Reading: trial.Reading{Packets: m.packets, Salvage: m.salvage},
-	}
+	s := &trial.Study{Engines: a.Engines, Stages: a.Stages, Header: trial.Header{
+		Version: version(), Command: c.Name(), Started: time.Now().UTC(), Settings: m.settings, Plan: plan,
+		Reading: trial.Reading{Packets: m.packets, Salvage: m.salvage}, InProcess: m.inProcess, MemoryLimit: int64(m.memoryLimit),
+		Environment: meter.ReadEnvironment(meter.Roots{}),
+	}}
 	var folder *report.Folder
-	var done []trial.Record
 	if m.resume != "" {
-		if folder, header, done, err = report.Resume(m.resume); err != nil {
+		if folder, err = m.open(c, s, &args); err != nil {
 			return err
 		}
 		defer folder.Close()
-		m.packets, m.salvage, m.seed = header.Reading.Packets, header.Reading.Salvage, header.Settings.Seed
+		a.note("resuming %s: %d records", m.resume, len(s.Done))
+	} else {
 		if len(args) == 0 {
-			for _, c := range header.Captures {
-				args = append(args, c.Name)
-			}
+			return usagef("no capture: name files, or %siot-1 for synthetic traffic", synthPrefix)
 		}
-		a.note("resuming %s: %d records", m.resume, len(done))
-	} else if len(args) == 0 {
-		return usagef("no capture: name files, or %siot-1 for synthetic traffic", synthPrefix)
+		s.Header.Caches.L2, _ = s.Header.Environment.L2Octets()
+		s.Header.Caches.LLC, _ = s.Header.Environment.LLCOctets()
+		if s.Header.MemoryLimit == 0 {
+			s.Header.MemoryLimit = datasets.DefaultMemoryLimit()
+		}
 	}
-	s := &trial.Study{Header: header, Engines: a.Engines, Stages: a.Stages, Done: done, InProcess: m.inProcess}
-	if err := s.Check(); err != nil {
+	if err := errors.Join(m.check(args), s.Check()); err != nil {
 		return usageError{err}
 	}
+	if condition != nil {
+		if _, err := condition.Check(analysis.PlannedMeasures(s.Header)); err != nil {
+			return usagef("--fail-if: %w", err)
+		}
+	}
+	if m.output != "" && folder == nil {
+		if err := report.Check(m.output); err != nil {
+			return err
+		}
+	}
+	m.memoryLimit = octetsFlag(s.Header.MemoryLimit)
 	frames, captures, err := m.load(ctx, a, args)
 	if err != nil {
 		return err
 	}
 	defer frames.Close()
 	if m.resume != "" {
-		if err := sameCaptures(header.Captures, captures); err != nil {
+		if err := sameCaptures(s.Header.Captures, captures); err != nil {
 			return err
 		}
 	}
-	environment := meter.ReadEnvironment(meter.Roots{})
 	s.Header.Captures = captures
-	s.Header.Environment = environment
-	s.Caches.L2, _ = environment.L2Octets()
-	s.Caches.LLC, _ = environment.LLCOctets()
-	s.MemoryLimit = int64(m.memoryLimit)
-	if s.MemoryLimit == 0 {
-		s.MemoryLimit = datasets.DefaultMemoryLimit()
-	}
 	s.Frames = func(size string) (trial.Sized, error) { return m.sized(a, s, frames, size) }
 	if m.output != "" && folder == nil {
 		if folder, err = report.Create(m.output, s.Header); err != nil {
@@ -163,7 +162,7 @@ func (m *measureFlags) study(ctx context.Context, a *app, args []string, plan tr
 		}
 		defer folder.Close()
 	}
-	records := slices.Clone(done)
+	records := slices.Clone(s.Done)
 	s.Keep = func(r trial.Record) error {
 		records = append(records, r)
 		if folder == nil {
@@ -180,6 +179,50 @@ func (m *measureFlags) study(ctx context.Context, a *app, args []string, plan tr
 	return errors.Join(runErr, m.show(a, s, records, folder, condition))
 }
 
+// open takes a study up again: all that decides its results comes from its folder.
+func (m *measureFlags) open(c *cobra.Command, s *trial.Study, args *[]string) (*report.Folder, error) {
+	var others []string
+	c.Flags().Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "resume", "json", "fail-if", "quiet":
+		default:
+			others = append(others, "--"+f.Name)
+		}
+	})
+	if len(others) > 0 {
+		return nil, usagef("%s with --resume: the study in %s has its settings", strings.Join(others, ", "), m.resume)
+	}
+	folder, header, done, err := report.Resume(m.resume)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*report.Folder, error) { return nil, errors.Join(err, folder.Close()) }
+	if header.Command != c.Name() {
+		return fail(usagef("%s holds a %s: go on with '%s --resume %s'", m.resume, header.Command, header.Command, m.resume))
+	}
+	was, is := &header.Environment, &s.Header.Environment
+	if header.Version != s.Header.Version || was.CPU != is.CPU || was.Board != is.Board || was.Arch != is.Arch || was.GoVersion != is.GoVersion {
+		return fail(fmt.Errorf("%s was begun by pcaplab %s on %v; this is pcaplab %s on %v: results of the two must not be pooled; "+
+			"start into a new folder", m.resume, header.Version, was, s.Header.Version, is))
+	}
+	m.packets, m.salvage, m.seed = header.Reading.Packets, header.Reading.Salvage, header.Settings.Seed
+	if len(*args) == 0 {
+		for _, c := range header.Captures {
+			switch {
+			case c.Path != "":
+				*args = append(*args, c.Path)
+			case c.Name == "standard input" || c.Name == stdin:
+				return fail(usagef("the study was of standard input: give it again, as '%s --resume %s - < FILE'", header.Command, m.resume))
+			default:
+				*args = append(*args, c.Name)
+			}
+		}
+	}
+	header.Resizing = nil // is counted again
+	s.Header, s.Done = header, done
+	return folder, nil
+}
+
 func (m *measureFlags) condition() (*analysis.Condition, error) {
 	if m.failIf == "" {
 		return nil, nil
@@ -193,7 +236,7 @@ func (m *measureFlags) condition() (*analysis.Condition, error) {
 
 // show prints and stores results, of interrupted studies too.
 func (m *measureFlags) show(a *app, s *trial.Study, records []trial.Record, folder *report.Folder, condition *analysis.Condition) error {
-	if len(records) == 0 {
+	if !slices.ContainsFunc(records, func(r trial.Record) bool { return r.Kind == trial.KindService }) {
 		return nil
 	}
 	results := analysis.Analyze(s.Header, records)
@@ -247,7 +290,7 @@ func (m *measureFlags) sized(a *app, s *trial.Study, frames *arena.Frames, size 
 	if err != nil {
 		return trial.Sized{}, err
 	}
-	resized, rep, err := trial.Resize(frames, sizes[0], s.MemoryLimit)
+	resized, rep, err := trial.Resize(frames, sizes[0], s.Header.MemoryLimit-int64(frames.Octets()))
 	if err != nil {
 		return trial.Sized{}, err
 	}
@@ -280,11 +323,17 @@ func describe(h *trial.Header, frames *arena.Frames, expected time.Duration) str
 	if len(names) > 3 {
 		names = append(names[:2], fmt.Sprintf("%d more", len(names)-2))
 	}
-	queue, _ := replay.ParseQueue(h.Settings.Queue)
-	return fmt.Sprintf("%s: %d packets, %s; %d cells x %d repeats, trials of %v, clock %s, queue %v; about %v",
+	length := fmt.Sprintf("trials of %v", p.Trial)
+	if n := h.Settings.Passes; n > 0 {
+		length = fmt.Sprintf("trials of %d passes", n)
+	}
+	about := ""
+	if expected > 0 {
+		about = fmt.Sprintf("; about %v", expected.Round(time.Second))
+	}
+	return fmt.Sprintf("%s: %d packets, %s; %d cells x %d repeats, %s, clock %s, queue %s%s",
 		strings.Join(names, ", "), frames.Len(), report.FormatOctets(float64(frames.Octets())),
-		len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers), p.Repeats, p.Trial, h.Settings.Clock, queue,
-		expected.Round(time.Second))
+		len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers), p.Repeats, length, h.Settings.Clock, h.Settings.Queue, about)
 }
 
 func (a *app) ceilingCommand() *cobra.Command {
@@ -321,6 +370,9 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 			if searching == trial.SearchRFC2544 && !quick {
 				quickly(c.Flags(), "trial", func() { plan.Trial = time.Minute })
 			}
+			if sum < 0 {
+				return usagef("--sum %v: want a positive duration", sum)
+			}
 			defaults.FinalTrialDuration, defaults.InitialTrialDuration = plan.Trial, plan.Trial
 			defaults.DurationSum, defaults.Width, defaults.ExceedRatio = max(sum, plan.Trial), width, exceed
 			if plan.Goals, err = search.ParseGoals(goals, defaults); err != nil {
@@ -328,7 +380,14 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 			}
 			plan.Search, plan.MaxLoad = searching, maxLoad
 			m.settings.Width = width
-			return m.study(c.Context(), a, args, plan)
+			for i := range plan.Goals {
+				g := &plan.Goals[i]
+				m.settings.Width = min(m.settings.Width, g.Width)
+				if searching == trial.SearchRFC2544 {
+					g.ExceedRatio, g.DurationSum = 0, g.FinalTrialDuration
+				}
+			}
+			return m.study(c, a, args, plan)
 		},
 	}
 	fs := c.Flags()
@@ -356,8 +415,9 @@ func (a *app) sweepCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sweep [flags] --rates LIST FILE...",
 		Short: "Measure loss over a grid of loads, sizes and engines",
-		Long: `Measures every engine at every load and size. Loads are numbers (k, M and G allowed) in the unit of --unit, or multiples
-of the service ceiling found just before, as 0.5x; FROM..TO/N spaces N loads evenly on a logarithmic axis.`,
+		Long: `Measures every engine at every load and size. Loads are numbers (k, M and G allowed) in the unit of --unit, multiples of
+the service ceiling found just before, as 0.5x, or of the rate at which the capture was recorded, as 2r; FROM..TO/N spaces N
+loads evenly on a logarithmic axis.`,
 		Example: `  ` + a.Name + ` sweep --rates 0.1x..3x/12 --engines direct,gopacket-eager synth:iot-1 -o sweep
   ` + a.Name + ` sweep --rates 10k,100k,1M --sizes 64,512,1518 --json capture.pcap`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -372,11 +432,11 @@ of the service ceiling found just before, as 0.5x; FROM..TO/N spaces N loads eve
 				return usagef("no loads: --rates 10k,100k or 0.1x..2x/8")
 			}
 			m.settings.Width = search.DefaultWidth
-			return m.study(c.Context(), a, args, plan)
+			return m.study(c, a, args, plan)
 		},
 	}
 	m.add(a, c.Flags())
-	c.Flags().StringSliceVar(&rates, "rates", nil, "loads: numbers, multiples of the service ceiling (0.5x), ranges FROM..TO/N")
+	c.Flags().StringSliceVar(&rates, "rates", nil, "loads: numbers, multiples of the service ceiling (0.5x) or of the recorded rate (2r), ranges FROM..TO/N")
 	return c
 }
 
@@ -410,12 +470,12 @@ loop, and the trial). Without --rate, or with --rate 0, the feed is a closed loo
 				}
 			}
 			m.settings.Width, m.whole = search.DefaultWidth, true
-			return m.study(c.Context(), a, args, plan)
+			return m.study(c, a, args, plan)
 		},
 	}
 	m.add(a, c.Flags())
 	c.Flags().IntVar(&m.settings.Passes, "loop", 0, "end the trial after so many passes over the capture instead of by --trial (0: by --trial)")
-	c.Flags().StringVar(&rate, "rate", "0", "load: a number, a multiple of the service ceiling as 0.5x, or 0 for closed loop")
+	c.Flags().StringVar(&rate, "rate", "0", "load: a number, a multiple of the service ceiling (0.5x) or of the recorded rate (2r), or 0 for closed loop")
 	return c
 }
 
@@ -442,28 +502,46 @@ func parseRates(list []string) ([]trial.Rate, error) {
 			return nil, err
 		}
 		n, err := strconv.Atoi(count)
-		if !counted || err != nil || n < 2 || n > 1000 || low.OfService != high.OfService || low.Value >= high.Value {
+		if !counted || err != nil || n < 2 || n > 1000 || low.OfService != high.OfService || low.OfRecorded != high.OfRecorded ||
+			low.Value >= high.Value {
 			return nil, fmt.Errorf("load range %q: want FROM..TO/N of one kind, rising, N from 2 to 1000, as 0.1x..3x/10", item)
 		}
 		for i := range n {
 			v := low.Value * math.Pow(high.Value/low.Value, float64(i)/float64(n-1))
-			rates = append(rates, trial.Rate{Value: v, OfService: low.OfService})
+			rates = append(rates, trial.Rate{Value: v, OfService: low.OfService, OfRecorded: low.OfRecorded})
 		}
 	}
 	return rates, nil
 }
 
 func parseRate(s string) (trial.Rate, error) {
-	number, relative := strings.CutSuffix(strings.TrimSpace(s), "x")
+	number := strings.TrimSpace(s)
 	factor := 1.0
-	if !relative && number != "" {
-		if f, ok := map[byte]float64{'k': 1e3, 'K': 1e3, 'M': 1e6, 'G': 1e9}[number[len(number)-1]]; ok {
-			factor, number = f, number[:len(number)-1]
+	var r trial.Rate
+	if number != "" {
+		unit := number[len(number)-1]
+		switch unit {
+		case 'x':
+			r.OfService = true
+		case 'r':
+			r.OfRecorded = true
+		case 'k', 'K':
+			factor = 1e3
+		case 'M':
+			factor = 1e6
+		case 'G':
+			factor = 1e9
+		default:
+			unit = 0
+		}
+		if unit != 0 {
+			number = number[:len(number)-1]
 		}
 	}
 	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || !(v > 0) || math.IsInf(v*factor, 0) {
-		return trial.Rate{}, fmt.Errorf("load %q: want a number above 0 such as 20000, 1.5M or 0.5x", s)
+	r.Value = v * factor
+	if err != nil || !(v > 0) || math.IsInf(r.Value, 0) {
+		return trial.Rate{}, fmt.Errorf("load %q: want a number above 0 such as 20000 or 1.5M, 0.5x (of the service ceiling) or 2r (of the recorded rate)", s)
 	}
-	return trial.Rate{Value: v * factor, OfService: relative}, nil
+	return r, nil
 }

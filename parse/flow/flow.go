@@ -62,6 +62,14 @@ type Counters struct {
 	Evicted  uint64 `json:"evicted"`   // pushed out while still within it
 }
 
+// Counts returns the counters by name, for records (parse.Counting).
+func (t *Table) Counts() map[string]uint64 {
+	c := t.Counters()
+	return map[string]uint64{
+		"packets": c.Packets, "no_flow": c.NoFlow, "seen": c.Seen, "active": c.Active, "timed_out": c.TimedOut, "evicted": c.Evicted,
+	}
+}
+
 // Add adds o to c, field by field: the counters of several workers' tables.
 func (c *Counters) Add(o Counters) {
 	c.Packets += o.Packets

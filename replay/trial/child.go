@@ -62,22 +62,37 @@ func Serve(engines []parse.Engine, stages []parse.StageKind) (served bool, err e
 	if err := replies.Encode(reply{}); err != nil {
 		return true, err
 	}
-	for {
-		var in Input
-		if err := requests.Decode(&in); errors.Is(err, io.EOF) {
-			return true, nil
-		} else if err != nil {
-			return true, fmt.Errorf("measuring process: input: %w", err)
+	// The parent's end, however it came, closes the requests: a trial under way is then of no use to anybody.
+	ctx, cancel := context.WithCancelCause(context.Background())
+	inputs := make(chan Input)
+	go func() {
+		defer close(inputs)
+		for {
+			var in Input
+			if err := requests.Decode(&in); err != nil {
+				cancel(err)
+				return
+			}
+			inputs <- in
 		}
-		rec, err := runner.Measure(context.Background(), in)
+	}()
+	for in := range inputs {
+		rec, err := runner.Measure(ctx, in)
 		answer := reply{Record: &rec}
 		if err != nil {
 			answer = reply{Error: err.Error()}
+		}
+		if ctx.Err() != nil {
+			break
 		}
 		if err := replies.Encode(answer); err != nil {
 			return true, err
 		}
 	}
+	if err := context.Cause(ctx); !errors.Is(err, io.EOF) {
+		return true, fmt.Errorf("measuring process: input: %w", err)
+	}
+	return true, nil
 }
 
 func (s *setup) runner(engines []parse.Engine, kinds []parse.StageKind) (*Runner, error) {

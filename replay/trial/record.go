@@ -3,6 +3,8 @@ package trial
 import (
 	"errors"
 	"fmt"
+	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +19,9 @@ import (
 // Schema is the version of Record and Header. Readers refuse others.
 const Schema = 1
 
+// memoryLimit is what the Go runtime takes as GOMEMLIMIT.
+var memoryLimit = regexp.MustCompile(`^(off|[0-9]{1,18}(B|[KMGT]iB)?)$`)
+
 // Settings are what all trials of a study share. Zero values mean the documented defaults; Normalize fills them in, so
 // that what is recorded is what was done.
 type Settings struct {
@@ -26,7 +31,7 @@ type Settings struct {
 	Queue   string   `json:"queue"`   // as replay.ParseQueue reads it
 	Clock   string   `json:"clock"`   // "warp" (default), "system" or "cpu"
 	Feed    string   `json:"feed"`    // "virtual" (default) or "ring"
-	Batch   int      `json:"batch"`   // frames per clock reading when behind; 0: by queue
+	Batch   int      `json:"batch"`   // frames per clock reading at most, 1 is exact; 0: by queue
 	Stamp   string   `json:"stamp"`   // "due" (default) or "capture": the time that stages see
 	Width   float64  `json:"width"`   // relative goal width; draining stops at duration * (1 + width/2)
 	Seed    uint64   `json:"seed"`    // of random patterns
@@ -55,17 +60,27 @@ func (s Settings) Normalize() (Settings, error) {
 		faults.add("%s %q: want one of %s", name, *value, strings.Join(choices, ", "))
 	}
 	choose("unit", &s.Unit, "pps", "bit/s")
-	choose("clock", &s.Clock, "warp", "system", "cpu")
 	choose("feed", &s.Feed, "virtual", "ring")
+	if s.Feed == "ring" { // two threads share only real time
+		choose("clock of a ring feed", &s.Clock, "system")
+	} else {
+		choose("clock", &s.Clock, "warp", "system", "cpu")
+	}
 	choose("stamp", &s.Stamp, "due", "capture")
 	if s.Pattern == "" {
 		s.Pattern = "constant"
 	}
-	if s.Feed == "ring" && s.Clock != "system" {
-		s.Clock = "system" // two threads share only real time
-	}
-	if _, err := replay.ParsePacer(s.Pattern, 1, s.Seed); err != nil {
-		faults.add("%w", err)
+	switch pattern, _, _ := strings.Cut(s.Pattern, ":"); {
+	case pattern == "unpaced":
+		faults.add("pattern unpaced is the closed loop: leave the pattern out, with load 0")
+	case pattern == "bits":
+		faults.add("pattern bits: loads in bit/s are a matter of the unit, not of the pattern")
+	case pattern == "recorded" && s.Pattern != pattern:
+		faults.add("pattern %s: recorded gaps are scaled to each load; give the speed as the load", s.Pattern)
+	default:
+		if _, err := replay.ParsePacer(s.Pattern, 1, s.Seed); err != nil {
+			faults.add("%w", err)
+		}
 	}
 	if _, err := replay.ParseQueue(s.Queue); err != nil {
 		faults.add("%w", err)
@@ -75,6 +90,14 @@ func (s Settings) Normalize() (Settings, error) {
 	}
 	if s.Width < 0 || s.Width >= 1 {
 		faults.add("width %v: want 0 or more and less than 1", s.Width)
+	}
+	if s.GOGC != "" && s.GOGC != "off" {
+		if n, err := strconv.Atoi(s.GOGC); err != nil || n < 1 {
+			faults.add("GOGC %q: want a percentage above 0, or off", s.GOGC)
+		}
+	}
+	if s.Memory != "" && !memoryLimit.MatchString(s.Memory) {
+		faults.add("GOMEMLIMIT %q: want octets, or a number with KiB, MiB or GiB", s.Memory)
 	}
 	if s.Passes < 0 {
 		faults.add("passes %d: want 0 or more", s.Passes)
@@ -121,9 +144,13 @@ func (c Cell) String() string {
 // Input is one trial to run.
 type Input struct {
 	Load     float64       `json:"load"`        // intended load in Settings.Unit; 0 feeds as fast as the parser takes (closed loop)
-	Duration time.Duration `json:"duration_ns"` // of the trial, before draining
-	// OfService is the multiple of the service ceiling that Load was computed from, where it was.
-	OfService float64 `json:"of_service,omitempty"`
+	Duration time.Duration `json:"duration_ns"` // of the trial, before draining; 0 with Settings.Passes
+	// OfService and OfRecorded are the multiple of the service ceiling, or of the capture's own mean rate, that Load was
+	// computed from, where it was.
+	OfService  float64 `json:"of_service,omitempty"`
+	OfRecorded float64 `json:"of_recorded,omitempty"`
+	// Seed is of this trial's random arrivals, made from Settings.Seed, the repeat and the number of the trial.
+	Seed uint64 `json:"seed,omitempty"`
 }
 
 // Kinds of records.
@@ -143,16 +170,22 @@ type Record struct {
 	Repeat  int       `json:"repeat"` // from 1
 	Input   Input     `json:"input"`
 
-	Result      replay.Result  `json:"result"`           // summed over the workers
-	Shares      []uint64       `json:"shares,omitempty"` // frames of one pass that each worker gets, where there are several
-	Counters    parse.Counters `json:"counters"`         // of this trial
-	Usage       meter.Usage    `json:"usage"`
-	Frames      int            `json:"working_set_frames"` // frames in memory that were fed in turn
-	WorkingSet  int64          `json:"working_set_octets"` // their size, index included
-	LLC         bool           `json:"llc,omitempty"`      // cold was asked, but the working set may fit the last-level cache
-	Marks       []string       `json:"marks,omitempty"`    // doubts: see the Mark constants
-	Bounds      *search.Bounds `json:"bounds,omitempty"`   // of KindBounds
-	Interrupted bool           `json:"interrupted,omitempty"`
+	Settings Settings `json:"settings"`
+	Captures []string `json:"captures"` // SHA-256 of each, as in Header.Captures
+	Machine  string   `json:"machine"`  // meter.Environment in a line
+
+	Result   replay.Result  `json:"result"`            // summed over the workers
+	Workers  []WorkerCounts `json:"workers,omitempty"` // where there are several
+	Counters parse.Counters `json:"counters"`          // of this trial
+	// Stages are the counts of stages that have some (parse.Counting), summed over the workers, since the process began.
+	Stages     map[string]map[string]uint64 `json:"stages,omitempty"`
+	Usage      meter.Usage                  `json:"usage"`
+	First      int                          `json:"first_frame"`        // of the (first worker's) working set, from 0: trials go on where the last one ended
+	Frames     int                          `json:"working_set_frames"` // frames in memory that were fed in turn
+	WorkingSet int64                        `json:"working_set_octets"` // their size, index included
+	LLC        bool                         `json:"llc,omitempty"`      // cold was asked, but the working set may fit the last-level cache
+	Marks      []string                     `json:"marks,omitempty"`    // doubts: see the Mark constants
+	Bounds     *search.Bounds               `json:"bounds,omitempty"`   // of KindBounds
 }
 
 // Marks of results that are not the parser's alone.
@@ -163,7 +196,6 @@ const (
 	MarkThrottled   = "throttled"    // the board lowered its clock
 	MarkLLC         = "LLC"          // asked for cold frames, but they may fit the last-level cache
 	MarkUnsent      = "unsent"       // the feed could not offer the whole intended load
-	MarkCut         = "interrupted"
 )
 
 // HostLimit is the share of the time without a CPU above which a result is marked host-busy.
@@ -171,6 +203,36 @@ const HostLimit = 0.05
 
 // FeedLimit is the share of the time above which a result is marked feed-limited.
 const FeedLimit = 0.05
+
+// WorkerCounts is one of several parallel workers in a trial.
+type WorkerCounts struct {
+	Frames    uint64 `json:"frames"` // of one pass over the working set
+	Delivered uint64 `json:"delivered"`
+	Lost      uint64 `json:"lost"`
+	Duration  int64  `json:"duration_ns"`
+}
+
+// ServiceRate returns the packets per second of a closed loop. Of several workers, each of which takes frames at its own
+// pace there, it is the rate of the whole capture at which the first of them would be saturated.
+func (r *Record) ServiceRate() float64 {
+	if len(r.Workers) == 0 {
+		return r.Result.DeliveredRate()
+	}
+	var total uint64
+	for _, w := range r.Workers {
+		total += w.Frames
+	}
+	rate := math.Inf(1)
+	for _, w := range r.Workers {
+		if w.Frames > 0 && w.Duration > 0 {
+			rate = min(rate, float64(w.Delivered)/(float64(w.Duration)/1e9)*float64(total)/float64(w.Frames))
+		}
+	}
+	if math.IsInf(rate, 1) {
+		return 0
+	}
+	return rate
+}
 
 // CostNanos returns the time per frame that the sink took, in ns on the trial's clock, the feed's part included; 0 where
 // it took none.
@@ -193,22 +255,29 @@ func (r *Record) Lost() uint64 { return r.Result.Dropped + r.Result.Residual + r
 type Header struct {
 	Schema      int               `json:"schema"`
 	Version     string            `json:"version"` // of pcaplab
+	Command     string            `json:"command"` // that began the study
 	Started     time.Time         `json:"started"`
 	Settings    Settings          `json:"settings"`
 	Plan        Plan              `json:"plan"`
 	Captures    []Capture         `json:"captures"`
 	Reading     Reading           `json:"reading"`
+	MemoryLimit int64             `json:"memory_limit"` // octets for captures and what is made of them
+	Caches      Caches            `json:"caches"`       // that working sets were made for
+	InProcess   bool              `json:"in_process,omitempty"`
 	Resizing    []Resizing        `json:"resizing,omitempty"`
 	Environment meter.Environment `json:"environment"`
 }
 
 // Capture names frames that were fed.
 type Capture struct {
-	Name       string `json:"name"`
-	SHA256     string `json:"sha256"` // of the file as stored, or of the frames where they were synthesized
+	Name       string `json:"name"`           // as given
+	Path       string `json:"path,omitempty"` // absolute, of a file
+	SHA256     string `json:"sha256"`         // of the file as stored, or of the frames where they were synthesized
 	Frames     uint64 `json:"frames"`
 	Octets     uint64 `json:"octets"`      // captured
 	WireOctets uint64 `json:"wire_octets"` // on the wire
+	// Losses are what salvage had to leave out, in words.
+	Losses []string `json:"losses,omitempty"`
 }
 
 // Reading tells how captures were read.

@@ -26,6 +26,7 @@ type Measurer interface {
 // Runner measures in this process: the Measurer without isolation. Its pipelines live from trial to trial.
 type Runner struct {
 	settings Settings
+	kinds    []parse.StageKind
 	cell     Cell
 	workers  []*worker
 	total    uint64  // frames of one pass over all workers
@@ -36,7 +37,9 @@ type Runner struct {
 type worker struct {
 	frames   *arena.Frames
 	pipeline *parse.Pipeline
-	share    float64 // of the frames, or of the wire octets where loads are in bit/s
+	stages   []parse.Stage
+	source   *arena.Source // goes on from trial to trial, so that all trials together see the whole capture
+	share    float64       // of the frames, or of the wire octets where loads are in bit/s
 }
 
 // NewRunner prepares an engine and stages for frames that were split over the workers (one part: one worker).
@@ -45,7 +48,7 @@ func NewRunner(engine parse.Engine, stages []parse.StageKind, settings Settings,
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{settings: settings, cell: cell}
+	r := &Runner{settings: settings, kinds: stages, cell: cell}
 	var octets uint64
 	for _, p := range parts {
 		r.total += uint64(p.Len())
@@ -67,7 +70,9 @@ func NewRunner(engine parse.Engine, stages []parse.StageKind, settings Settings,
 			}
 			made = append(made, s)
 		}
-		w.pipeline = parse.NewPipeline(engine, made...)
+		w.pipeline, w.stages = parse.NewPipeline(engine, made...), made
+		w.source = p.Source(0, p.Len(), 0, !settings.RepeatTimes)
+		p.Touch()
 		r.workers = append(r.workers, w)
 	}
 	return r, nil
@@ -89,13 +94,20 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 	if in.Load < 0 || math.IsNaN(in.Load) || math.IsInf(in.Load, 0) {
 		return Record{}, fmt.Errorf("load %v %s: want a positive number, or 0 for closed loop", in.Load, r.settings.Unit)
 	}
-	if in.Duration <= 0 {
+	if in.Duration < 0 || in.Duration == 0 && r.settings.Passes == 0 {
 		return Record{}, fmt.Errorf("trial of %v: want a positive duration", in.Duration)
+	}
+	if frames := r.packets(in.Load) * in.Duration.Seconds(); frames > maxIntended {
+		return Record{}, fmt.Errorf("load %v %s for %v: %.3g frames are more than a trial counts (%.0g); take less",
+			in.Load, r.settings.Unit, in.Duration, frames, float64(maxIntended))
 	}
 	if err := r.calibrate(ctx); err != nil {
 		return Record{}, err
 	}
-	rec := Record{Schema: Schema, Kind: KindTrial, Cell: r.cell, Input: in, Frames: int(r.total)}
+	rec := Record{
+		Schema: Schema, Kind: KindTrial, Cell: r.cell, Input: in, Settings: r.settings,
+		Frames: int(r.total), First: r.workers[0].source.Position(),
+	}
 	if in.Load == 0 {
 		rec.Kind = KindService
 	}
@@ -107,9 +119,6 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 			return Record{}, err
 		}
 		feeds[i] = feed
-		if len(r.workers) > 1 {
-			rec.Shares = append(rec.Shares, uint64(w.frames.Len()))
-		}
 	}
 	outcomes := make([]outcome, len(r.workers))
 	runtime.GC()
@@ -129,7 +138,10 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			before := w.pipeline.Counters()
-			src := w.frames.Source(0, w.frames.Len(), r.settings.loops(), !r.settings.RepeatTimes)
+			src := w.source
+			if n := r.settings.loops(); n > 0 {
+				src = w.frames.Source(0, w.frames.Len(), n, !r.settings.RepeatTimes)
+			}
 			m, err := meter.Start(meter.Config{MappedOctets: w.frames.MappedOctets()})
 			ready.Done()
 			<-start
@@ -166,7 +178,15 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 		errs = append(errs, o.err)
 	}
 	rec.Result, rec.Usage = sum(results), merge(usages)
-	rec.Interrupted = ctx.Err() != nil
+	if len(r.workers) > 1 {
+		for i, w := range r.workers {
+			o := &outcomes[i].result
+			rec.Workers = append(rec.Workers, WorkerCounts{
+				Frames: uint64(w.frames.Len()), Delivered: o.Delivered, Lost: o.Dropped + o.Residual + o.Unsent, Duration: int64(o.Duration),
+			})
+		}
+	}
+	rec.Stages = r.stageCounts()
 	rec.Marks = r.marks(&rec, len(results))
 	return rec, errors.Join(errs...)
 }
@@ -197,7 +217,7 @@ func (r *Runner) feed(w *worker, in Input, number uint64) (feedFunc, error) {
 	if in.Load > 0 {
 		cfg.FeedCost = r.openNS
 		load := in.Load * w.share
-		if cfg.Pacer, err = w.pacer(s, load, s.Seed+number); err != nil {
+		if cfg.Pacer, err = w.pacer(s, load, in.Seed+number); err != nil {
 			return nil, err
 		}
 	}
@@ -210,15 +230,64 @@ func (r *Runner) feed(w *worker, in Input, number uint64) (feedFunc, error) {
 }
 
 // pacer makes the arrivals of one worker. Patterns other than constant are of packets: a load in bit/s is then divided by
-// the mean wire length.
+// the mean wire length. Recorded gaps are scaled so that the mean rate is the load.
 func (w *worker) pacer(s Settings, load float64, seed uint64) (replay.Pacer, error) {
 	if s.Unit == "bit/s" {
 		if s.Pattern == "constant" {
 			return replay.ConstantBits(load)
 		}
-		load /= 8 * float64(w.frames.WireOctets()) / float64(w.frames.Len())
+		load /= w.bits()
+	}
+	if s.Pattern == "recorded" {
+		period := float64(w.frames.Period(0, w.frames.Len()))
+		if period <= 0 {
+			return nil, errors.New("pattern recorded: the capture times do not go on")
+		}
+		return replay.Recorded(load*period/1e9/float64(w.frames.Len()), 0)
 	}
 	return replay.ParsePacer(s.Pattern, load, seed)
+}
+
+// bits is the mean wire length of a frame.
+func (w *worker) bits() float64 { return 8 * float64(w.frames.WireOctets()) / float64(w.frames.Len()) }
+
+// packets converts a load to pps.
+func (r *Runner) packets(load float64) float64 {
+	if r.settings.Unit != "bit/s" {
+		return load
+	}
+	var octets uint64
+	for _, w := range r.workers {
+		octets += w.frames.WireOctets()
+	}
+	return load / (8 * float64(octets) / float64(r.total))
+}
+
+// maxIntended is how many frames a trial may intend.
+const maxIntended = 1e12
+
+// stageCounts adds up what the workers' stages counted.
+func (r *Runner) stageCounts() map[string]map[string]uint64 {
+	var all map[string]map[string]uint64
+	for _, w := range r.workers {
+		for i, stage := range w.stages {
+			counting, ok := stage.(parse.Counting)
+			if !ok {
+				continue
+			}
+			if all == nil {
+				all = make(map[string]map[string]uint64)
+			}
+			name := r.kinds[i].Name
+			if all[name] == nil {
+				all[name] = make(map[string]uint64)
+			}
+			for k, v := range counting.Counts() {
+				all[name][k] += v
+			}
+		}
+	}
+	return all
 }
 
 // calibration is how many frames, and how often, calibrate feeds.
@@ -234,17 +303,21 @@ func (r *Runner) calibrate(ctx context.Context) error {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var frames *arena.Frames
+	busiest := r.workers[0]
 	for _, w := range r.workers {
-		if frames == nil || w.frames.Len() > frames.Len() {
-			frames = w.frames
+		if w.frames.Len() > busiest.frames.Len() {
+			busiest = w
 		}
+	}
+	queue, err := replay.ParseQueue(r.settings.Queue)
+	if err != nil {
+		return err
 	}
 	quickest := func(p replay.Pacer) (float64, error) {
 		best := math.Inf(1)
 		for range calibrationRounds {
-			cfg := replay.Config{Pacer: p, Batch: r.settings.Batch, Frames: calibrationFrames}
-			ns, err := replay.Calibrate(ctx, cfg, frames.Source(0, frames.Len(), 0, !r.settings.RepeatTimes))
+			cfg := replay.Config{Pacer: p, Queue: queue, Batch: r.settings.Batch, Frames: calibrationFrames}
+			ns, err := replay.Calibrate(ctx, cfg, busiest.frames.Source(0, busiest.frames.Len(), 0, !r.settings.RepeatTimes))
 			if err != nil {
 				return 0, fmt.Errorf("calibrate the feed: %w", err)
 			}
@@ -252,11 +325,11 @@ func (r *Runner) calibrate(ctx context.Context) error {
 		}
 		return best, nil
 	}
-	constant, err := replay.ConstantPPS(1e6)
+	open, err := busiest.pacer(r.settings, 1e6, r.settings.Seed)
 	if err != nil {
 		return err
 	}
-	if r.openNS, err = quickest(constant); err != nil {
+	if r.openNS, err = quickest(open); err != nil {
 		return err
 	}
 	r.closedNS, err = quickest(nil)
@@ -345,11 +418,8 @@ func (rn *Runner) marks(r *Record, workers int) []string {
 	if r.Usage.Throttled != nil && *r.Usage.Throttled {
 		list = append(list, MarkThrottled)
 	}
-	if r.Result.Unsent > 0 && !r.Interrupted {
+	if r.Result.Unsent > 0 {
 		list = append(list, MarkUnsent)
-	}
-	if r.Interrupted {
-		list = append(list, MarkCut)
 	}
 	return list
 }

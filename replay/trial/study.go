@@ -25,10 +25,11 @@ const (
 const Captured = "captured"
 
 // Rate is an intended load: a number in Settings.Unit or, OfService, a multiple of the service ceiling that the same
-// process measured just before.
+// process measured just before or, OfRecorded, of the mean rate at which the frames were captured.
 type Rate struct {
-	Value     float64 `json:"value"`
-	OfService bool    `json:"of_service,omitempty"`
+	Value      float64 `json:"value"`
+	OfService  bool    `json:"of_service,omitempty"`
+	OfRecorded bool    `json:"of_recorded,omitempty"`
 }
 
 // Plan is what a study measures: every engine at every size, cache state and number of workers, Repeats times.
@@ -49,6 +50,24 @@ type Plan struct {
 // maxLoadFactor is the highest load of a search without Plan.MaxLoad, in service ceilings.
 const maxLoadFactor = 4
 
+// minLoadDivisor divides the service ceiling to the lowest load of a search.
+const minLoadDivisor = 10000
+
+const (
+	maxRepeats = 1000
+	maxWorkers = 256
+	maxTrial   = 24 * time.Hour
+)
+
+// twice finds what a list names twice: its results would be pooled as if they were repeats.
+func twice[T comparable](faults *faultList, what string, list []T) {
+	for i, v := range list {
+		if slices.Index(list, v) < i {
+			faults.add("%s %v is named twice", what, v)
+		}
+	}
+}
+
 // Sized is the working frames of one size.
 type Sized struct {
 	Frames *arena.Frames
@@ -60,13 +79,8 @@ type Study struct {
 	Header  Header
 	Engines []parse.Engine    // all that the plan may name
 	Stages  []parse.StageKind // all that the settings may name
-	Caches  Caches
 	// Frames returns the frames of a size, Captured among them.
 	Frames func(size string) (Sized, error)
-	// MemoryLimit bounds a working set, in octets.
-	MemoryLimit int64
-	// InProcess measures in this process instead of a fresh child for each cell and repeat.
-	InProcess bool
 	// Done are records of an earlier run of the same study; they are taken instead of measuring again.
 	Done []Record
 	// Keep is called with each new record, in order. An error ends the study.
@@ -86,20 +100,50 @@ type Progress struct {
 	MeasuredTime time.Duration // trial time so far, all cells
 }
 
-// Expected returns about how long Run measures, without the preparation of frames and what Done holds.
+// Expected returns about how long Run will measure, without the preparation of frames. It is 0 where that is not known:
+// with Settings.Passes.
 func (s *Study) Expected() time.Duration {
 	p := &s.Header.Plan
+	if s.Header.Settings.Passes > 0 {
+		return 0
+	}
+	trials := 2 + len(p.Rates)
 	cell := p.Trial/4 + p.Trial + time.Duration(len(p.Rates))*p.Trial
-	if p.Search != SearchNone {
+	switch p.Search {
+	case SearchMLR:
 		for _, goals := range sameLength(p.Goals) {
 			eta, err := search.Estimate(search.Config{Min: 1, Max: maxLoadFactor * 1000, Hint: 1000}, goals...)
 			if err == nil {
 				cell += eta.Typical
+				trials += int(eta.Typical / goals[0].FinalTrialDuration)
 			}
 		}
+	case SearchRFC2544:
+		for _, g := range p.Goals {
+			width := g.Width
+			if width == 0 {
+				width = search.DefaultWidth
+			}
+			steps := int(math.Log2(math.Log(maxLoadFactor*minLoadDivisor)/width)) + 2
+			cell += time.Duration(steps) * g.FinalTrialDuration
+			trials += steps
+		}
 	}
-	return cell * time.Duration(len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers)*p.Repeats)
+	cell += cellOverhead + time.Duration(trials)*trialOverhead
+	all := cell * time.Duration(len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers)*p.Repeats)
+	for i := range s.Done {
+		if s.Done[i].Kind != KindBounds {
+			all -= time.Duration(s.Done[i].Usage.WallNs) + trialOverhead
+		}
+	}
+	return max(all, 0)
 }
+
+// About what a process, and a trial beside its duration, take on a 2-core VM.
+const (
+	cellOverhead  = 200 * time.Millisecond
+	trialOverhead = 5 * time.Millisecond
+)
 
 // Run measures the plan. Order: sizes, caches and workers in turn, in each the repeats, in each repeat all engines, so
 // that a drift of the machine spreads over the engines. Cancelling ctx ends it with ctx's error; all finished trials have
@@ -109,7 +153,10 @@ func (s *Study) Run(ctx context.Context) error {
 		return err
 	}
 	p := &s.Header.Plan
-	run := &run{study: s, done: s.Done, ctx: ctx}
+	run := &run{study: s, done: s.Done, ctx: ctx, machine: s.Header.Environment.String()}
+	for _, c := range s.Header.Captures {
+		run.hashes = append(run.hashes, c.SHA256)
+	}
 	run.progress.Cells = len(p.Engines) * len(p.Sizes) * len(p.Caches) * len(p.Workers) * p.Repeats
 	for _, size := range p.Sizes {
 		if err := run.size(size); err != nil {
@@ -170,17 +217,31 @@ func (s *Study) Check() error {
 		}
 	}
 	for _, n := range p.Workers {
-		if n < 1 {
-			faults.add("%d workers: want 1 or more", n)
+		if n < 1 || n > maxWorkers {
+			faults.add("%d workers: want 1 to %d", n, maxWorkers)
 		}
 	}
+	twice(&faults, "engine", p.Engines)
+	twice(&faults, "size", p.Sizes)
+	twice(&faults, "cache state", p.Caches)
+	twice(&faults, "number of workers", p.Workers)
+	twice(&faults, "load", p.Rates)
 	for _, r := range p.Rates {
 		if !(r.Value > 0) || math.IsInf(r.Value, 0) {
 			faults.add("rate %v: want a positive number", r.Value)
 		}
 	}
-	if p.Repeats < 0 || p.Trial < 0 {
-		faults.add("repeats %d, trial %v: want positive values", p.Repeats, p.Trial)
+	if p.Repeats < 1 || p.Repeats > maxRepeats {
+		faults.add("%d repeats: want 1 to %d", p.Repeats, maxRepeats)
+	}
+	if p.Trial < time.Millisecond || p.Trial > maxTrial {
+		faults.add("trials of %v: want 1ms to %v", p.Trial, maxTrial)
+	}
+	if !(p.MaxLoad >= 0) || math.IsInf(p.MaxLoad, 0) {
+		faults.add("max load %v: want a positive number, or 0 for %d service ceilings", p.MaxLoad, maxLoadFactor)
+	}
+	if s.Header.InProcess && (settings.GOGC != "" || settings.Memory != "") {
+		faults.add("GOGC and GOMEMLIMIT are of measuring processes: set them in the environment to measure in this one")
 	}
 	if !slices.Contains([]string{SearchMLR, SearchRFC2544, SearchNone}, p.Search) {
 		faults.add("search %q: want %s, %s or %s", p.Search, SearchMLR, SearchRFC2544, SearchNone)
@@ -200,6 +261,8 @@ type run struct {
 	ctx      context.Context
 	done     []Record
 	progress Progress
+	hashes   []string
+	machine  string
 }
 
 func (r *run) size(size string) error {
@@ -211,16 +274,20 @@ func (r *run) size(size string) error {
 	if sized.Close {
 		defer sized.Frames.Close()
 	}
+	recorded := 0.0
+	if period := sized.Frames.Period(0, sized.Frames.Len()); period > 0 {
+		recorded = float64(sized.Frames.Len()) / (float64(period) / 1e9)
+	}
 	for _, cache := range p.Caches {
 		set, llc, err := WorkingSet(sized.Frames, WorkingSetConfig{
-			Cache: cache, Caches: r.study.Caches, MemoryLimit: r.study.MemoryLimit,
+			Cache: cache, Caches: r.study.Header.Caches, MemoryLimit: r.study.room(sized.Frames),
 			MoveAddresses: r.study.Header.Settings.MoveAddresses, Passes: r.study.Header.Settings.copies(),
 		})
 		if err != nil {
 			return fmt.Errorf("size %s, %s frames: %w", size, cache, err)
 		}
 		for _, workers := range p.Workers {
-			if err := r.workers(set, llc, Cell{Size: size, Cache: cache, Workers: workers}); err != nil {
+			if err := r.workers(set, llc, recorded, Cell{Size: size, Cache: cache, Workers: workers}); err != nil {
 				if set != sized.Frames {
 					set.Close()
 				}
@@ -234,7 +301,16 @@ func (r *run) size(size string) error {
 	return nil
 }
 
-func (r *run) workers(set *arena.Frames, llc bool, cell Cell) error {
+// room is how much memory a working set may take beside frames that are loaded, of which the workers' parts are a copy.
+func (s *Study) room(loaded *arena.Frames) int64 {
+	room := s.Header.MemoryLimit - footprint(loaded)
+	if slices.Max(s.Header.Plan.Workers) > 1 {
+		room /= 2
+	}
+	return max(room, 0)
+}
+
+func (r *run) workers(set *arena.Frames, llc bool, recorded float64, cell Cell) error {
 	parts := []*arena.Frames{set}
 	if cell.Workers > 1 {
 		var err error
@@ -246,7 +322,7 @@ func (r *run) workers(set *arena.Frames, llc bool, cell Cell) error {
 	for repeat := 1; repeat <= r.study.Header.Plan.Repeats; repeat++ {
 		for _, engine := range r.study.Header.Plan.Engines {
 			cell.Engine = engine
-			c := &cellRun{run: r, cell: cell, repeat: repeat, parts: parts, llc: llc}
+			c := &cellRun{run: r, cell: cell, repeat: repeat, parts: parts, llc: llc, recorded: recorded}
 			if err := c.measure(); err != nil {
 				return fmt.Errorf("%v: %w", cell, err)
 			}
@@ -272,6 +348,16 @@ type cellRun struct {
 	llc      bool
 	measurer Measurer // nil until something must be measured
 	trials   []Record // at an intended load, so far
+	ordinal  uint64   // of the trial under way
+	recorded float64  // mean rate of the frames as they were captured, in pps; 0: unknown
+}
+
+// mix makes the seed of one trial (SplitMix64's finalizer), of 53 bits so that JSON keeps it everywhere.
+func mix(seed, repeat, ordinal uint64) uint64 {
+	z := seed + repeat*0x9e3779b97f4a7c15 + ordinal*0xd1b54a32d192ed03
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return (z ^ z>>31) >> 11
 }
 
 func (c *cellRun) measure() (err error) {
@@ -283,21 +369,31 @@ func (c *cellRun) measure() (err error) {
 		}
 	}()
 	plan := &c.study.Header.Plan
-	if _, err := c.trial(KindWarmUp, Input{Duration: max(plan.Trial/4, time.Millisecond)}); err != nil {
+	length := plan.Trial
+	if c.study.Header.Settings.Passes > 0 {
+		length = 0
+	}
+	if _, err := c.trial(KindWarmUp, Input{Duration: length / 4}); err != nil {
 		return err
 	}
-	service, err := c.trial(KindService, Input{Duration: plan.Trial})
+	service, err := c.trial(KindService, Input{Duration: length})
 	if err != nil {
 		return err
 	}
-	ceiling := service.Result.DeliveredRate()
-	if c.study.Header.Settings.Unit == "bit/s" && service.Result.Delivered > 0 {
-		ceiling *= 8 * float64(service.Counters.WireOctets) / float64(service.Counters.Frames)
+	unit := 1.0 // of a load, per packet
+	if c.study.Header.Settings.Unit == "bit/s" && service.Counters.Frames > 0 {
+		unit = 8 * float64(service.Counters.WireOctets) / float64(service.Counters.Frames)
 	}
+	ceiling := service.ServiceRate() * unit
 	for _, rate := range plan.Rates {
-		in := Input{Load: rate.Value, Duration: plan.Trial}
-		if rate.OfService {
+		in := Input{Load: rate.Value, Duration: length}
+		switch {
+		case rate.OfService:
 			in.Load, in.OfService = rate.Value*ceiling, rate.Value
+		case rate.OfRecorded && c.recorded <= 0:
+			return errors.New("a multiple of the recorded rate: the capture times do not go on")
+		case rate.OfRecorded:
+			in.Load, in.OfRecorded = rate.Value*c.recorded*unit, rate.Value
 		}
 		if _, err := c.trial(KindTrial, in); err != nil {
 			return err
@@ -309,10 +405,10 @@ func (c *cellRun) measure() (err error) {
 	if ceiling <= 0 {
 		return errors.New("nothing was delivered in closed loop: no ceiling to search for")
 	}
-	return c.search(ceiling)
+	return c.search(ceiling, unit)
 }
 
-func (c *cellRun) search(ceiling float64) error {
+func (c *cellRun) search(ceiling, unit float64) error {
 	plan := &c.study.Header.Plan
 	cfg := search.Config{Hint: ceiling, Max: plan.MaxLoad}
 	if cfg.Max == 0 {
@@ -326,7 +422,7 @@ func (c *cellRun) search(ceiling float64) error {
 		}
 	}
 	// At least one frame in the shortest trial, as draft-ietf-bmwg-mlrsearch asks of Min Load.
-	cfg.Min = min(max(1/shortest.Seconds(), ceiling/10000), cfg.Max)
+	cfg.Min = min(max(unit/shortest.Seconds(), ceiling/minLoadDivisor), cfg.Max)
 	measure := func(ctx context.Context, load float64, d time.Duration) (search.Trial, error) {
 		rec, err := c.trial(KindTrial, Input{Load: load, Duration: d})
 		if err != nil {
@@ -359,6 +455,7 @@ func (c *cellRun) search(ceiling float64) error {
 	for i := range bounds {
 		rec := Record{
 			Schema: Schema, Kind: KindBounds, Started: time.Now().UTC(), Cell: c.cell, Repeat: c.repeat,
+			Settings: c.study.Header.Settings, Captures: c.hashes, Machine: c.machine,
 			LLC: c.llc, Bounds: &bounds[i], Marks: c.boundsMarks(&bounds[i]),
 		}
 		if _, err := c.keep(rec); err != nil {
@@ -385,7 +482,7 @@ func sameLength(goals []search.Goal) [][]search.Goal {
 // boundsMarks lists what may have made the bounds instead of the parser, from the trials at and around them.
 func (c *cellRun) boundsMarks(b *search.Bounds) []string {
 	var list []string
-	lossy, host, feed, throttled, busy := 0, 0, 0, 0, 0
+	lossy, host, feed, throttled, busy, unsent := 0, 0, 0, 0, 0, 0
 	near := 0
 	for i := range c.trials {
 		rec := &c.trials[i]
@@ -399,6 +496,9 @@ func (c *cellRun) boundsMarks(b *search.Bounds) []string {
 		}
 		if slices.Contains(rec.Marks, MarkThrottled) {
 			throttled++
+		}
+		if slices.Contains(rec.Marks, MarkUnsent) {
+			unsent++
 		}
 		if slices.Contains(rec.Marks, MarkHostBusy) {
 			busy++
@@ -422,6 +522,9 @@ func (c *cellRun) boundsMarks(b *search.Bounds) []string {
 	if throttled > 0 {
 		list = append(list, MarkThrottled)
 	}
+	if unsent > 0 {
+		list = append(list, MarkUnsent)
+	}
 	if c.llc {
 		list = append(list, MarkLLC)
 	}
@@ -430,6 +533,8 @@ func (c *cellRun) boundsMarks(b *search.Bounds) []string {
 
 // trial takes the next record of an earlier run, or measures.
 func (c *cellRun) trial(kind string, in Input) (rec Record, err error) {
+	c.ordinal++
+	in.Seed = mix(c.study.Header.Settings.Seed, uint64(c.repeat), c.ordinal)
 	defer func() {
 		if err == nil && kind == KindTrial {
 			c.trials = append(c.trials, rec)
@@ -449,6 +554,7 @@ func (c *cellRun) trial(kind string, in Input) (rec Record, err error) {
 		return Record{}, err
 	}
 	rec.Kind, rec.Repeat, rec.LLC = kind, c.repeat, c.llc
+	rec.Captures, rec.Machine = c.hashes, c.machine
 	if rec.LLC {
 		rec.Marks = append(rec.Marks, MarkLLC)
 	}
@@ -485,7 +591,7 @@ func (c *cellRun) earlier(kind string, in Input) (Record, bool, error) {
 
 func (c *cellRun) start() (Measurer, error) {
 	settings := c.study.Header.Settings
-	if !c.study.InProcess && childrenSupported() {
+	if !c.study.Header.InProcess && childrenSupported() {
 		return StartChild(settings, c.cell, c.parts)
 	}
 	engine, err := findEngine(c.study.Engines, c.cell.Engine)

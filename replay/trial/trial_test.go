@@ -282,12 +282,113 @@ func TestRunnerWorkersShareTheLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		consistent(t, rec)
-		if len(rec.Shares) != 2 || rec.Shares[0]+rec.Shares[1] != 4000 {
-			t.Errorf("%s: shares %v", unit, rec.Shares)
+		if len(rec.Workers) != 2 || rec.Workers[0].Frames+rec.Workers[1].Frames != 4000 ||
+			rec.Workers[0].Delivered+rec.Workers[1].Delivered != rec.Result.Delivered {
+			t.Errorf("%s: workers %+v of %+v", unit, rec.Workers, rec.Result)
 		}
 		if d := float64(rec.Result.Intended) - wantPackets; d > 0.1*wantPackets || d < -0.1*wantPackets {
 			t.Errorf("%s: %d intended of about %.0f", unit, rec.Result.Intended, wantPackets)
 		}
+	}
+}
+
+// TestTrialsGoOnThroughTheCapture: each trial begins where the last one ended, so that all of it is measured.
+func TestTrialsGoOnThroughTheCapture(t *testing.T) {
+	fr := frames(t, "iot-1", 1000)
+	r := runner(t, "direct", trial.Settings{}, fr)
+	next := 0
+	for range 5 {
+		rec, err := r.Measure(context.Background(), trial.Input{Load: 30_000, Duration: 10 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The feed may take one frame more than it offers.
+		if d := (rec.First - next + 1000) % 1000; d > 1 {
+			t.Errorf("a trial begins at frame %d, the one before ended at %d", rec.First, next)
+		}
+		next = (rec.First + int(rec.Result.Offered)) % 1000
+	}
+}
+
+func TestRecordedGapsAreScaledToTheLoad(t *testing.T) {
+	fr := frames(t, "iot-1", 5000)
+	for _, load := range []float64{10_000, 200_000} {
+		r := runner(t, "direct", trial.Settings{Pattern: "recorded"}, fr)
+		rec, err := r.Measure(context.Background(), trial.Input{Load: load, Duration: time.Duration(3 * 5000 / load * 1e9)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		consistent(t, rec)
+		if n := float64(rec.Result.Intended); n < 14_700 || n > 15_300 {
+			t.Errorf("at %v pps %v frames were due in the time of three passes of 5000", load, n)
+		}
+	}
+}
+
+func TestEachTrialHasItsOwnSeed(t *testing.T) {
+	s := study(t, frames(t, "iot-1", 500), "slow")
+	s.Header.Settings.Pattern = "poisson"
+	s.Header.InProcess = true
+	seeds := make(map[uint64]bool)
+	var intended []uint64
+	s.Keep = func(r trial.Record) error {
+		if r.Kind == trial.KindBounds {
+			return nil
+		}
+		if seeds[r.Input.Seed] {
+			t.Errorf("repeat %d: seed %d again", r.Repeat, r.Input.Seed)
+		}
+		seeds[r.Input.Seed] = true
+		intended = append(intended, r.Result.Intended)
+		return nil
+	}
+	s.Header.Plan.Search = trial.SearchNone
+	s.Header.Plan.Rates = []trial.Rate{{Value: 100_000}}
+	s.Header.Plan.Repeats = 4
+	if err := s.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	same := true
+	for i := 5; i < len(intended); i += 3 {
+		same = same && intended[i] == intended[2]
+	}
+	if same {
+		t.Errorf("the same arrivals in every repeat: %v", intended)
+	}
+}
+
+func TestServiceRateOfSkewedWorkers(t *testing.T) {
+	// One worker has three quarters of the frames; alone, each takes 1000 in a second. The whole is saturated when the
+	// first of them is: at 1333 a second.
+	r := trial.Record{Workers: []trial.WorkerCounts{
+		{Frames: 75, Delivered: 1000, Duration: 1e9}, {Frames: 25, Delivered: 1000, Duration: 1e9}, {},
+	}}
+	if got := r.ServiceRate(); got < 1333 || got > 1334 {
+		t.Errorf("%v packets a second, want 1333", got)
+	}
+}
+
+// TestChildEndsWithItsParent: when the requests end in the middle of a trial, so does the process.
+func TestChildEndsWithItsParent(t *testing.T) {
+	settings, err := trial.Settings{}.Normalize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := trial.StartChild(settings, cell("direct"), []*arena.Frames{frames(t, "iot-1", 100)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go c.Measure(context.Background(), trial.Input{Duration: time.Hour})
+	time.Sleep(100 * time.Millisecond) // the trial is under way, or has yet to begin: either way it must end
+	ended := make(chan error, 1)
+	go func() { ended <- c.Close() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(9 * time.Second): // Close kills it only after ten
+		t.Error("the process goes on")
 	}
 }
 
@@ -347,7 +448,7 @@ func (f stageFunc) Process(_ *parse.Frame, p *parse.Packet) error { f(p); return
 func TestRunnerRefuses(t *testing.T) {
 	fr := frames(t, "iot-1", 100)
 	r := runner(t, "direct", trial.Settings{}, fr)
-	for _, in := range []trial.Input{{}, {Load: -1, Duration: 1}, {Duration: -1}} {
+	for _, in := range []trial.Input{{}, {Load: -1, Duration: 1}, {Duration: -1}, {Load: 1e18, Duration: time.Second}} {
 		if _, err := r.Measure(context.Background(), in); err == nil {
 			t.Errorf("%+v was measured", in)
 		}
@@ -376,10 +477,13 @@ func TestChildMeasuresTheInheritedFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	consistent(t, rec)
+	if flows := rec.Stages["flow"]; flows["packets"] < rec.Counters.IPv4 || flows["seen"] == 0 {
+		t.Errorf("the flow table counted %v of %d IPv4 packets", flows, rec.Counters.IPv4)
+	}
 	if rec.Frames != fr.Len() {
 		t.Errorf("fed from %d frames, want %d", rec.Frames, fr.Len())
 	}
-	if rec.Usage.EnginePeakOctets != nil && *rec.Usage.EnginePeakOctets > 40<<20 {
+	if !raced && rec.Usage.EnginePeakOctets != nil && *rec.Usage.EnginePeakOctets > 40<<20 {
 		t.Errorf("the engine's peak of %d octets seems to hold the capture", *rec.Usage.EnginePeakOctets)
 	}
 	if _, err := c.Measure(context.Background(), trial.Input{Load: -5, Duration: 1}); err == nil || !strings.Contains(err.Error(), "-5") {
@@ -414,13 +518,13 @@ func study(t *testing.T, fr *arena.Frames, engineNames ...string) *trial.Study {
 	goal.DurationSum, goal.Width = 20*time.Millisecond, 0.05
 	return &trial.Study{
 		Header: trial.Header{
-			Settings: trial.Settings{Queue: "256"},
+			Settings: trial.Settings{Queue: "256"}, MemoryLimit: 1 << 30, Caches: trial.Caches{L2: 1 << 20, LLC: 1 << 20},
 			Plan: trial.Plan{
 				Engines: engineNames, Repeats: 2, Trial: 10 * time.Millisecond, Caches: []string{trial.CacheHot},
 				Search: trial.SearchMLR, Goals: []search.Goal{goal},
 			},
 		},
-		Engines: engines(), Stages: stages(), MemoryLimit: 1 << 30, Caches: trial.Caches{L2: 1 << 20, LLC: 1 << 20},
+		Engines: engines(), Stages: stages(),
 		Frames: func(string) (trial.Sized, error) { return trial.Sized{Frames: fr}, nil },
 	}
 }
@@ -475,14 +579,14 @@ func TestStudyResumes(t *testing.T) {
 	fr := frames(t, "iot-1", 500)
 	var whole []trial.Record
 	s := study(t, fr, "slow")
-	s.InProcess = true
+	s.Header.InProcess = true
 	s.Keep = func(r trial.Record) error { whole = append(whole, r); return nil }
 	if err := s.Run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	for _, cut := range []int{1, 2, len(whole) / 2, len(whole) - 1, len(whole)} {
 		s := study(t, fr, "slow")
-		s.InProcess = true
+		s.Header.InProcess = true
 		s.Done = whole[:cut:cut]
 		kept := append([]trial.Record{}, s.Done...)
 		s.Keep = func(r trial.Record) error { kept = append(kept, r); return nil }
@@ -503,7 +607,7 @@ func TestStudyResumes(t *testing.T) {
 		}
 	}
 	s = study(t, fr, "direct")
-	s.InProcess = true
+	s.Header.InProcess = true
 	s.Done = whole
 	s.Keep = func(trial.Record) error { t.Error("something was measured"); return nil }
 	if err := s.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "another plan") {
@@ -516,7 +620,7 @@ func TestStudyInterrupted(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		s := study(t, frames(t, "iot-1", 500), "slow")
-		s.InProcess = inProcess
+		s.Header.InProcess = inProcess
 		kept := 0
 		s.Keep = func(trial.Record) error {
 			if kept++; kept == 3 {
@@ -540,8 +644,11 @@ func TestStudyReportsAllFaultsAtOnce(t *testing.T) {
 	s.Header.Plan.Caches = []string{"lukewarm"}
 	s.Header.Plan.Workers = []int{0}
 	s.Header.Plan.Search = "dowsing"
+	s.Header.Plan.Engines = append(s.Header.Plan.Engines, "direct", "direct")
+	s.Header.Plan.Repeats, s.Header.Plan.Trial, s.Header.Plan.MaxLoad = 1_000_000, time.Nanosecond, -1
 	err := s.Run(context.Background())
-	for _, word := range []string{"nonesuch", "sundial", "encore", "lukewarm", "0 workers", "dowsing"} {
+	for _, word := range []string{"nonesuch", "sundial", "encore", "lukewarm", "0 workers", "dowsing", "direct is named twice",
+		"1000000 repeats", "trials of 1ns", "max load -1"} {
 		if err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%s is not named: %v", word, err)
 		}

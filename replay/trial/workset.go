@@ -3,7 +3,6 @@ package trial
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"pcaplab/datasets/arena"
 	"pcaplab/parse"
@@ -146,8 +145,8 @@ func repeat(fr *arena.Frames, copies int, move bool) (*arena.Frames, error) {
 // Split deals frames to workers by the hash of their five-tuple, both directions of a flow to the same worker, order kept.
 // Frames without a five-tuple go to the first. The parts are new arenas.
 func Split(fr *arena.Frames, workers int) ([]*arena.Frames, error) {
-	if workers < 1 || workers > 4*runtime.NumCPU() && workers > 64 {
-		return nil, fmt.Errorf("%d workers: want 1 or more, not above 64 or four times the %d CPUs", workers, runtime.NumCPU())
+	if workers < 1 || workers > maxWorkers {
+		return nil, fmt.Errorf("%d workers: want 1 to %d", workers, maxWorkers)
 	}
 	size := footprint(fr)
 	builders := make([]*arena.Builder, workers)

@@ -4,7 +4,7 @@
 // Search follows the definitions of MLRsearch, draft-ietf-bmwg-mlrsearch-15
 // ("the draft" below): load classification, relevant bounds and conditional
 // throughput. How it chooses loads is its own. BinarySearch is the bisection
-// of RFC 2544 section 26.1, LossLadder the frame loss rate of section 26.3.
+// of RFC 2544 section 26.1.
 //
 // A load is a positive number whose unit (pps, bit/s) the package never needs
 // to know; every load in a result has the unit of Config.Min and Config.Max.

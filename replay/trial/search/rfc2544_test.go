@@ -72,57 +72,6 @@ func TestBinarySearchEnds(t *testing.T) {
 	}
 }
 
-func TestLossLadder(t *testing.T) {
-	ctx := context.Background()
-	for _, row := range []struct {
-		name string
-		c    float64
-		step float64
-		want []float64
-	}{
-		{"two in succession end it", 75, 0, []float64{100, 90, 80, 70, 60}},
-		{"lossless from the start", 1000, 0, []float64{100, 90}},
-		{"lossy throughout", 1, 0, []float64{100, 90, 80, 70, 60, 50, 40, 30, 20, 10}},
-		{"smaller steps", 95, 0.04, []float64{100, 96, 92, 88}},
-	} {
-		trials, err := LossLadder(ctx, capacity(row.c), 100, row.step, time.Second)
-		if err != nil || len(trials) != len(row.want) {
-			t.Errorf("%s: %d trials, %v; want %d", row.name, len(trials), err, len(row.want))
-			continue
-		}
-		for i, trial := range trials {
-			if math.Abs(trial.Load-row.want[i]) > 1e-9 || math.Abs(trial.LossRatio()-max(0, 1-row.c/trial.Load)) > 1e-8 {
-				t.Errorf("%s: trial %d is %+v, want load %v", row.name, i, trial, row.want[i])
-			}
-		}
-	}
-	// A lossless trial between lossy ones does not end it.
-	calls := 0
-	trials, err := LossLadder(ctx, func(context.Context, float64, time.Duration) (Trial, error) {
-		calls++
-		return Trial{Intended: 10, Lost: uint64(calls % 2)}, nil
-	}, 100, 0.1, time.Second)
-	if err != nil || len(trials) != 10 {
-		t.Errorf("alternating: %d trials, %v", len(trials), err)
-	}
-	broken := errors.New("broken")
-	trials, err = LossLadder(ctx, func(context.Context, float64, time.Duration) (Trial, error) {
-		if calls++; calls%3 == 0 {
-			return Trial{}, broken
-		}
-		return Trial{Intended: 10, Lost: 1}, nil
-	}, 100, 0.1, time.Second)
-	if !errors.Is(err, broken) || len(trials) > 2 {
-		t.Errorf("broken: %d trials, %v", len(trials), err)
-	}
-	_, err = LossLadder(ctx, nil, math.NaN(), 0.5, 0)
-	for _, want := range []string{"max load NaN", "step 0.5", "trial duration", "no measure"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v lacks %q", err, want)
-		}
-	}
-}
-
 func TestEstimate(t *testing.T) {
 	for _, row := range []struct {
 		name           string
