@@ -115,8 +115,8 @@ func heading(r *analysis.Results) string {
 		}
 		line("goal      %s: loss at most %s %s; width %s", g.Name, FormatRatio(g.LossRatio), judged, FormatRatio(g.Width))
 	}
-	line("machine   %s\n", machine(h))
-	return b.String()
+	line("machine   %s", machine(h))
+	return b.String() + "\n"
 }
 
 // settings says in a line what all trials share: always what changes numbers most, the rest where it is not the default.
