@@ -1,6 +1,8 @@
 GO ?= go
 BIN := bin/pcaplab
 LAB ?= lab-results
+REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
+BUILD := $(GO) build -trimpath -ldflags '-X pcaplab/cmd/cli.revision=$(REVISION)'
 FUZZTIME ?= 5s
 
 .PHONY: help build man lab test check race test-386 cross fuzz bench clean
@@ -9,7 +11,7 @@ help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the static binary bin/pcaplab
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/pcaplab
+	CGO_ENABLED=0 $(BUILD) -o $(BIN) ./cmd/pcaplab
 
 man: ## Write man pages into bin/man
 	$(GO) run -tags man ./cmd/pcaplab man bin/man
@@ -33,9 +35,9 @@ test-386: ## Run all tests as a 32-bit program
 	CGO_ENABLED=0 GOARCH=386 $(GO) test ./...
 
 cross: ## Build for the boards: arm64, ARMv7, ARMv6
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -o bin/pcaplab-arm64 ./cmd/pcaplab
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=7 $(GO) build -trimpath -o bin/pcaplab-armv7 ./cmd/pcaplab
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=6 $(GO) build -trimpath -o bin/pcaplab-armv6 ./cmd/pcaplab
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(BUILD) -o bin/pcaplab-arm64 ./cmd/pcaplab
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=7 $(BUILD) -o bin/pcaplab-armv7 ./cmd/pcaplab
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o bin/pcaplab-armv6 ./cmd/pcaplab
 
 fuzz: ## Fuzz each byte parser for FUZZTIME
 	@set -e; for p in $$($(GO) list ./...); do \

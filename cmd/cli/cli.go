@@ -152,22 +152,28 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// revision is set by make, because a build in a checkout does not always record it.
+var revision string
+
 func version() string {
+	if revision != "" {
+		return revision
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	v, revision, modified := info.Main.Version, "", false
+	v, commit, modified := info.Main.Version, "", false
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
-			revision = s.Value
+			commit = s.Value
 		case "vcs.modified":
 			modified = s.Value == "true"
 		}
 	}
-	if (v == "" || v == "(devel)") && len(revision) >= 12 {
-		v = revision[:12]
+	if (v == "" || v == "(devel)") && len(commit) >= 12 {
+		v = commit[:12]
 		if modified {
 			v += "+changes"
 		}
