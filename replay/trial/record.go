@@ -261,7 +261,7 @@ type Header struct {
 	Plan        Plan              `json:"plan"`
 	Captures    []Capture         `json:"captures"`
 	Reading     Reading           `json:"reading"`
-	MemoryLimit int64             `json:"memory_limit"` // octets for captures and what is made of them
+	MemoryLimit int64             `json:"memory_limit"` // octets for captures and what is made of them; 0: they are fed as they are
 	Caches      Caches            `json:"caches"`       // that working sets were made for
 	InProcess   bool              `json:"in_process,omitempty"`
 	Resizing    []Resizing        `json:"resizing,omitempty"`

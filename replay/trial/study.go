@@ -279,23 +279,28 @@ func (r *run) size(size string) error {
 		recorded = float64(sized.Frames.Len()) / (float64(period) / 1e9)
 	}
 	for _, cache := range p.Caches {
-		set, llc, err := WorkingSet(sized.Frames, WorkingSetConfig{
-			Cache: cache, Caches: r.study.Header.Caches, MemoryLimit: r.study.room(sized.Frames),
-			MoveAddresses: r.study.Header.Settings.MoveAddresses, Passes: r.study.Header.Settings.copies(),
-		})
-		if err != nil {
-			return fmt.Errorf("size %s, %s frames: %w", size, cache, err)
+		if err := r.cache(sized.Frames, cache, size, recorded); err != nil {
+			return err
 		}
-		for _, workers := range p.Workers {
-			if err := r.workers(set, llc, recorded, Cell{Size: size, Cache: cache, Workers: workers}); err != nil {
-				if set != sized.Frames {
-					set.Close()
-				}
-				return err
-			}
-		}
-		if set != sized.Frames {
-			set.Close()
+	}
+	return nil
+}
+
+func (r *run) cache(frames *arena.Frames, cache, size string, recorded float64) error {
+	h := &r.study.Header
+	set, llc, err := WorkingSet(frames, WorkingSetConfig{
+		Cache: cache, Caches: h.Caches, MemoryLimit: r.study.room(frames),
+		MoveAddresses: h.Settings.MoveAddresses, Passes: h.Settings.copies(),
+	})
+	if err != nil {
+		return fmt.Errorf("size %s, %s frames: %w", size, cache, err)
+	}
+	if set != frames {
+		defer set.Close()
+	}
+	for _, workers := range h.Plan.Workers {
+		if err := r.workers(set, llc, recorded, Cell{Size: size, Cache: cache, Workers: workers}); err != nil {
+			return err
 		}
 	}
 	return nil
