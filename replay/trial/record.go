@@ -239,10 +239,10 @@ func (r *Record) ServiceRate() float64 {
 func (r *Record) CostNanos() float64 { return r.Result.ServiceTime() }
 
 // Waited returns the share of the time in which the parsers' threads had no CPU: put off by the kernel or, unseen by it, by
-// the hypervisor. It is not known where threads wait for due times (open loop on the system clock), with a ring, and where
-// the threads' CPU times cannot be read.
+// the hypervisor. It is not known where threads wait for due times (open loop on the system clock), with a ring, where the
+// collector ran (a parser may have waited for that), and where the threads' CPU times cannot be read.
 func (r *Record) Waited(s *Settings, workers int) (share float64, known bool) {
-	if r.Usage.ThreadCPUNs == nil || r.Usage.WallNs <= 0 || s.Feed == "ring" || s.Clock == "system" && r.Input.Load > 0 {
+	if r.Usage.ThreadCPUNs == nil || r.Usage.WallNs <= 0 || r.Usage.GCCycles > 0 || s.Feed == "ring" || s.Clock == "system" && r.Input.Load > 0 {
 		return 0, false
 	}
 	return max(0, 1-float64(*r.Usage.ThreadCPUNs)/float64(r.Usage.WallNs)/float64(max(1, workers))), true
