@@ -59,13 +59,17 @@ func FormatOctets(octets float64) string {
 	if math.IsNaN(octets) || math.IsInf(octets, 0) {
 		return scaled(octets, "B")
 	}
-	for _, prefix := range []string{"Ki", "Mi", "Gi", "Ti"} {
-		octets /= 1024
-		if math.Abs(octets) < 1023.5 || prefix == "Ti" {
-			return significant(octets) + " " + prefix + "B"
-		}
+	return prefixed(octets, 1024, "B", "Ki", "Mi", "Gi", "Ti")
+}
+
+// prefixed divides v by base until it is small enough for a prefix, at least once; the last prefix takes any size.
+func prefixed(v, base float64, unit string, prefixes ...string) string {
+	v /= base
+	i := 0
+	for ; i < len(prefixes)-1 && math.Abs(v) >= base-0.5; i++ {
+		v /= base
 	}
-	panic("unreachable")
+	return significant(v) + " " + prefixes[i] + unit
 }
 
 // FormatRatio writes a ratio as percent: "0.500 %", "12.3 %". Only zero is written "0 %".
@@ -93,13 +97,7 @@ func scaled(v float64, unit string) string {
 	case a < limit:
 		return significant(v) + " " + unit
 	}
-	for _, prefix := range []string{"k", "M", "G", "T"} {
-		v /= 1000
-		if math.Abs(v) < 999.5 || prefix == "T" {
-			return significant(v) + " " + prefix + unit
-		}
-	}
-	panic("unreachable")
+	return prefixed(v, 1000, unit, "k", "M", "G", "T")
 }
 
 func plain(v float64) string {

@@ -254,16 +254,13 @@ func TestSharesSumToOne(t *testing.T) {
 // METHOD.md holds the table that the code has.
 func TestMethodHoldsTheTable(t *testing.T) {
 	text, err := os.ReadFile("../../METHOD.md")
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("no METHOD.md")
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	const begin, end = "<!-- iot-1 begin -->\n", "<!-- iot-1 end -->"
 	_, rest, found := strings.Cut(string(text), begin)
 	if !found {
-		t.Skip("METHOD.md has no iot-1 table")
+		t.Fatal("METHOD.md has no iot-1 table")
 	}
 	table, _, found := strings.Cut(rest, end)
 	if !found {

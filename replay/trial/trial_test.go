@@ -524,21 +524,28 @@ func TestChildMeasuresTheInheritedFrames(t *testing.T) {
 	}
 }
 
-func TestPagesAreTouchedBeforeTheFirstTrial(t *testing.T) {
-	fr := frames(t, "iot-1", 100_000)
+// first is the first trial of a fresh process, in closed loop.
+func first(t *testing.T, engine string, fr *arena.Frames, d time.Duration) trial.Record {
+	t.Helper()
 	settings, err := trial.Settings{}.Normalize()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := trial.StartChild(settings, cell("direct"), []*arena.Frames{fr})
+	c, err := trial.StartChild(settings, cell(engine), []*arena.Frames{fr})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	rec, err := c.Measure(context.Background(), trial.Input{Duration: 100 * time.Millisecond})
+	rec, err := c.Measure(context.Background(), trial.Input{Duration: d})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rec
+}
+
+func TestPagesAreTouchedBeforeTheFirstTrial(t *testing.T) {
+	fr := frames(t, "iot-1", 100_000)
+	rec := first(t, "direct", fr, 100*time.Millisecond)
 	// The kernel maps sixteen pages at a fault or so: untouched, 40 MB take some six hundred.
 	if n := rec.Usage.MinorFaults; !raced && n != nil && *n > 200 {
 		t.Errorf("%d page faults in the first trial on a mapping of %d octets", *n, fr.MappedOctets())
@@ -717,20 +724,7 @@ func TestCaptureSizeDoesNotChangeTheCollector(t *testing.T) {
 		t.Skip("loads 200 MB")
 	}
 	perMillion := func(n int) float64 {
-		fr := frames(t, "syn-60", n)
-		settings, err := trial.Settings{}.Normalize()
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := trial.StartChild(settings, cell("gopacket-eager"), []*arena.Frames{fr})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		rec, err := c.Measure(context.Background(), trial.Input{Duration: 400 * time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
+		rec := first(t, "gopacket-eager", frames(t, "syn-60", n), 400*time.Millisecond)
 		return float64(rec.Usage.GCCycles) / float64(rec.Result.Delivered) * 1e6
 	}
 	small, large := perMillion(10_000), perMillion(2_000_000)
