@@ -5,10 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,8 +71,8 @@ func (c *captureFlags) check(args []string) error {
 
 // interruptible ends the process on a signal while standard input is read, which nothing else can interrupt. Nothing has
 // been measured then. The function that it returns ends this.
-func (a *app) interruptible(ctx context.Context, args []string) (done func() bool) {
-	if !slices.Contains(args, stdin) || a.stdin != os.Stdin {
+func (a *app) interruptible(ctx context.Context, files []string) (done func() bool) {
+	if !slices.Contains(files, stdin) || a.stdin != os.Stdin {
 		return func() bool { return true }
 	}
 	return context.AfterFunc(ctx, func() {
@@ -84,17 +82,21 @@ func (a *app) interruptible(ctx context.Context, args []string) (done func() boo
 }
 
 // load brings captures into memory, one after another.
-func (c *captureFlags) load(ctx context.Context, a *app, args []string) (*arena.Frames, []trial.Capture, error) {
+func (c *captureFlags) load(ctx context.Context, a *app, list []source) (*arena.Frames, []trial.Capture, error) {
 	limit := int64(c.memoryLimit)
 	if limit == 0 {
 		limit = datasets.DefaultMemoryLimit()
 	}
-	if len(args) == 1 && strings.HasPrefix(args[0], synthPrefix) {
-		return c.synthesize(ctx, args[0], limit)
+	if len(list) == 1 && strings.HasPrefix(list[0].Name, synthPrefix) {
+		return c.synthesize(ctx, list[0].Name, limit)
 	}
-	defer a.interruptible(ctx, args)()
+	var files []string
+	for _, s := range list {
+		files = append(files, s.File)
+	}
+	defer a.interruptible(ctx, files)()
 	bar := a.octetsBar("reading")
-	frames, facts, err := datasets.Load(ctx, args, datasets.LoadConfig{
+	frames, facts, err := datasets.Load(ctx, files, datasets.LoadConfig{
 		OpenConfig: datasets.OpenConfig{Salvage: c.salvage, Hash: true, Stdin: a.stdin}, MemoryLimit: limit, Packets: uint64(c.packets), Progress: bar.set,
 	})
 	bar.done()
@@ -104,20 +106,18 @@ func (c *captureFlags) load(ctx context.Context, a *app, args []string) (*arena.
 	var captures []trial.Capture
 	for i, f := range facts {
 		c := trial.Capture{Name: f.File, SHA256: f.SHA256, Frames: f.Packets, Octets: f.Octets, WireOctets: f.WireOctets}
+		if list[i].File != list[i].Name {
+			c.Name = list[i].Name
+		}
 		for _, l := range f.Losses {
 			c.Losses = append(c.Losses, l.String())
-			a.note("%s: %v", f.File, l)
-		}
-		if args[i] != stdin {
-			if c.Path, err = filepath.Abs(args[i]); err != nil {
-				return nil, nil, errors.Join(err, frames.Close())
-			}
+			a.note("%s: %v", c.Name, l)
 		}
 		captures = append(captures, c)
 	}
 	if frames.Len() == 0 {
 		frames.Close()
-		return nil, nil, fmt.Errorf("%s: no packets", strings.Join(args, ", "))
+		return nil, nil, fmt.Errorf("%s: no packets", strings.Join(files, ", "))
 	}
 	return frames, captures, nil
 }

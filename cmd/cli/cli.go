@@ -60,6 +60,7 @@ type app struct {
 	stdout, stderr io.Writer
 	stdin          io.Reader
 	quiet          bool
+	boards         []place // to measure on; none: here
 }
 
 // usageError marks what the user got wrong before anything ran.

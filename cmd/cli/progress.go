@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -50,16 +51,26 @@ func (b *bar) done() {
 	}
 }
 
-// studyBar shows a study under way, between trials only.
-type studyBar struct {
+// studyBars shows studies under way, between trials only, in one line.
+type studyBars struct {
 	begin time.Time
-	unit  string
+	mu    sync.Mutex
 	shown *progressbar.ProgressBar
-	total time.Duration // expected trial time
+	bars  []*studyBar
 }
 
-func (a *app) studyBar(unit string, expected time.Duration) *studyBar {
-	b := &studyBar{begin: time.Now(), unit: unit, total: expected}
+// studyBar is the part of one study.
+type studyBar struct {
+	all   *studyBars
+	name  string // tells it from the others
+	unit  string
+	total time.Duration // expected trial time
+	share float64       // done
+	text  string
+}
+
+func (a *app) studyBars(n int) *studyBars {
+	b := &studyBars{begin: time.Now(), bars: make([]*studyBar, n)}
 	if a.progress() {
 		b.shown = progressbar.NewOptions64(1000, progressbar.OptionSetWriter(a.stderr),
 			progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24),
@@ -68,8 +79,22 @@ func (a *app) studyBar(unit string, expected time.Duration) *studyBar {
 	return b
 }
 
+func (b *studyBars) bar(i int, name string) *studyBar {
+	b.bars[i] = &studyBar{all: b, name: name}
+	return b.bars[i]
+}
+
+// expect says in which unit loads are, and how long the study takes.
+func (b *studyBar) expect(unit string, total time.Duration) {
+	b.all.mu.Lock()
+	defer b.all.mu.Unlock()
+	b.unit, b.total = unit, total
+}
+
 func (b *studyBar) set(p trial.Progress) {
-	if b.shown == nil || p.Cells == 0 {
+	b.all.mu.Lock()
+	defer b.all.mu.Unlock()
+	if b.all.shown == nil || p.Cells == 0 {
 		return
 	}
 	load := "closed loop"
@@ -80,21 +105,39 @@ func (b *studyBar) set(p trial.Progress) {
 		}
 		load = fmt.Sprintf("%s, loss %s", format(p.LastInput.Load), report.FormatRatio(p.LastLoss))
 	}
-	share := float64(p.Done) / float64(p.Cells)
+	b.share = float64(p.Done) / float64(p.Cells)
 	if b.total > 0 {
 		// Within a cell the trial time tells how far it is; a cell never fills more than its share.
-		within := float64(p.MeasuredTime)/float64(b.total) - share
-		share += max(0, min(within, 0.95/float64(p.Cells)))
+		within := float64(p.MeasuredTime)/float64(b.total) - b.share
+		b.share += max(0, min(within, 0.95/float64(p.Cells)))
 	}
-	left := ""
-	if share > 0 && share < 1 {
-		left = fmt.Sprintf(", %v left", time.Duration(float64(time.Since(b.begin))*(1/share-1)).Round(time.Second))
+	b.text = fmt.Sprintf("%d/%d %v #%d: %s", min(p.Done+1, p.Cells), p.Cells, p.Cell, p.Repeat, load)
+	b.all.show()
+}
+
+// show draws the bar: with several studies, how far each is.
+func (b *studyBars) show() {
+	text, share, least := "", 0.0, 1.0
+	for i, bar := range b.bars {
+		share += bar.share / float64(len(b.bars))
+		least = min(least, bar.share)
+		if len(b.bars) == 1 {
+			text = bar.text
+			continue
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s %.0f %%", bar.name, 100*bar.share)
 	}
-	b.shown.Describe(fmt.Sprintf("%d/%d %v #%d: %s%s", min(p.Done+1, p.Cells), p.Cells, p.Cell, p.Repeat, load, left))
+	if least > 0 && least < 1 {
+		text += fmt.Sprintf(", %v left", time.Duration(float64(time.Since(b.begin))*(1/least-1)).Round(time.Second))
+	}
+	b.shown.Describe(text)
 	_ = b.shown.Set64(int64(1000 * share))
 }
 
-func (b *studyBar) done() {
+func (b *studyBars) done() {
 	if b.shown != nil {
 		_ = b.shown.Finish()
 	}

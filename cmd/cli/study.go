@@ -1,0 +1,523 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pcaplab/analysis"
+	"pcaplab/analysis/report"
+	"pcaplab/datasets"
+	"pcaplab/datasets/arena"
+	"pcaplab/replay/meter"
+	"pcaplab/replay/rewrite"
+	"pcaplab/replay/trial"
+)
+
+// source is a capture of a study.
+type source struct {
+	Name string `json:"name"` // as the user gave it
+	File string `json:"file"` // to read: Name, unless it was copied to a board
+}
+
+// job is a study to run, on this machine or on a board.
+type job struct {
+	Header  trial.Header   `json:"header"` // of a study that goes on, whole; of a new one, what the user decided
+	Sources []source       `json:"sources"`
+	Done    []trial.Record `json:"done,omitempty"`
+}
+
+// ready tells what a bench is about to measure.
+type ready struct {
+	Header   trial.Header  `json:"header"`
+	Frames   int           `json:"frames"`
+	Octets   uint64        `json:"octets"`
+	Expected time.Duration `json:"expected_ns"`
+}
+
+// events are what happens while a bench is at work. All must be set.
+type events struct {
+	ready    func(ready) error
+	resized  func(trial.Resizing)
+	record   func(trial.Record) error
+	progress func(trial.Progress)
+}
+
+// question is what a bench answers in JSON, besides running studies.
+type question struct {
+	Kind  string `json:"kind"` // see app.answer
+	Quick bool   `json:"quick,omitempty"`
+}
+
+// bench is where studies run: this machine, or a board.
+type bench interface {
+	study(ctx context.Context, j *job, e *events) error
+	answer(ctx context.Context, q question) (json.RawMessage, error)
+}
+
+// here is the bench that this process is.
+type here struct{ *app }
+
+func (h here) study(ctx context.Context, j *job, e *events) error { return h.perform(ctx, j, e) }
+
+func (h here) answer(ctx context.Context, q question) (json.RawMessage, error) {
+	v, err := h.app.answer(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
+
+// answer answers the questions that are no studies.
+func (a *app) answer(_ context.Context, q question) (any, error) {
+	return nil, fmt.Errorf("no question is called %q", q.Kind)
+}
+
+// place is a bench with the name that tells it from others; the only bench needs none.
+type place struct {
+	name  string
+	bench bench
+}
+
+// places returns where to measure.
+func (a *app) places() []place {
+	if len(a.boards) > 0 {
+		return a.boards
+	}
+	return []place{{bench: here{a}}}
+}
+
+// perform runs a study in this process and its children.
+func (a *app) perform(ctx context.Context, j *job, e *events) error {
+	s := &trial.Study{Engines: a.Engines, Stages: a.Stages, Header: j.Header, Done: j.Done, Keep: e.record, Progress: e.progress}
+	h := &s.Header
+	is := meter.ReadEnvironment(meter.Roots{})
+	if was := &h.Environment; was.OS == "" {
+		h.Environment = is
+		h.Caches.L2, _ = is.L2Octets()
+		h.Caches.LLC, _ = is.LLCOctets()
+	} else if was.CPU != is.CPU || was.Board != is.Board || was.Arch != is.Arch || was.GoVersion != is.GoVersion {
+		return fmt.Errorf("the study was begun on %v; this is %v: results of the two must not be pooled; start into a new folder", was, &is)
+	}
+	if h.MemoryLimit == 0 {
+		h.MemoryLimit = datasets.DefaultMemoryLimit()
+	}
+	if err := s.Check(); err != nil {
+		return usageError{err}
+	}
+	reading := captureFlags{
+		salvage: h.Reading.Salvage, packets: h.Reading.Packets, seed: h.Settings.Seed, memoryLimit: octetsFlag(h.MemoryLimit),
+	}
+	frames, captures, err := reading.load(ctx, a, j.Sources)
+	if err != nil {
+		return err
+	}
+	defer frames.Close()
+	if len(h.Captures) > 0 {
+		if err := sameCaptures(h.Captures, captures); err != nil {
+			return err
+		}
+		for i := range captures {
+			captures[i].Path = h.Captures[i].Path
+		}
+	}
+	h.Captures = captures
+	s.Frames = func(size string) (trial.Sized, error) { return a.sized(frames, size, h, e) }
+	if err := e.ready(ready{Header: *h, Frames: frames.Len(), Octets: frames.Octets(), Expected: s.Expected()}); err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// sized resizes all frames; what could not be resized is noted.
+func (a *app) sized(frames *arena.Frames, size string, h *trial.Header, e *events) (trial.Sized, error) {
+	if size == trial.Captured {
+		return trial.Sized{Frames: frames}, nil
+	}
+	sizes, err := rewrite.ParseSizes(size)
+	if err != nil {
+		return trial.Sized{}, err
+	}
+	resized, rep, err := trial.Resize(frames, sizes[0], h.MemoryLimit-int64(frames.Octets()))
+	if err != nil {
+		return trial.Sized{}, err
+	}
+	if rep.Sized() < rep.Frames {
+		a.note("%v", rep)
+	}
+	e.resized(trial.Resizing{Size: size, Report: rep})
+	return trial.Sized{Frames: resized, Close: true}, nil
+}
+
+func sameCaptures(want, got []trial.Capture) error {
+	if len(want) != len(got) {
+		return fmt.Errorf("the study was of %d captures, not of %d", len(want), len(got))
+	}
+	for i := range want {
+		if want[i].SHA256 != got[i].SHA256 {
+			return fmt.Errorf("%s is not what the study began with: SHA-256 %s, was %s", got[i].Name, got[i].SHA256, want[i].SHA256)
+		}
+	}
+	return nil
+}
+
+// visit is a study at one place.
+type visit struct {
+	place
+	a       *app
+	job     job
+	folder  *report.Folder // nil without one
+	path    string         // of the results folder; empty without one
+	bar     *studyBar
+	records []trial.Record
+}
+
+// run runs the study. Its header and records are then in v, of an interrupted one too.
+func (v *visit) run(ctx context.Context) error {
+	v.records = slices.Clone(v.job.Done)
+	v.job.Header.Resizing = nil // is counted again
+	return v.bench.study(ctx, &v.job, &events{
+		ready: func(r ready) error {
+			v.job.Header = r.Header
+			for i, s := range v.job.Sources {
+				if s.Name == stdin || strings.HasPrefix(s.Name, synthPrefix) {
+					continue
+				}
+				path, err := filepath.Abs(s.Name)
+				if err != nil {
+					return err
+				}
+				if i < len(v.job.Header.Captures) {
+					v.job.Header.Captures[i].Path = path
+				}
+			}
+			if v.path != "" && v.folder == nil {
+				folder, err := report.Create(v.path, v.job.Header)
+				if err != nil {
+					return err
+				}
+				v.folder = folder
+			}
+			v.a.note("%s%s", v.prefix(), describe(&r))
+			v.bar.expect(r.Header.Settings.Unit, r.Expected)
+			return nil
+		},
+		resized: func(r trial.Resizing) {
+			same := func(other trial.Resizing) bool { return other.Size == r.Size }
+			if !slices.ContainsFunc(v.job.Header.Resizing, same) {
+				v.job.Header.Resizing = append(v.job.Header.Resizing, r)
+			}
+		},
+		record: func(r trial.Record) error {
+			v.records = append(v.records, r)
+			if v.folder == nil {
+				return nil
+			}
+			return v.folder.Append(r)
+		},
+		progress: v.bar.set,
+	})
+}
+
+// prefix begins lines about this place where there may be others.
+func (p place) prefix() string {
+	if p.name == "" {
+		return ""
+	}
+	return p.name + ": "
+}
+
+// named adds the name of the place to an error.
+func (p place) named(err error) error {
+	if err == nil || p.name == "" || strings.HasPrefix(err.Error(), p.name) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.name, err)
+}
+
+// atEach runs the visits side by side, with progress. One that fails does not end the others.
+func (a *app) atEach(ctx context.Context, visits []*visit) error {
+	bars := a.studyBars(len(visits))
+	errs := make([]error, len(visits))
+	var all sync.WaitGroup
+	for i, v := range visits {
+		v.a, v.bar = a, bars.bar(i, v.name)
+		all.Go(func() { errs[i] = v.named(v.run(ctx)) })
+	}
+	all.Wait()
+	bars.done()
+	return errors.Join(errs...)
+}
+
+// study runs a plan on captures, at every place, and prints what came of it.
+func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial.Plan) error {
+	condition, err := m.condition()
+	if err != nil {
+		return err
+	}
+	if m.resume == "" {
+		if len(args) == 0 {
+			return usagef("no capture: name files, or %siot-1 for synthetic traffic", synthPrefix)
+		}
+		if err := m.check(args); err != nil {
+			return err
+		}
+	}
+	var visits []*visit
+	defer func() {
+		for _, v := range visits {
+			if v.folder != nil {
+				v.folder.Close()
+			}
+		}
+	}()
+	places := a.places()
+	for _, p := range places {
+		v := &visit{place: p}
+		visits = append(visits, v)
+		if m.resume != "" {
+			err = m.open(c, v, folderOf(m.resume, places, p), args)
+			if err == nil {
+				a.note("%sresuming %s: %d records", p.prefix(), v.path, len(v.job.Done))
+			}
+		} else {
+			if m.output != "" {
+				v.path = folderOf(m.output, places, p)
+			}
+			v.job.Sources = sources(args)
+			v.job.Header = trial.Header{
+				Version: version(), Command: c.Name(), Started: time.Now().UTC(), Settings: m.settings, Plan: plan,
+				Reading: trial.Reading{Packets: m.packets, Salvage: m.salvage}, InProcess: m.inProcess, MemoryLimit: int64(m.memoryLimit),
+			}
+		}
+		if err == nil {
+			err = m.before(a, v, condition)
+		}
+		if err != nil {
+			return p.named(err)
+		}
+	}
+	runErr := a.atEach(c.Context(), visits)
+	return errors.Join(runErr, m.show(a, visits, condition))
+}
+
+// folderOf is where results of a place are: the folder that the user named or, of several places, one below it.
+func folderOf(path string, places []place, p place) string {
+	if len(places) > 1 {
+		return filepath.Join(path, fileName(p.name))
+	}
+	return path
+}
+
+// fileName makes the name of a host one of a file.
+func fileName(host string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '/' || r == '\\' || r == ':' {
+			return '_'
+		}
+		return r
+	}, host)
+}
+
+func sources(args []string) (list []source) {
+	for _, arg := range args {
+		list = append(list, source{Name: arg, File: arg})
+	}
+	return list
+}
+
+// before finds what can be found wrong before anything is read or copied.
+func (m *measureFlags) before(a *app, v *visit, condition *analysis.Condition) error {
+	s := &trial.Study{Engines: a.Engines, Stages: a.Stages, Header: v.job.Header}
+	if err := s.Check(); err != nil {
+		return usageError{err}
+	}
+	v.job.Header = s.Header
+	if condition != nil {
+		if _, err := condition.Check(analysis.PlannedMeasures(s.Header)); err != nil {
+			return usagef("--fail-if: %w", err)
+		}
+	}
+	if v.path != "" && v.folder == nil {
+		return report.Check(v.path)
+	}
+	return nil
+}
+
+// open takes a study up again: all that decides its results comes from its folder.
+func (m *measureFlags) open(c *cobra.Command, v *visit, path string, args []string) error {
+	var others []string
+	c.Flags().Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "resume", "json", "fail-if", "quiet":
+		default:
+			others = append(others, "--"+f.Name)
+		}
+	})
+	if len(others) > 0 {
+		return usagef("%s with --resume: the study in %s has its settings", strings.Join(others, ", "), path)
+	}
+	folder, header, done, err := report.Resume(path)
+	if err != nil {
+		return err
+	}
+	v.folder, v.path = folder, path
+	v.job.Header, v.job.Done = header, done
+	if header.Command != c.Name() {
+		return usagef("%s holds a %s: go on with '%s --resume %s'", path, header.Command, header.Command, path)
+	}
+	if header.Version != version() {
+		return fmt.Errorf("%s was begun by pcaplab %s; this is pcaplab %s: results of the two must not be pooled; start into a new folder",
+			path, header.Version, version())
+	}
+	if len(args) == 0 {
+		for _, c := range header.Captures {
+			switch {
+			case c.Path != "":
+				args = append(args, c.Path)
+			case c.Name == "standard input" || c.Name == stdin:
+				return usagef("the study was of standard input: give it again, as '%s --resume %s - < FILE'", header.Command, path)
+			default:
+				args = append(args, c.Name)
+			}
+		}
+	}
+	v.job.Sources = sources(args)
+	return m.check(args)
+}
+
+func (m *measureFlags) condition() (*analysis.Condition, error) {
+	if m.failIf == "" {
+		return nil, nil
+	}
+	c, err := analysis.ParseCondition(m.failIf)
+	if err != nil {
+		return nil, usagef("--fail-if: %w", err)
+	}
+	return &c, nil
+}
+
+// show prints and stores results, of interrupted studies too.
+func (m *measureFlags) show(a *app, visits []*visit, condition *analysis.Condition) error {
+	var boards []report.Board
+	for _, v := range visits {
+		if !slices.ContainsFunc(v.records, func(r trial.Record) bool { return r.Kind == trial.KindService }) {
+			continue
+		}
+		results := analysis.Analyze(v.job.Header, v.records)
+		boards = append(boards, report.Board{Name: v.name, Results: results})
+		if v.folder != nil {
+			if err := v.folder.Finish(results); err != nil {
+				return err
+			}
+			a.note("%sresults in %s", v.prefix(), v.folder.Path())
+		}
+		if m.json {
+			if err := m.lines(tagged(a.stdout, v.name), v, results); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case m.json || len(boards) == 0:
+	case len(visits) == 1:
+		if err := report.WriteText(a.stdout, boards[0].Results); err != nil {
+			return err
+		}
+	default:
+		if err := report.WriteBoards(a.stdout, boards); err != nil {
+			return err
+		}
+	}
+	if condition == nil {
+		return nil
+	}
+	missed := false
+	for _, b := range boards {
+		p := place{name: b.Name}
+		matches, err := condition.Check(b.Results.Measures())
+		if err != nil {
+			return p.named(fmt.Errorf("--fail-if: %w", err))
+		}
+		for _, match := range matches {
+			a.note("%s%v", p.prefix(), match)
+			missed = true
+		}
+	}
+	if missed {
+		return errMissed
+	}
+	return nil
+}
+
+// lines prints results as JSON lines.
+func (m *measureFlags) lines(w io.Writer, v *visit, results *analysis.Results) error {
+	if !m.whole {
+		return report.WriteJSON(w, results)
+	}
+	e := json.NewEncoder(w)
+	for i := range v.records {
+		if err := e.Encode(&v.records[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tagged returns a writer of JSON objects, one a line and each in one Write, that says in each which host it is of.
+func tagged(w io.Writer, host string) io.Writer {
+	if host == "" {
+		return w
+	}
+	name, _ := json.Marshal(host)
+	return tagger{w, append(append([]byte(`{"host":`), name...), ',')}
+}
+
+type tagger struct {
+	w    io.Writer
+	head []byte
+}
+
+func (t tagger) Write(line []byte) (int, error) {
+	if len(line) == 0 || line[0] != '{' {
+		return t.w.Write(line)
+	}
+	if _, err := t.w.Write(slices.Concat(t.head, line[1:])); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// describe says before the start what will be done and how long it takes.
+func describe(r *ready) string {
+	h := &r.Header
+	p := &h.Plan
+	var names []string
+	for _, c := range h.Captures {
+		names = append(names, c.Name)
+	}
+	if len(names) > 3 {
+		names = append(names[:2], fmt.Sprintf("%d more", len(names)-2))
+	}
+	length := fmt.Sprintf("trials of %v", p.Trial)
+	if n := h.Settings.Passes; n > 0 {
+		length = fmt.Sprintf("trials of %d passes", n)
+	}
+	about := ""
+	if r.Expected > 0 {
+		about = fmt.Sprintf("; about %v", r.Expected.Round(time.Second))
+	}
+	return fmt.Sprintf("%s: %d packets, %s; %d cells x %d repeats, %s, clock %s, queue %s%s",
+		strings.Join(names, ", "), r.Frames, report.FormatOctets(float64(r.Octets)),
+		len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers), p.Repeats, length, h.Settings.Clock, h.Settings.Queue, about)
+}
