@@ -46,10 +46,15 @@ type Environment struct {
 	FrequencyMinHz     *int64 `json:"frequency_min_hz"`
 	FrequencyMaxHz     *int64 `json:"frequency_max_hz"`
 	FrequencyCurrentHz *int64 `json:"frequency_current_hz"`
+	// FrequencyFirmwareHz is the clock that the Raspberry Pi's firmware gives the processor by its own measurement, which
+	// may be lower than what the kernel has asked for.
+	FrequencyFirmwareHz *int64 `json:"frequency_firmware_hz"`
 	// TemperatureMilliC is the processor's, in thousandths of a degree Celsius.
 	TemperatureMilliC *int64 `json:"temperature_milli_c"`
 	// Throttle has the Raspberry Pi firmware's flags.
 	Throttle *ThrottleFlags `json:"throttle"`
+	// UnderVoltage says whether the board's voltage sensor raises its alarm; kernels without the flags may have it.
+	UnderVoltage *bool `json:"under_voltage"`
 
 	// Board is the device tree's model; SoC is the last, most general, of its compatible strings.
 	Board string `json:"board,omitempty"`
@@ -135,7 +140,9 @@ func ReadEnvironment(roots Roots) Environment {
 	e.FrequencyMaxHz = readFrequency(roots, 0, "scaling_max_freq", &e.Notes)
 	e.FrequencyCurrentHz = readFrequency(roots, 0, "scaling_cur_freq", &e.Notes)
 	e.TemperatureMilliC = readTemperature(roots, &e.Notes)
+	e.FrequencyFirmwareHz = readFirmwareFrequency(roots, &e.Notes)
 	e.Throttle = readThrottle(roots, &e.Notes)
+	e.UnderVoltage = readUnderVoltage(roots, &e.Notes)
 
 	if b, ok := read(roots.proc("meminfo"), &e.Notes); ok {
 		size := func(key string) *int64 {

@@ -30,13 +30,38 @@ func TestThrottledAnswer(t *testing.T) {
 	}
 }
 
+func TestClockAnswer(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer propertyMessage
+		want   int64
+	}{
+		{"1.5 GHz", propertyMessage{32, 0x80000000, 0x30047, 8, 0x80000008, 3, 1500398464, 0}, 1500398464},
+		{"the request unanswered", clockRequest(), 0},
+		{"no clock", propertyMessage{32, 0x80000000, 0x30047, 8, 0x80000008, 3, 0, 0}, 0},
+		{"another clock", propertyMessage{32, 0x80000000, 0x30047, 8, 0x80000008, 4, 500000000, 0}, 0},
+		{"an answer too short", propertyMessage{32, 0x80000000, 0x30047, 8, 0x80000004, 3, 1500398464, 0}, 0},
+		{"parse error", propertyMessage{32, 0x80000001, 0x30047, 8, 0x80000008, 3, 1500398464, 0}, 0},
+		{"another tag", propertyMessage{32, 0x80000000, 0x30046, 8, 0x80000008, 3, 1500398464, 0}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := clockAnswer(tt.answer)
+			if got != tt.want || (err != nil) != (tt.want == 0) {
+				t.Errorf("%d Hz, %v; want %d Hz", got, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestFirmwareIsAskedOnlyWhereItIs(t *testing.T) {
-	if _, err := os.Stat("/dev/vcio"); err == nil {
-		flags, err := askFirmware()
-		t.Logf("flags %v, error %v", flags, err)
+	m := throttledRequest()
+	err := askFirmware(&m)
+	if _, missing := os.Stat("/dev/vcio"); missing == nil {
+		t.Logf("answer %#x, error %v", m, err)
 		return
 	}
-	if _, err := askFirmware(); !errors.Is(err, os.ErrNotExist) {
+	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want one that is os.ErrNotExist", err)
 	}
 }

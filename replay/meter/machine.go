@@ -271,14 +271,37 @@ func readThrottle(r Roots, notes *[]string) *ThrottleFlags {
 	if r.Sys != "" {
 		return nil
 	}
-	flags, err := askFirmware()
-	if err != nil {
-		if !errors.Is(err, os.ErrNotExist) {
-			*notes = append(*notes, fmt.Sprintf("throttle flags: %v", err))
+	m := throttledRequest()
+	err := askFirmware(&m)
+	if err == nil {
+		var flags ThrottleFlags
+		if flags, err = throttledAnswer(m); err == nil {
+			return &flags
 		}
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		*notes = append(*notes, fmt.Sprintf("throttle flags: %v", err))
+	}
+	return nil
+}
+
+// readFirmwareFrequency asks the firmware of a Raspberry Pi what clock it gives the processor, in Hz.
+func readFirmwareFrequency(r Roots, notes *[]string) *int64 {
+	if r.Sys != "" {
 		return nil
 	}
-	return &flags
+	m := clockRequest()
+	err := askFirmware(&m)
+	if err == nil {
+		var hz int64
+		if hz, err = clockAnswer(m); err == nil {
+			return &hz
+		}
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		*notes = append(*notes, fmt.Sprintf("firmware's clock: %v", err))
+	}
+	return nil
 }
 
 // readUnderVoltage returns the alarm of the Raspberry Pi's voltage sensor, which newer kernels have in place of

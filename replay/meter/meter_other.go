@@ -13,7 +13,7 @@ func ThreadCPU() time.Duration { return -1 }
 
 func processCPU() time.Duration { return -1 }
 
-func askFirmware() (ThrottleFlags, error) { return 0, os.ErrNotExist }
+func askFirmware(*propertyMessage) error { return os.ErrNotExist }
 
 type threadMeter struct{}
 
