@@ -151,6 +151,8 @@ type Input struct {
 	OfRecorded float64 `json:"of_recorded,omitempty"`
 	// Seed is of this trial's random arrivals, made from Settings.Seed, the repeat and the number of the trial.
 	Seed uint64 `json:"seed,omitempty"`
+	// Phase is the part of a soak that the trial is of; "" without one.
+	Phase string `json:"phase,omitempty"`
 }
 
 // Kinds of records.
@@ -159,6 +161,7 @@ const (
 	KindService = "service" // closed loop: the parser's own pace
 	KindTrial   = "trial"   // open loop at an intended load
 	KindBounds  = "bounds"  // what a search found for one goal; no counts of its own
+	KindSoak    = "soak"    // the end of a soak that came to its end; no counts of its own
 )
 
 // Record is one line of records.jsonl: a trial, or the outcome of a search.
@@ -186,6 +189,12 @@ type Record struct {
 	LLC        bool                         `json:"llc,omitempty"`      // cold was asked, but the working set may fit the last-level cache
 	Marks      []string                     `json:"marks,omitempty"`    // doubts: see the Mark constants
 	Bounds     *search.Bounds               `json:"bounds,omitempty"`   // of KindBounds
+
+	// Of a soak: when the trial began, from the start of the first trial on the monotonic clock; how often the soak had been
+	// begun before, whose records LastAttempts leaves out; and, of KindSoak, how it waited before.
+	At      time.Duration `json:"at_ns,omitempty"`
+	Attempt int           `json:"attempt,omitempty"`
+	Cooling *Cooling      `json:"cooling,omitempty"`
 }
 
 // Marks of results that are not the parser's alone.

@@ -45,6 +45,9 @@ type Plan struct {
 	Goals   []search.Goal `json:"goals,omitempty"`
 	MaxLoad float64       `json:"max_load,omitempty"` // of the search; 0: four times the service ceiling
 	Quick   bool          `json:"quick,omitempty"`    // short trials: for a first look, not for publication
+	// Soak is how long each cell is kept busy to see what the heat does: ceilings are measured in its first and last
+	// window (Window), closed loops run between. 0 is no soak.
+	Soak time.Duration `json:"soak_ns,omitempty"`
 }
 
 // maxLoadFactor is the highest load of a search without Plan.MaxLoad, in service ceilings.
@@ -87,6 +90,8 @@ type Study struct {
 	Keep func(Record) error
 	// Progress, where set, is called between trials.
 	Progress func(Progress)
+
+	board *board // nil: the real one
 }
 
 // Progress tells where a study stands.
@@ -98,6 +103,7 @@ type Progress struct {
 	LastInput    Input
 	LastLoss     float64
 	MeasuredTime time.Duration // trial time so far, all cells
+	Cooling      *Cooling      // of a soak that waits for the board to cool; nil: measuring
 }
 
 // Expected returns about how long Run will measure, without the preparation of frames. It is 0 where that is not known:
@@ -106,6 +112,10 @@ func (s *Study) Expected() time.Duration {
 	p := &s.Header.Plan
 	if s.Header.Settings.Passes > 0 {
 		return 0
+	}
+	cells := len(p.Engines) * len(p.Sizes) * len(p.Caches) * len(p.Workers) * p.Repeats
+	if p.Soak > 0 {
+		return s.expectedSoak(cells)
 	}
 	trials := 2 + len(p.Rates)
 	cell := p.Trial/4 + p.Trial + time.Duration(len(p.Rates))*p.Trial
@@ -120,23 +130,28 @@ func (s *Study) Expected() time.Duration {
 		}
 	case SearchRFC2544:
 		for _, g := range p.Goals {
-			width := g.Width
-			if width == 0 {
-				width = search.DefaultWidth
-			}
-			steps := int(math.Log2(math.Log(maxLoadFactor*minLoadDivisor)/width)) + 2
+			steps := bisections(g)
 			cell += time.Duration(steps) * g.FinalTrialDuration
 			trials += steps
 		}
 	}
 	cell += cellOverhead + time.Duration(trials)*trialOverhead
-	all := cell * time.Duration(len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers)*p.Repeats)
+	all := cell * time.Duration(cells)
 	for i := range s.Done {
 		if s.Done[i].Kind != KindBounds {
 			all -= time.Duration(s.Done[i].Usage.WallNs) + trialOverhead
 		}
 	}
 	return max(all, 0)
+}
+
+// bisections is about how many steps the search of RFC 2544 takes for a goal.
+func bisections(g search.Goal) int {
+	width := g.Width
+	if width == 0 {
+		width = search.DefaultWidth
+	}
+	return int(math.Log2(math.Log(maxLoadFactor*minLoadDivisor)/width)) + 2
 }
 
 // About what a process, and a trial beside its duration, take on a 2-core VM.
@@ -153,7 +168,11 @@ func (s *Study) Run(ctx context.Context) error {
 		return err
 	}
 	p := &s.Header.Plan
-	run := &run{study: s, done: s.Done, ctx: ctx, machine: s.Header.Environment.String()}
+	run := &run{study: s, ctx: ctx, machine: s.Header.Environment.String(), board: realBoard()}
+	if s.board != nil {
+		run.board = *s.board
+	}
+	run.done, run.again, run.attempt = s.resumable()
 	for _, c := range s.Header.Captures {
 		run.hashes = append(run.hashes, c.SHA256)
 	}
@@ -252,6 +271,7 @@ func (s *Study) Check() error {
 	if p.Search != SearchNone && len(p.Goals) == 0 {
 		faults.add("a search needs a goal")
 	}
+	p.soakFaults(&faults, &settings)
 	return faults.err()
 }
 
@@ -263,6 +283,9 @@ type run struct {
 	progress Progress
 	hashes   []string
 	machine  string
+	board    board
+	again    soakKey // the soak that an earlier run did not end
+	attempt  int     // at it, from 1
 }
 
 func (r *run) size(size string) error {
@@ -328,6 +351,9 @@ func (r *run) workers(set *arena.Frames, llc bool, recorded float64, cell Cell) 
 		for _, engine := range r.study.Header.Plan.Engines {
 			cell.Engine = engine
 			c := &cellRun{run: r, cell: cell, repeat: repeat, parts: parts, llc: llc, recorded: recorded}
+			if r.attempt > 0 && r.again == (soakKey{cell, repeat}) {
+				c.attempt = r.attempt
+			}
 			if err := c.measure(); err != nil {
 				return fmt.Errorf("%v: %w", cell, err)
 			}
@@ -355,6 +381,11 @@ type cellRun struct {
 	trials   []Record // at an intended load, so far
 	ordinal  uint64   // of the trial under way
 	recorded float64  // mean rate of the frames as they were captured, in pps; 0: unknown
+
+	// Of a soak:
+	phase   string
+	began   time.Time
+	attempt int
 }
 
 // mix makes the seed of one trial (SplitMix64's finalizer), of 53 bits so that JSON keeps it everywhere.
@@ -374,6 +405,9 @@ func (c *cellRun) measure() (err error) {
 		}
 	}()
 	plan := &c.study.Header.Plan
+	if plan.Soak > 0 {
+		return c.soak()
+	}
 	length := plan.Trial
 	if c.study.Header.Settings.Passes > 0 {
 		length = 0
@@ -385,10 +419,7 @@ func (c *cellRun) measure() (err error) {
 	if err != nil {
 		return err
 	}
-	unit := 1.0 // of a load, per packet
-	if c.study.Header.Settings.Unit == "bit/s" && service.Counters.Frames > 0 {
-		unit = 8 * float64(service.Counters.WireOctets) / float64(service.Counters.Frames)
-	}
+	unit := c.unit(&service)
 	ceiling := service.ServiceRate() * unit
 	for _, rate := range plan.Rates {
 		in := Input{Load: rate.Value, Duration: length}
@@ -413,9 +444,20 @@ func (c *cellRun) measure() (err error) {
 	return c.search(ceiling, unit)
 }
 
+// unit is how much of Settings.Unit a packet is, by what a closed loop fed.
+func (c *cellRun) unit(service *Record) float64 {
+	if c.study.Header.Settings.Unit == "bit/s" && service.Counters.Frames > 0 {
+		return 8 * float64(service.Counters.WireOctets) / float64(service.Counters.Frames)
+	}
+	return 1
+}
+
 func (c *cellRun) search(ceiling, unit float64) error {
 	plan := &c.study.Header.Plan
 	cfg := search.Config{Hint: ceiling, Max: plan.MaxLoad}
+	if plan.Soak > 0 { // the window ends, whatever is known by then
+		cfg.MaxDuration = plan.searchWindow() / time.Duration(searches(plan))
+	}
 	if cfg.Max == 0 {
 		cfg.Max = maxLoadFactor * ceiling
 	}
@@ -458,16 +500,29 @@ func (c *cellRun) search(ceiling, unit float64) error {
 		}
 	}
 	for i := range bounds {
-		rec := Record{
-			Schema: Schema, Kind: KindBounds, Started: time.Now().UTC(), Cell: c.cell, Repeat: c.repeat,
-			Settings: c.study.Header.Settings, Captures: c.hashes, Machine: c.machine,
-			LLC: c.llc, Bounds: &bounds[i], Marks: c.boundsMarks(&bounds[i]),
-		}
+		rec := c.outcome(KindBounds)
+		rec.Bounds, rec.Marks = &bounds[i], c.boundsMarks(&bounds[i])
 		if _, err := c.keep(rec); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// outcome begins a record that has no trial of its own.
+func (c *cellRun) outcome(kind string) Record {
+	return Record{
+		Schema: Schema, Kind: kind, Started: time.Now().UTC(), Cell: c.cell, Repeat: c.repeat, Input: Input{Phase: c.phase},
+		Settings: c.study.Header.Settings, Captures: c.hashes, Machine: c.machine, LLC: c.llc, Attempt: c.attempt,
+	}
+}
+
+// searches is in how many searches the goals are looked for.
+func searches(p *Plan) int {
+	if p.Search == SearchMLR {
+		return len(sameLength(p.Goals))
+	}
+	return len(p.Goals)
 }
 
 // sameLength groups goals by their final trial duration: in one search a longer trial would count for the shorter goals too.
@@ -539,6 +594,7 @@ func (c *cellRun) boundsMarks(b *search.Bounds) []string {
 // trial takes the next record of an earlier run, or measures.
 func (c *cellRun) trial(kind string, in Input) (rec Record, err error) {
 	c.ordinal++
+	in.Phase = c.phase
 	in.Seed = mix(c.study.Header.Settings.Seed, uint64(c.repeat), c.ordinal)
 	defer func() {
 		if err == nil && kind == KindTrial {
@@ -549,15 +605,21 @@ func (c *cellRun) trial(kind string, in Input) (rec Record, err error) {
 		return rec, err
 	}
 	if c.measurer == nil {
-		m, err := c.start()
+		start := c.start
+		if c.board.start != nil {
+			start = func() (Measurer, error) { return c.board.start(c.cell) }
+		}
+		m, err := start()
 		if err != nil {
 			return Record{}, err
 		}
 		c.measurer = m
 	}
+	at := c.elapsed()
 	if rec, err = c.measurer.Measure(c.ctx, in); err != nil {
 		return Record{}, err
 	}
+	rec.At, rec.Attempt = at, c.attempt
 	rec.Kind, rec.Repeat, rec.LLC = kind, c.repeat, c.llc
 	rec.Captures, rec.Machine = c.hashes, c.machine
 	if rec.LLC {
