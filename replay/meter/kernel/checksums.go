@@ -36,7 +36,7 @@ var checksums = map[string]uint64{
 	"branch-random": 0xa62870983da4d24d,
 	"call-sorted":   0x00000000033e2575,
 	"call-random":   0x00000000033e2575,
-	"add":           0xeaa5f685296bad30,
+	"add":           0xf42d51790f77e4b6,
 	"multiply":      0xabf07321b15313bb,
 	"divide":        0x000000000005637e,
 	"fields":        0x000000006d3379f0,

@@ -47,7 +47,7 @@ func Kernels() []Kernel {
 	one("branch-random", "the same branch, going either way at random", outcomes, outcomes, branchRandom)
 	one("call-sorted", "an indirect call that nearly always goes where it went before", outcomes, outcomes, callSorted)
 	one("call-random", "the same call, to one of four functions at random", outcomes, outcomes, callRandom)
-	one("add", "a 32-bit addition that needs the one before", 0, 1<<20, add)
+	one("add", "a 32-bit addition or exclusive or that needs the one before", 0, 1<<20, add)
 	one("multiply", "a 32-bit multiplication that needs the one before", 0, 1<<18, multiply)
 	one("divide", "a 32-bit division, with an and, an or and an addition, that needs the one before", 0, 1<<16, divide)
 	one("fields", "taking nine big-endian fields out of the headers of a packet in the first-level cache", slots*line, 1<<16, fields)
@@ -286,19 +286,20 @@ func call(memory []byte) func() uint64 {
 	}
 }
 
+// add takes turns with exclusive or: additions alone, the compiler would join two by two.
 func add(k *Kernel, _ []byte) func() uint64 {
 	steps := int(k.Ops)
 	return func() uint64 {
 		a, b := uint32(1), uint32(0x9e3779b9)
 		for n := 0; n < steps; n += 8 {
 			a += b
-			b += a
+			b ^= a
 			a += b
-			b += a
+			b ^= a
 			a += b
-			b += a
+			b ^= a
 			a += b
-			b += a
+			b ^= a
 		}
 		return uint64(a)<<32 | uint64(b)
 	}
