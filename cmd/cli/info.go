@@ -85,11 +85,10 @@ func (a *app) synthCommand() *cobra.Command {
 		names = append(names, p.Name)
 	}
 	c := &cobra.Command{
-		Use:       "synth [flags] PROFILE",
-		Short:     "Write synthetic traffic as a capture",
-		Long:      long.String(),
-		Example:   `  ` + a.Name + ` synth iot-1 --frames 1000000 -o iot.pcap` + "\n" + `  ` + a.Name + ` synth syn-60 | tcpdump -nr - -c 3`,
-		ValidArgs: names,
+		Use:     "synth [flags] PROFILE",
+		Short:   "Write synthetic traffic as a capture",
+		Long:    long.String(),
+		Example: `  ` + a.Name + ` synth iot-1 --frames 1000000 -o iot.pcap` + "\n" + `  ` + a.Name + ` synth syn-60 | tcpdump -nr - -c 3`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("want one profile: %s", strings.Join(names, ", "))

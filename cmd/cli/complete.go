@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pcaplab/analysis/report"
+	"pcaplab/datasets/synth"
+	"pcaplab/replay"
+	"pcaplab/replay/trial"
+)
+
+// choices are what a flag offers in a shell: values, each with its description behind a tab.
+type choices struct {
+	values []string
+	list   bool // several, joined by commas
+}
+
+func pairs(pairs ...string) []string {
+	var values []string
+	for i := 0; i < len(pairs); i += 2 {
+		values = append(values, pairs[i]+"\t"+pairs[i+1])
+	}
+	return values
+}
+
+// flagChoices are by name of flag: a flag means the same in every command that has it. A flag with text of no fixed form
+// has an empty entry; without one the shell would offer files.
+func (a *app) flagChoices() map[string]choices {
+	engines := pairs("all", "every engine")
+	for _, e := range a.Engines {
+		engines = append(engines, e.Name+"\t"+e.Doc)
+	}
+	var stages, queues []string
+	for _, s := range a.Stages {
+		stages = append(stages, s.Name+"\t"+s.Doc)
+	}
+	for _, q := range replay.Queues() {
+		queues = append(queues, q.Name+"\t"+q.Doc)
+	}
+	return map[string]choices{
+		"engines": {engines, true},
+		"stages":  {stages, true},
+		"queue":   {queues, false},
+		"sizes":   {[]string{"64", "128", "256", "512", "1024", "1280", "1518", "imix"}, true},
+		"cache": {pairs(trial.CacheCold, "from memory", trial.CacheHot, "half of L2", trial.CacheAsIs,
+			"the capture as it is"), true},
+		"clock": {pairs("warp", "skips idle time", "system", "waits", "cpu", "skips idle time, service in CPU time"), false},
+		"feed":  {pairs("virtual", "queue computed on the parser's thread", "ring", "queue between two threads"), false},
+		"pattern": {pairs("constant", "evenly", "poisson", "at random", "recorded", "as captured, scaled to the load",
+			"burst:64", "64 frames at once", "onoff:10ms/90ms", "10 ms of load, 90 ms of none",
+			"ramp:0.1-1/10s", "from a tenth of the load to all of it"), false},
+		"unit": {pairs("pps", "packets per second", "bit/s", "octets on the wire"), false},
+		"stamp": {pairs(string(replay.StampDue), "when the frame is due", string(replay.StampCapture),
+			"when it was captured"), false},
+		"search": {pairs(trial.SearchMLR, "short trials, a load judged on many", trial.SearchRFC2544,
+			"bisection by long trials"), false},
+		"goal": {pairs("ndr", "no drop", "pdr:0.5%", "at most 0.5 % lost", "rfc2544", "no drop, one long trial",
+			"tst009", "ETSI NFV-TST 009"), true},
+		"rates": {}, "rate": {}, "gogc": {}, "gomemlimit": {}, "fail-if": {},
+	}
+}
+
+// completions tells shells what goes where, on every command under root: by the names of flags, and by the last word of
+// the usage line for arguments. What a command has registered itself stays.
+func (a *app) completions(root *cobra.Command) {
+	byName := a.flagChoices()
+	visit := func(c *cobra.Command, f *pflag.Flag) {
+		if _, registered := c.GetFlagCompletionFunc(f.Name); registered || f.NoOptDefVal != "" {
+			return // or takes no value
+		}
+		offered, known := byName[f.Name]
+		complete := cobra.NoFileCompletions
+		switch {
+		case f.Name == "resume":
+			complete = completeFolder
+		case known:
+			complete = offered.complete
+		case f.Value.Type() == "string":
+			return // names a file or a folder
+		}
+		// It fails where a flag does not exist or has a completion: neither is so here.
+		if err := c.RegisterFlagCompletionFunc(f.Name, complete); err != nil {
+			panic(err)
+		}
+	}
+	for _, c := range root.Commands() {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) { visit(c, f) })
+		a.completions(c)
+		if c.ValidArgsFunction != nil || len(c.ValidArgs) > 0 || c.Hidden {
+			continue
+		}
+		switch {
+		case strings.HasSuffix(c.Use, " FILE..."):
+			c.ValidArgsFunction = completeCapture
+		case strings.HasSuffix(c.Use, " DIR"):
+			c.ValidArgsFunction = once(completeFolder)
+		case strings.HasSuffix(c.Use, " PROFILE"):
+			c.ValidArgsFunction = once(choices{values: profiles("")}.complete)
+		case !c.HasSubCommands() && !strings.Contains(c.Use, " "):
+			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+	}
+}
+
+// once completes the first argument, and offers nothing for others.
+func once(complete cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return complete(c, args, toComplete)
+	}
+}
+
+// profiles lists synthetic traffic, each name behind a prefix.
+func profiles(prefix string) []string {
+	var list []string
+	for _, p := range synth.Profiles() {
+		list = append(list, prefix+p.Name+"\t"+p.Doc)
+	}
+	return list
+}
+
+func (o choices) complete(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if !o.list {
+		return withPrefix(o.values, "", toComplete), cobra.ShellCompDirectiveNoFileComp
+	}
+	before, last := "", toComplete
+	if i := strings.LastIndexByte(toComplete, ','); i >= 0 {
+		before, last = toComplete[:i+1], toComplete[i+1:]
+	}
+	taken := strings.Split(before, ",")
+	left := slices.DeleteFunc(slices.Clone(o.values), func(v string) bool {
+		name, _, _ := strings.Cut(v, "\t")
+		return slices.Contains(taken, name) || before != "" && name == "all"
+	})
+	return withPrefix(left, before, last), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// withPrefix returns before + v for each v that begins with prefix.
+func withPrefix(values []string, before, prefix string) []string {
+	var found []string
+	for _, v := range values {
+		if strings.HasPrefix(v, prefix) {
+			found = append(found, before+v)
+		}
+	}
+	return found
+}
+
+// captureExtensions are what a shell offers as captures; any file can be given.
+var captureExtensions = []string{"pcap", "pcapng", "cap", "gz", "zst"}
+
+// completeCapture offers captures, and synthetic traffic where no capture can be meant and the command takes it, which
+// its --seed tells.
+func completeCapture(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 && strings.HasPrefix(args[0], synthPrefix) {
+		return nil, cobra.ShellCompDirectiveNoFileComp // stands alone
+	}
+	takesSynth := len(args) == 0 && c.Flags().Lookup("seed") != nil
+	likeSynth := strings.HasPrefix(toComplete, synthPrefix) || strings.HasPrefix(synthPrefix, toComplete) && !capturesBegin(toComplete)
+	if !takesSynth || !likeSynth {
+		return captureExtensions, cobra.ShellCompDirectiveFilterFileExt
+	}
+	return withPrefix(profiles(synthPrefix), "", toComplete), cobra.ShellCompDirectiveNoFileComp
+}
+
+// capturesBegin returns whether a capture or a folder here has a name that begins so.
+func capturesBegin(prefix string) bool {
+	entries, _ := os.ReadDir(".") // what is read before an error counts too
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		name := e.Name()
+		return strings.HasPrefix(name, prefix) && (prefix != "" || name[0] != '.') &&
+			(e.IsDir() || slices.Contains(captureExtensions, strings.TrimPrefix(filepath.Ext(name), ".")))
+	})
+}
+
+// completeFolder offers results folders, or folders to look into where none is in sight.
+func completeFolder(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	parent, prefix := filepath.Split(toComplete)
+	entries, _ := os.ReadDir(cmp.Or(parent, "."))
+	var found []string
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(parent, e.Name(), report.HeaderFile)); err == nil {
+			found = append(found, parent+e.Name())
+		}
+	}
+	if len(found) == 0 {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	return found, cobra.ShellCompDirectiveNoFileComp
+}
