@@ -24,17 +24,36 @@ func WriteBoards(w io.Writer, boards []Board) error {
 	if len(boards) == 0 {
 		return nil
 	}
-	var head strings.Builder
-	for _, b := range boards {
-		head.WriteString(b.Name + "\n")
-		for _, line := range strings.Split(strings.TrimSpace(heading(b.Results)), "\n") {
-			head.WriteString("  " + line + "\n")
-		}
-	}
-	if _, err := io.WriteString(w, head.String()+"\n"); err != nil {
+	if _, err := io.WriteString(w, boardsHeading(boards)+"\n"); err != nil {
 		return err
 	}
 	return boardsTable(boards).WriteText(w)
+}
+
+// boardsHeading writes what is said of all machines once, and then what is said of each.
+func boardsHeading(boards []Board) string {
+	lines := make([][]string, len(boards))
+	for i, b := range boards {
+		lines[i] = strings.Split(strings.TrimSpace(heading(b.Results)), "\n")
+	}
+	shared := func(line string) bool {
+		return !slices.ContainsFunc(lines, func(other []string) bool { return !slices.Contains(other, line) })
+	}
+	var text strings.Builder
+	for _, line := range lines[0] {
+		if shared(line) && !strings.HasPrefix(line, "machine ") {
+			text.WriteString(line + "\n")
+		}
+	}
+	for i, b := range boards {
+		text.WriteString(clean(b.Name) + "\n")
+		for _, line := range lines[i] {
+			if !shared(line) || strings.HasPrefix(line, "machine ") {
+				text.WriteString("  " + line + "\n")
+			}
+		}
+	}
+	return text.String()
 }
 
 func boardsTable(boards []Board) *Table {
@@ -96,7 +115,7 @@ func boardsTable(boards []Board) *Table {
 				if i >= 0 {
 					value = m.cell(b, &b.Results.Ceilings[i])
 				}
-				empty = empty && value.Text == ""
+				empty = empty && (i < 0 || value.Text == "")
 				row = append(row, value)
 			}
 			if !empty {
