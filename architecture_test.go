@@ -27,10 +27,10 @@ var allowed = map[string][]string{
 	"replay/trial/search": nil,
 	"replay/trial": {"parse", "datasets/arena", "replay", "replay/rewrite", "replay/meter",
 		"replay/trial/search"},
-	"analysis":        {"parse", "replay/trial", "replay/trial/search"},
+	"analysis":        {"parse", "replay/meter", "replay/trial", "replay/trial/search"},
 	"analysis/report": {"analysis", "replay/trial", "replay/trial/search"},
 	"cmd/cli": {"parse", "datasets", "datasets/arena", "datasets/pcapio", "datasets/synth", "replay", "replay/rewrite",
-		"replay/meter", "replay/trial", "replay/trial/search", "analysis", "analysis/report"},
+		"replay/meter", "replay/trial", "replay/trial/search", "analysis", "analysis/report", "cmd/remote"},
 	"cmd/pcaplab":   {"cmd/cli", "parse", "parse/flow", "parse/gopkt", "parse/gopkt/fork"},
 	"cmd/ownparser": {"cmd/cli", "parse"},
 }

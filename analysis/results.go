@@ -22,6 +22,7 @@ type Results struct {
 	Ceilings []Ceiling `json:"ceilings"`
 	Costs    []Cost    `json:"costs,omitempty"`  // where three sizes or more were measured
 	Curves   []Curve   `json:"curves,omitempty"` // loss against offered load
+	Soaks    []Soak    `json:"soaks,omitempty"`  // of a plan with a soak, whose other results are of the last windows only
 	Warnings []string  `json:"warnings,omitempty"`
 }
 
@@ -94,6 +95,12 @@ func (p CurvePoint) LossRatio() float64 {
 // Analyze sums up records. Those of an unfinished study give what they hold.
 func Analyze(header trial.Header, records []trial.Record) *Results {
 	r := &Results{Header: header}
+	r.count(trial.LastAttempts(records))
+	if header.Plan.Soak > 0 {
+		records = trial.LastAttempts(records)
+		r.soaks(records)
+		records = sustained(records)
+	}
 	byCell := make(map[trial.Cell][]trial.Record)
 	var cells []trial.Cell
 	for _, rec := range records {
@@ -109,7 +116,6 @@ func Analyze(header trial.Header, records []trial.Record) *Results {
 		}
 	}
 	r.costs(cells, byCell)
-	r.count(records)
 	r.warn()
 	return r
 }
@@ -124,6 +130,7 @@ func (r *Results) count(records []trial.Record) {
 	}
 	type parts struct {
 		service bool
+		soaked  bool
 		trials  int
 		goals   map[string]bool
 	}
@@ -139,6 +146,8 @@ func (r *Results) count(records []trial.Record) {
 		switch rec.Kind {
 		case trial.KindService:
 			m.service = true
+		case trial.KindSoak:
+			m.soaked = true
 		case trial.KindTrial:
 			m.trials++
 		case trial.KindBounds:
@@ -146,7 +155,7 @@ func (r *Results) count(records []trial.Record) {
 		}
 	}
 	for _, m := range measured {
-		done := m.service && m.trials >= len(p.Rates) // the listed loads come before those of a search
+		done := m.service && (m.soaked || p.Soak == 0) && m.trials >= len(p.Rates) // the listed loads come before those of a search
 		if p.Search != trial.SearchNone {
 			for _, g := range p.Goals {
 				done = done && m.goals[g.Name]
@@ -169,7 +178,8 @@ func (r *Results) Unfinished() string {
 func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) Ceiling {
 	c := Ceiling{Cell: cell}
 	var fed parse.Counters
-	var service, ns, cpu, allocs, gc, peak, insns, share []float64
+	var service, ns, cpu, allocs, gc, insns, share perRepeat
+	var peak []float64
 	found := make(map[string][]trial.Record)
 	var goals []string
 	for i := range records {
@@ -191,24 +201,20 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 			found[name] = append(found[name], *rec)
 		case rec.Kind == trial.KindService && rec.Result.Delivered > 0:
 			n := float64(rec.Result.Delivered)
-			rate := rec.ServiceRate()
 			fed.Frames += rec.Counters.Frames
 			fed.Octets += rec.Counters.Octets
-			if settings.Unit == "bit/s" {
-				rate *= 8 * float64(rec.Counters.WireOctets) / float64(rec.Counters.Frames)
-			}
-			service = append(service, rate)
-			ns = append(ns, rec.CostNanos())
+			service.add(rec.Repeat, serviceRate(rec, settings))
+			ns.add(rec.Repeat, rec.CostNanos())
 			if rec.Usage.ProcessCPUNs != nil {
-				cpu = append(cpu, float64(*rec.Usage.ProcessCPUNs)/n)
+				cpu.add(rec.Repeat, float64(*rec.Usage.ProcessCPUNs)/n)
 			}
-			allocs = append(allocs, float64(rec.Usage.HeapAllocs)/n)
-			gc = append(gc, float64(rec.Usage.GCCycles)/n*1e6)
+			allocs.add(rec.Repeat, float64(rec.Usage.HeapAllocs)/n)
+			gc.add(rec.Repeat, float64(rec.Usage.GCCycles)/n*1e6)
 			if rec.Usage.Instructions != nil {
-				insns = append(insns, float64(*rec.Usage.Instructions)/n)
+				insns.add(rec.Repeat, float64(*rec.Usage.Instructions)/n)
 			}
 			if settings.Feed != "ring" {
-				share = append(share, rec.Result.FeedShare())
+				share.add(rec.Repeat, rec.Result.FeedShare())
 			}
 			c.Skew = skew(rec.Workers)
 		}
@@ -216,8 +222,8 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 	if fed.Frames > 0 {
 		c.Octets = float64(fed.Octets) / float64(fed.Frames)
 	}
-	c.Service, c.NS, c.CPUNS, c.Allocs = Summarize(service), Summarize(ns), Summarize(cpu), Summarize(allocs)
-	c.GC, c.Insns, c.Feed = Summarize(gc), Summarize(insns), Summarize(share)
+	c.Service, c.NS, c.CPUNS, c.Allocs = service.summary(), ns.summary(), cpu.summary(), allocs.summary()
+	c.GC, c.Insns, c.Feed = gc.summary(), insns.summary(), share.summary()
 	c.Peak = Summarize(peak)
 	for _, goal := range goals {
 		c.Goals = append(c.Goals, foundIn(found[goal]))
@@ -342,7 +348,8 @@ func (r *Results) warn() {
 	if text := r.Unfinished(); text != "" {
 		add("%s", text)
 	}
-	if p.Repeats < MinRepeats && !p.Quick && (p.Repeats > 1 || p.Search != trial.SearchNone) {
+	r.warnOfSoaks(add)
+	if p.Repeats < MinRepeats && !p.Quick && p.Soak == 0 && (p.Repeats > 1 || p.Search != trial.SearchNone) {
 		add("%d repeats give no %.0f %% interval of the median; take at least %d", p.Repeats, 100*Level, MinRepeats)
 	}
 	if s.Clock == "cpu" {
@@ -373,7 +380,8 @@ func (f *Found) why() string {
 
 // Measures returns the numbers that conditions may name: each goal by its name (ndr, pdr:0.5%) and, where no other goal
 // begins so, by what is before the colon (pdr); service (in the unit of loads); cost and cpu (ns per packet), allocs (per
-// packet), peak (octets, median of the repeats); and, where listed loads were measured and nothing searched, loss (ratio)
+// packet), peak (octets, median of the repeats); of a soak, whose other numbers are of its last window, soak (the change of the
+// service ceiling against the first, as -0.31); and, where listed loads were measured and nothing searched, loss (ratio)
 // at each. What the plan has but the records have not is NaN.
 func (r *Results) Measures() []Measure {
 	var list []Measure
@@ -398,6 +406,14 @@ func (r *Results) Measures() []Measure {
 			}
 		}
 	}
+	for i := range r.Soaks {
+		s := &r.Soaks[i]
+		m := Measure{Engine: s.Cell.Engine, Metric: "soak", Where: cellWhere(s.Cell), Value: math.NaN()}
+		if s.Ended && s.Change.Ratio != nil {
+			m.Value = *s.Change.Ratio
+		}
+		list = append(list, m)
+	}
 	if r.Header.Plan.Search == trial.SearchNone {
 		for _, c := range r.Curves {
 			for _, p := range c.Points {
@@ -421,6 +437,9 @@ func (r *Results) Measures() []Measure {
 // the value 0: a condition that names others can be refused before anything is measured.
 func PlannedMeasures(h trial.Header) []Measure {
 	metrics := []string{"service", "cost", "cpu", "allocs", "peak"}
+	if h.Plan.Soak > 0 {
+		metrics = append(metrics, "soak")
+	}
 	if h.Plan.Search != trial.SearchNone {
 		for _, g := range h.Plan.Goals {
 			metrics = append(metrics, goalMetrics(h.Plan.Goals, g.Name)...)
