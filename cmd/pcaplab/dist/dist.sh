@@ -13,7 +13,7 @@ fail() {
 
 [ $# = 3 ] || fail "want DIST, REVISION and SECONDS"
 dist=$1 revision=$2 epoch=$3
-: "${GO:=go}" "${MAINTAINER:=The pcaplab developers <pcaplab@users.noreply.github.com>}"
+: "${GO:=go}" "${MAINTAINER:=The pcaplab developers <pcaplab@example.org>}"
 case $revision in
 '') fail "no revision: run it in a git checkout, or say make dist REVISION=v1.2.3 SOURCE_DATE_EPOCH=1700000000" ;;
 *[!A-Za-z0-9.+~_-]*) fail "revision $revision: want letters, digits and . + ~ _ - only" ;;
@@ -63,20 +63,19 @@ compile "$made/pcaplab-linux-armv6" GOOS=linux GOARCH=arm GOARM=6 "$goroot/bin/g
 # licences prints who else's work is in the binaries, and under which terms.
 licences() {
 	cat <<-END
-		pcaplab, https://github.com/pcaplab/pcaplab
+		pcaplab
 		Copyright 2026 The pcaplab developers
 		Licensed under the Apache License, Version 2.0. On Debian systems its text is in
 		/usr/share/common-licenses/Apache-2.0; elsewhere in https://www.apache.org/licenses/LICENSE-2.0
 
 		The binaries are linked statically and contain what is listed below, under the terms given there.
 	END
-	{
-		printf 'Go\t%s\t%s\n' "$(cat "$goroot/VERSION" | head -n 1)" "$goroot"
-		for arch in amd64 arm64 arm; do
-			hermetic GOOS=linux GOARCH=$arch "$goroot/bin/go" list -deps \
-				-f '{{with .Module}}{{if not .Main}}{{.Path}}{{"\t"}}{{.Version}}{{"\t"}}{{.Dir}}{{end}}{{end}}' ./cmd/pcaplab
-		done | LC_ALL=C sort -u
-	} | while IFS='	' read -r name version dir; do
+	printf 'Go\t%s\t%s\n' "$(head -n 1 "$goroot/VERSION")" "$goroot" >"$work/modules"
+	for arch in amd64 arm64 arm; do
+		hermetic GOOS=linux GOARCH=$arch "$goroot/bin/go" list -deps \
+			-f '{{with .Module}}{{if not .Main}}{{.Path}}{{"\t"}}{{.Version}}{{"\t"}}{{.Dir}}{{end}}{{end}}' ./cmd/pcaplab
+	done >>"$work/modules"
+	LC_ALL=C sort -u "$work/modules" | while IFS='	' read -r name version dir; do
 		(cd "$dir" && find . -maxdepth 1 -type f; cd "$dir" && find ./licenses ./THIRD_PARTY_LICENSES -type f 2>/dev/null || :) |
 			grep -i -E '^\./(licen[cs]e|copying|notice|patents|licenses/|third_party)' | LC_ALL=C sort >"$work/texts"
 		[ -s "$work/texts" ] || fail "$name $version has no licence in $dir"
