@@ -3,6 +3,7 @@ package analysis_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -312,27 +313,28 @@ func TestSoakUnfinished(t *testing.T) {
 	}
 }
 
-// TestSoakIntervalHolds: on boards that do not change, the interval of the change holds 0 as often as it says; closed loops
-// that follow each other are alike, as on a real host, which an interval over single trials would not survive.
+// TestSoakIntervalHolds: on boards that do not change, the interval of the change holds 0 as often as it says, though closed
+// loops that follow each other are alike, as on a real host.
 func TestSoakIntervalHolds(t *testing.T) {
 	missed, fell := 0, 0
-	const boards = 100
+	const boards = 40
 	for seed := range uint64(boards) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		level := make([]float64, 601) // of a second, from an autoregression with a memory of two seconds or so
 		for i := 1; i < len(level); i++ {
 			level[i] = 0.6*level[i-1] + 0.01*rng.NormFloat64()
 		}
-		b := heated{rate: func(at time.Duration) float64 { return 1e6 * (1 + level[int(at.Seconds())]) }, noise: 0.01}
-		s := analysis.Analyze(soakHeader(10*time.Minute), b.records(seed)).Soaks[0]
-		if i := s.Change.Interval; i.Low > 0 || i.High < 0 {
+		b := heated{rate: func(at time.Duration) float64 { return 1e6 * (1 + level[int(at.Seconds())]) }, noise: 0.001}
+		windows := slices.DeleteFunc(b.records(seed), func(r trial.Record) bool { return r.Input.Phase == trial.PhaseSoak })
+		s := analysis.Analyze(soakHeader(10*time.Minute), windows).Soaks[0]
+		if i := s.Change.Interval; !i.Valid() || i.Low > 0 || i.High < 0 {
 			missed++
 		}
 		if s.Verdict == analysis.SoakFell {
 			fell++
 		}
 	}
-	if missed > 5 || fell > 0 {
+	if missed > 2 || fell > 0 {
 		t.Errorf("of %d boards that held, %d intervals miss it and %d are said to have fallen", boards, missed, fell)
 	}
 }
