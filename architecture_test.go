@@ -27,12 +27,14 @@ var allowed = map[string][]string{
 	"replay/trial/search": nil,
 	"replay/trial": {"parse", "datasets/arena", "replay", "replay/rewrite", "replay/meter",
 		"replay/trial/search"},
-	"analysis":        {"parse", "replay/meter", "replay/trial", "replay/trial/search"},
-	"analysis/report": {"analysis", "replay/trial", "replay/trial/search"},
+	"analysis":             {"parse", "replay/meter", "replay/trial", "replay/trial/search"},
+	"analysis/report":      {"analysis", "replay/trial", "replay/trial/search"},
+	"analysis/calibration": {"parse", "replay/meter", "replay/meter/kernel", "replay/trial", "analysis"},
 	"cmd/cli": {"parse", "datasets", "datasets/arena", "datasets/pcapio", "datasets/synth", "replay", "replay/rewrite",
-		"replay/meter", "replay/trial", "replay/trial/search", "analysis", "analysis/report", "cmd/remote"},
+		"replay/meter", "replay/trial", "replay/trial/search", "analysis", "analysis/report", "cmd/remote", "analysis/calibration", "replay/meter/kernel"},
 	"cmd/pcaplab":   {"cmd/cli", "parse", "parse/flow", "parse/gopkt", "parse/gopkt/fork"},
 	"cmd/ownparser": {"cmd/cli", "parse"},
+	"cmd/icount":    {"parse", "parse/gopkt", "parse/gopkt/fork", "datasets/synth"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

@@ -128,12 +128,12 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 	}
-	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no notes on standard error")
+	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", a.quiet, "no progress and no notes on standard error")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w (see '%s -h')", err, c.CommandPath())
 	})
 	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.infoCommand(), a.synthCommand(),
-		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand(), a.remoteCommand(), a.serveCommand())
+		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand())
 	root.AddCommand(a.buildCommands()...)
 	a.completions(root)
 	return root

@@ -79,7 +79,11 @@ func (h here) answer(ctx context.Context, q question) (json.RawMessage, error) {
 }
 
 // answer answers the questions that are no studies.
-func (a *app) answer(_ context.Context, q question) (any, error) {
+func (a *app) answer(ctx context.Context, q question) (any, error) {
+	switch q.Kind {
+	case questionKernels:
+		return a.kernels(ctx, q.Quick)
+	}
 	return nil, fmt.Errorf("no question is called %q", q.Kind)
 }
 
@@ -104,8 +108,10 @@ func (a *app) perform(ctx context.Context, j *job, e *events) error {
 	is := meter.ReadEnvironment(meter.Roots{})
 	if was := &h.Environment; was.OS == "" {
 		h.Environment = is
-		h.Caches.L2, _ = is.L2Octets()
-		h.Caches.LLC, _ = is.LLCOctets()
+		if h.Caches == (trial.Caches{}) {
+			h.Caches.L2, _ = is.L2Octets()
+			h.Caches.LLC, _ = is.LLCOctets()
+		}
 	} else if was.CPU != is.CPU || was.Board != is.Board || was.Arch != is.Arch || was.GoVersion != is.GoVersion {
 		return fmt.Errorf("the study was begun on %v; this is %v: results of the two must not be pooled; start into a new folder", was, &is)
 	}

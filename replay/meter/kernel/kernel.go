@@ -172,3 +172,32 @@ func (k *Kernel) check(sum uint64) error {
 	}
 	return fmt.Errorf("kernel %s: %016x instead of %016x: %w", k.Name, sum, k.Checksum, ErrChecksum)
 }
+
+// Kernel returns the result of a kernel by its name, and whether it was run.
+func (r *Results) Kernel(name string) (Result, bool) {
+	for _, k := range r.Kernels {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Result{}, false
+}
+
+// Mispredict returns the cost in ns of a conditional branch that goes the other way than predicted: of branches that go
+// either way at random every second one does, so it is 2 * (branch-random - branch-sorted), by least times. It is 0 where
+// the machine shows no difference, and not known where one of them was not run.
+func (r *Results) Mispredict() (ns float64, known bool) {
+	return r.excess("branch-random", "branch-sorted", 2)
+}
+
+// MispredictCall returns the cost in ns of an indirect call that goes elsewhere than predicted: of calls to one of four
+// functions at random at best three in four do, so it is 4/3 * (call-random - call-sorted), by least times.
+func (r *Results) MispredictCall() (ns float64, known bool) {
+	return r.excess("call-random", "call-sorted", 4.0/3)
+}
+
+func (r *Results) excess(with, without string, factor float64) (float64, bool) {
+	a, ranA := r.Kernel(with)
+	b, ranB := r.Kernel(without)
+	return factor * max(0, a.MinNS-b.MinNS), ranA && ranB
+}

@@ -291,3 +291,37 @@ func BenchmarkKernels(b *testing.B) {
 		})
 	}
 }
+
+func TestMispredict(t *testing.T) {
+	kernels := func(times ...float64) *Results {
+		r := &Results{}
+		for i, name := range []string{"branch-sorted", "branch-random", "call-sorted", "call-random"} {
+			if i < len(times) {
+				r.Kernels = append(r.Kernels, Result{Name: name, MinNS: times[i], MedianNS: 100})
+			}
+		}
+		return r
+	}
+	for _, test := range []struct {
+		name         string
+		results      *Results
+		branch, call float64
+		knowsBranch  bool
+		knowsCall    bool
+	}{
+		{"a predictor", kernels(1, 5.5, 3, 12), 9, 12, true, true},
+		{"none", kernels(2, 2, 3, 3), 0, 0, true, true},
+		{"noise", kernels(2, 1.9, 3, 2.9), 0, 0, true, true},
+		{"no calls", kernels(1, 2), 2, 0, true, false},
+		{"nothing run", kernels(), 0, 0, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if ns, known := test.results.Mispredict(); ns != test.branch || known != test.knowsBranch {
+				t.Errorf("branch %v, %v", ns, known)
+			}
+			if ns, known := test.results.MispredictCall(); ns != test.call || known != test.knowsCall {
+				t.Errorf("call %v, %v", ns, known)
+			}
+		})
+	}
+}

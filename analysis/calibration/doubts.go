@@ -1,0 +1,108 @@
+package calibration
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"pcaplab/analysis"
+	"pcaplab/replay/trial"
+)
+
+// Shares above which something is a doubt.
+const (
+	loopDoubt   = 0.10 // the loop of fixed work: change of clock
+	stealDoubt  = 0.01 // of the time of all trials
+	spreadDoubt = 0.25 // (max - min) / median of the repeats of a cell
+)
+
+// doubts finds what speaks against the numbers.
+func (f *File) doubts() {
+	add := func(format string, args ...any) { f.Doubts = append(f.Doubts, fmt.Sprintf(format, args...)) }
+	if f.Quick {
+		add("quick: one short repeat of two sizes, for a first look")
+	}
+	if f.InProcess {
+		add("measured in one process: memory, collector and caches of one engine meet the next")
+	}
+	f.doubtCounts(add)
+	for _, s := range f.Kernels.Skipped {
+		add("micro-kernel %s", s)
+	}
+	e, c := &f.Environment, &f.Conditions
+	if e.Virtual != nil && *e.Virtual {
+		add("a virtual machine: its host's other work is not seen from here")
+	}
+	if e.Bits == 32 && slices.Contains([]string{"aarch64", "x86_64"}, e.KernelArch) {
+		add("a 32-bit program on a 64-bit kernel (%s): the 64-bit program is another machine", e.KernelArch)
+	}
+	if slices.Contains([]string{"powersave", "ondemand", "conservative", "schedutil"}, e.Governor) {
+		add("governor %s: the clock follows the load; set performance", e.Governor)
+	}
+	if llc, known := e.LLCOctets(); known && llc > f.Caches.LLC {
+		add("the last-level cache has %d octets: cold frames are meant to come from memory, and %d octets of them are fed", llc, 4*f.Caches.LLC)
+	}
+	if c.ThrottledTrials != nil && *c.ThrottledTrials > 0 {
+		add("the processor was held back (heat or voltage) in %d trials", *c.ThrottledTrials)
+	}
+	if c.StealNs != nil && float64(*c.StealNs) > stealDoubt*float64(c.WallNs) {
+		add("the hypervisor gave %.1f %% of the time to others", 100*float64(*c.StealNs)/float64(c.WallNs))
+	}
+	if c.LoopMinNs > 0 {
+		if r := float64(c.LoopMaxNs)/float64(c.LoopMinNs) - 1; r > loopDoubt {
+			add("a loop of fixed work took up to %.0f %% longer at one time than at another: the clock changed, or others were at work", 100*r)
+		}
+	}
+	f.doubtCells(add)
+}
+
+func (f *File) doubtCounts(add func(string, ...any)) {
+	for _, c := range f.Counts {
+		if c.SHA256 != countsSHA256 {
+			add("engine %s counts the traffic otherwise than the kit's engines do: its costs are of other work", c.Engine)
+		}
+	}
+}
+
+func (f *File) doubtCells(add func(string, ...any)) {
+	marked := make(map[string]int)
+	var marks []string
+	wide := 0
+	for i := range f.Cells {
+		c := &f.Cells[i]
+		for _, m := range c.Marks {
+			if marked[m] == 0 {
+				marks = append(marks, m)
+			}
+			marked[m]++
+		}
+		if Spread(analysis.Summarize(c.values(func(s *Sample) *float64 { return &s.NS }))) > spreadDoubt {
+			wide++
+		}
+	}
+	slices.SortStableFunc(marks, func(a, b string) int { return cmp.Compare(marked[b], marked[a]) })
+	for _, m := range marks {
+		add("%d of %d cells are marked %s: %s", marked[m], len(f.Cells), m, markWords[m])
+	}
+	if wide > 0 {
+		add("repeats of %d of %d cells differ by more than %.0f %%", wide, len(f.Cells), 100*spreadDoubt)
+	}
+}
+
+// markWords says what marks mean, in a line each.
+var markWords = map[string]string{
+	trial.MarkFeedLimited: "the feed took over 5 % of the time; it is in ns and stands beside it as feed_ns",
+	trial.MarkHostLimited: "losses came with gaps of the host",
+	trial.MarkHostBusy:    "the thread was without a CPU for over 5 % of the time",
+	trial.MarkThrottled:   "the board lowered its clock",
+	trial.MarkLLC:         "too little memory for frames that are cold for sure",
+	trial.MarkUnsent:      "the feed could not offer the load",
+}
+
+// Spread returns how far the values lie apart: (max - min) / median; 0 for fewer than two.
+func Spread(s analysis.Summary) float64 {
+	if s.N < 2 || !(s.Median > 0) {
+		return 0
+	}
+	return (s.Max - s.Min) / s.Median
+}
