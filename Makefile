@@ -1,11 +1,13 @@
 GO ?= go
 BIN := bin/pcaplab
 LAB ?= lab-results
-REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
+DIST ?= dist
+REVISION := $(shell git describe --tags --match 'v[0-9]*' --always --dirty --abbrev=12 2>/dev/null)
+SOURCE_DATE_EPOCH ?= $(shell git -c log.showSignature=false log -1 --format=%ct 2>/dev/null)
 BUILD := $(GO) build -trimpath -ldflags '-X pcaplab/cmd/cli.revision=$(REVISION)'
 FUZZTIME ?= 5s
 
-.PHONY: help build man lab test check race test-386 cross fuzz bench clean
+.PHONY: help build man lab test check race test-386 cross dist dist-check fuzz bench icount icount-update boards clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +16,7 @@ build: ## Build the static binary bin/pcaplab
 	CGO_ENABLED=0 $(BUILD) -o $(BIN) ./cmd/pcaplab
 
 man: ## Write man pages into bin/man
-	$(GO) run -tags man ./cmd/pcaplab man bin/man
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(GO) run -tags man -ldflags '-X pcaplab/cmd/cli.revision=$(REVISION)' ./cmd/pcaplab man bin/man
 
 lab: build ## Find the parsing ceilings of four engines on a synthetic IoT mix, in about a minute
 	@if [ -e $(LAB)/study.json ]; then rm -r $(LAB); fi
@@ -39,6 +41,12 @@ cross: ## Build for the boards: arm64, ARMv7, ARMv6
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=7 $(BUILD) -o bin/pcaplab-armv7 ./cmd/pcaplab
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o bin/pcaplab-armv6 ./cmd/pcaplab
 
+dist: ## Make static binaries, Debian packages and SHA256SUMS in dist/, the same octets everywhere; DIST names another folder
+	@GO='$(GO)' sh cmd/pcaplab/dist/dist.sh '$(DIST)' '$(REVISION)' '$(SOURCE_DATE_EPOCH)'
+
+dist-check: ## Make dist twice from what is committed, compare; install, run and purge the packages in a folder
+	@GO='$(GO)' sh cmd/pcaplab/dist/check.sh
+
 fuzz: ## Fuzz each byte parser for FUZZTIME
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
@@ -48,6 +56,17 @@ fuzz: ## Fuzz each byte parser for FUZZTIME
 bench: ## Run the benchmarks: ours and the peers in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+icount: ## Count instructions per packet on four processors and compare with the golden table (qemu-user, gcc)
+	$(GO) run ./cmd/icount
+
+icount-update: ## Accept the instructions per packet as they are now
+	$(GO) run ./cmd/icount -update
+
+boards: cross ## Run the boards' binaries under emulation: the same answers as here (qemu-user or qemu-user-static)
+	CGO_ENABLED=0 $(BUILD) -o bin/pcaplab-amd64 ./cmd/pcaplab
+	PCAPLAB_BOARDS=$(CURDIR)/bin $(GO) test -count 1 -v -timeout 20m -run '^TestBoards' ./cmd/pcaplab
+
 clean: ## Remove what the targets made
 	rm -rf bin
+	sh cmd/pcaplab/dist/undist.sh '$(DIST)'
 	@if [ -e $(LAB)/study.json ]; then rm -r $(LAB); fi
