@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"replay":              {"parse"},
 	"replay/rewrite":      {"parse"},
 	"replay/meter":        nil,
+	"replay/meter/board":  {"replay/meter"},
 	"replay/meter/kernel": nil,
 	"replay/trial/search": nil,
 	"replay/trial": {"parse", "datasets/arena", "replay", "replay/rewrite", "replay/meter",
