@@ -133,7 +133,7 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 		return usagef("%w (see '%s -h')", err, c.CommandPath())
 	})
 	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.infoCommand(), a.synthCommand(),
-		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand())
+		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand(), a.boardCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand())
 	root.AddCommand(a.buildCommands()...)
 	a.completions(root)
 	return root

@@ -20,6 +20,7 @@ import (
 	"pcaplab/datasets"
 	"pcaplab/datasets/arena"
 	"pcaplab/replay/meter"
+	"pcaplab/replay/meter/board"
 	"pcaplab/replay/rewrite"
 	"pcaplab/replay/trial"
 )
@@ -83,6 +84,8 @@ func (a *app) answer(ctx context.Context, q question) (any, error) {
 	switch q.Kind {
 	case questionKernels:
 		return a.kernels(ctx, q.Quick)
+	case questionBoard:
+		return board.Read(meter.Roots{}), nil
 	}
 	return nil, fmt.Errorf("no question is called %q", q.Kind)
 }
@@ -295,6 +298,9 @@ func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial
 			err = m.open(c, v, folderOf(m.resume, places, p), args)
 			if err == nil {
 				a.note("%sresuming %s: %d records", p.prefix(), v.path, len(v.job.Done))
+				if text := soakNote(&v.job); text != "" {
+					a.note("%s%s", p.prefix(), text)
+				}
 			}
 		} else {
 			if m.output != "" {
@@ -518,6 +524,9 @@ func describe(r *ready) string {
 	length := fmt.Sprintf("trials of %v", p.Trial)
 	if n := h.Settings.Passes; n > 0 {
 		length = fmt.Sprintf("trials of %d passes", n)
+	}
+	if p.Soak > 0 {
+		length += fmt.Sprintf(", each a soak of %v", p.Soak)
 	}
 	about := ""
 	if r.Expected > 0 {
