@@ -1,0 +1,145 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// install copies the binary and checks that it runs.
+func (h *Host) install(ctx context.Context, path string) error {
+	name, err := h.put(ctx, path, h.cfg.Name+"-", "700")
+	if err != nil {
+		return err
+	}
+	h.binary = name
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	_, says, err := h.ask(limited, "try", h.binary)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return faultf(h.cfg.Host, ErrWrongBinary, "%s does not answer to --version there", path)
+	}
+	if err != nil {
+		return err
+	}
+	code, text := -1, clean(strings.Join(says[min(1, len(says)):], "; "))
+	if len(says) > 0 {
+		if n, err := strconv.Atoi(says[0]); err == nil {
+			code = n
+		}
+	}
+	switch {
+	case code == 126 && strings.Contains(text, "Permission denied"):
+		return faultf(h.cfg.Host, ErrFolder,
+			"programs may not run in %s (mounted noexec?): choose another folder with --dir", h.Dir())
+	case code != 0:
+		return faultf(h.cfg.Host, ErrWrongBinary, "%s does not run there (code %d): %s", path, code, text)
+	case !strings.Contains(text, h.cfg.Version):
+		return faultf(h.cfg.Host, ErrWrongBinary, "%s is another version: it says %q, this is %q; 'make dist' builds them all",
+			path, text, h.cfg.Version)
+	}
+	return nil
+}
+
+// Process is the program running on a host.
+type Process struct {
+	Stdin  io.WriteCloser // of the program; closing it ends its input
+	Stdout io.Reader      // of the program; to be read to its end before Wait
+
+	h      *Host
+	s      *session
+	ctx    context.Context
+	forget func() bool
+	killed atomic.Bool
+}
+
+// ExitError says that the program ended there with a code that is not zero.
+type ExitError struct {
+	Host   string
+	Code   int    // as a shell tells it: 128 and the signal's number after a signal
+	Stderr string // the last lines of the program's standard error
+}
+
+func (e *ExitError) Error() string {
+	text := fmt.Sprintf("%s: the program ended there with code %d", e.Host, e.Code)
+	if e.Code == 137 {
+		text += " (killed: out of memory?)"
+	}
+	if e.Stderr != "" {
+		text += ": " + e.Stderr
+	}
+	return text
+}
+
+// Start runs the binary in the folder with the given arguments, which must be of a-z, 0-9 and "-"; anything else goes
+// by its standard input. It ends first what a lost connection of this Host may have left running, so there is at most
+// one process at a time. The program should end when its standard input does. Cancelling ctx ends the connection.
+func (h *Host) Start(ctx context.Context, args ...string) (*Process, error) {
+	for _, arg := range args {
+		if !plain(arg, "-") || strings.ToLower(arg) != arg {
+			return nil, fmt.Errorf("%s: argument %q has other characters than a-z, 0-9 and -", h.cfg.Host, arg)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	request := append([]string{"run", h.binary}, args...)
+	s, _, err := h.ask(ctx, append(request, ".")...)
+	var no *refusal
+	if errors.As(err, &no) {
+		return nil, faultf(h.cfg.Host, ErrBusy, "the program already runs there in %s (process %s): wait for it, or end it",
+			h.Dir(), no.text)
+	}
+	if err != nil {
+		h.stray = true
+		return nil, err
+	}
+	s.stderr.expect(h.id)
+	h.idle = nil
+	h.stray = true // until Wait knows better
+	p := &Process{Stdin: s.in, Stdout: s.out, h: h, s: s, ctx: ctx}
+	p.forget = context.AfterFunc(ctx, s.kill)
+	return p, nil
+}
+
+// Kill ends the connection. The program there sees the end of its input; what remains is ended by the next Start or by
+// Close.
+func (p *Process) Kill() {
+	p.killed.Store(true)
+	p.s.kill()
+}
+
+// Wait waits for the program to end. The error is nil for exit code 0, an *ExitError for another, ErrLost if the
+// connection was lost before the program told its code, or the context's.
+func (p *Process) Wait() error {
+	<-p.s.gone
+	p.forget()
+	host := p.h.cfg.Host
+	code, told := p.s.stderr.exit()
+	if told {
+		p.h.mu.Lock()
+		p.h.stray = false
+		p.h.mu.Unlock()
+	}
+	switch {
+	case told && code == 0:
+		return nil
+	case told:
+		return &ExitError{Host: host, Code: code, Stderr: p.s.stderr.String()}
+	case p.ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", host, context.Cause(p.ctx))
+	case p.killed.Load():
+		return fmt.Errorf("%s: killed", host)
+	}
+	text := strings.ReplaceAll(p.s.stderr.String(), "\n", "; ")
+	if text == "" {
+		text = "ssh says no more"
+	}
+	return faultf(host, ErrLost, "connection lost: %s", text)
+}
