@@ -85,6 +85,9 @@ func (r *remotes) run(ctx context.Context, a *app, hosts, args []string) (err er
 	if r.retry < 0 {
 		return usagef("--retry %v: want a duration, or 0 to give up at once", r.retry)
 	}
+	if r.cfg.Arch != "" && !slices.Contains(remote.Arches, r.cfg.Arch) {
+		return usagef("--arch %s: want %s", r.cfg.Arch, orList(remote.Arches))
+	}
 	spooled := ""
 	r.stdin = sync.OnceValues(func() (string, error) {
 		name, err := a.spool(ctx)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -63,11 +62,6 @@ func (a *app) serveCommand() *cobra.Command {
 }
 
 func (a *app) serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	unlock, err := alone(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	requests := json.NewDecoder(in)
 	var r request
 	if err := requests.Decode(&r); err != nil {
@@ -81,7 +75,7 @@ func (a *app) serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		context.AfterFunc(ctx, func() { time.AfterFunc(2*heartbeat, func() { os.Exit(ExitFailed) }) })
 	}
 	to := &responder{e: json.NewEncoder(out)}
-	err = a.respond(ctx, &r, to)
+	err := a.respond(ctx, &r, to)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -135,33 +129,6 @@ func asNamed(err error, list []source) error {
 		return usageError{errors.New(text)}
 	}
 	return errors.New(text)
-}
-
-// alone waits until no other process serves in this folder: one whose connection was cut measures until it notices.
-func alone(ctx context.Context) (unlock func(), err error) {
-	folder, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
-	// A name in the abstract namespace of Linux belongs to the process and ends with it.
-	name := "@pcaplab serve " + folder
-	if len(name) > 100 {
-		name = name[:20] + name[len(name)-80:]
-	}
-	for begin := time.Now(); ; {
-		lock, err := net.Listen("unix", name)
-		if err == nil {
-			return func() { lock.Close() }, nil
-		}
-		if time.Since(begin) > 3*silence {
-			return nil, fmt.Errorf("another measurement of this folder does not end: %w", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
 }
 
 // watch cancels when the other side ends, or says nothing for too long.

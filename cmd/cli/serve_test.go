@@ -146,25 +146,6 @@ func TestSilenceEndsAServer(t *testing.T) {
 	in.Close()
 }
 
-func TestOneServerAFolder(t *testing.T) {
-	t.Chdir(t.TempDir())
-	unlock, err := alone(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-	defer cancel()
-	if _, err := alone(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a second server in the folder: %v", err)
-	}
-	unlock()
-	again, err := alone(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	again()
-}
-
 func TestTaggedLinesSayTheirHost(t *testing.T) {
 	var out bytes.Buffer
 	w := tagged(&out, `pi@"x"`)
