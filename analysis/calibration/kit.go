@@ -60,7 +60,7 @@ func Counting(engines []string) (trial.Settings, trial.Plan) {
 // Kernels returns how the micro-kernels are run.
 func Kernels(quick bool) kernel.Config {
 	if quick {
-		return kernel.Config{Budget: 40 * time.Millisecond}
+		return kernel.Config{Budget: 20 * time.Millisecond}
 	}
 	return kernel.Config{Budget: kernel.DefaultBudget}
 }
