@@ -33,6 +33,8 @@ var allowed = map[string][]string{
 	"analysis/calibration": {"parse", "replay/meter", "replay/meter/kernel", "replay/trial", "analysis"},
 	"cmd/cli": {"parse", "datasets", "datasets/arena", "datasets/pcapio", "datasets/synth", "replay", "replay/rewrite",
 		"replay/meter", "replay/meter/board", "replay/trial", "replay/trial/search", "analysis", "analysis/report", "cmd/remote", "analysis/calibration", "replay/meter/kernel"},
+	"cmd/remote":         nil,
+	"cmd/remote/sshtest": nil,
 	"cmd/pcaplab":   {"cmd/cli", "parse", "parse/flow", "parse/gopkt", "parse/gopkt/fork"},
 	"cmd/ownparser": {"cmd/cli", "parse"},
 	"cmd/icount":    {"parse", "parse/gopkt", "parse/gopkt/fork", "datasets/synth"},

@@ -100,7 +100,6 @@ func (h *Host) Start(ctx context.Context, args ...string) (*Process, error) {
 		h.stray = true
 		return nil, err
 	}
-	s.stderr.expect(h.id)
 	h.idle = nil
 	h.stray = true // until Wait knows better
 	p := &Process{Stdin: s.in, Stdout: s.out, h: h, s: s, ctx: ctx}

@@ -129,7 +129,7 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if !cfg.Keep {
 		h.folder += "." + h.id
 	}
-	s, err := dial(ctx, &h.cfg)
+	s, err := dial(ctx, &h.cfg, h.id)
 	if err != nil {
 		return nil, err
 	}
@@ -142,11 +142,14 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 		s.close()
 		return nil, err
 	}
-	if err = h.enter(ctx, s, true); err == nil {
+	if err = h.enter(ctx, s, true); err != nil {
+		s.close()
+		if !errors.Is(err, ErrLost) && ctx.Err() == nil {
+			return nil, err // the host refused to make the folder
+		}
+	} else {
 		h.idle = s
 		err = h.install(ctx, path)
-	} else {
-		s.close()
 	}
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
@@ -296,7 +299,7 @@ func (h *Host) connect(ctx context.Context) (*session, error) {
 		h.drop()
 	}
 	if h.idle == nil {
-		s, err := dial(ctx, &h.cfg)
+		s, err := dial(ctx, &h.cfg, h.id)
 		if err != nil {
 			return nil, err
 		}

@@ -93,7 +93,7 @@ run)
 	IFS= read -r n;
 	set --; while IFS= read -r a && [ "$a" != . ]; do set -- "$@" "$a"; done;
 	if endmine && m=$(running others) && [ -z "$m" ]; then
-		ok; PCAPLAB_REMOTE=$id "./$n" "$@"; c=$?;
+		ok; echo "$id start" >&2; PCAPLAB_REMOTE=$id "./$n" "$@"; c=$?;
 		printf "\n%s %s\n" "$id" "$c" >&2; exit "$c";
 	else no busy "$(echo $m)"; fi;;
 end)
@@ -143,8 +143,8 @@ type session struct {
 	gone   chan struct{} // closed when ssh has ended
 }
 
-// dial connects and waits for the script to take requests.
-func dial(ctx context.Context, cfg *Config) (*session, error) {
+// dial connects and waits for the script to take requests. The id is the Host's.
+func dial(ctx context.Context, cfg *Config, id string) (*session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Host, err)
 	}
@@ -153,6 +153,7 @@ func dial(ctx context.Context, cfg *Config) (*session, error) {
 		return nil, faultf(cfg.Host, ErrNoSSH, "cannot find the program ssh here (%v): install the OpenSSH client", err)
 	}
 	s := &session{cfg: cfg, cmd: exec.Command(path, sshArgs(cfg)...), gone: make(chan struct{})}
+	s.stderr.mark = id
 	ownGroup(s.cmd)
 	s.cmd.Stderr = &s.stderr
 	s.cmd.WaitDelay = 2 * time.Second // for standard error, if a process that outlives ssh holds it
@@ -375,10 +376,10 @@ func (s *session) close() {
 	go io.Copy(io.Discard, s.out) // to its end, which closes the file
 }
 
-// tail keeps the last lines that are written to it, and recognises the line that tells a program's exit code.
+// tail keeps the last lines that are written to it, and recognises the lines that tell a program's start and exit code.
 type tail struct {
+	mark  string // in front of "start" and the exit code
 	mu    sync.Mutex
-	mark  string // in front of the exit code; empty: none expected
 	lines []string
 	part  []byte // of an unfinished line
 	code  int
@@ -402,8 +403,12 @@ func (t *tail) Write(p []byte) (int, error) {
 		}
 		line := strings.TrimRight(string(t.part), "\r ")
 		t.part = t.part[:0]
-		if digits, found := strings.CutPrefix(line, t.mark+" "); found && t.mark != "" {
-			if code, err := strconv.Atoi(digits); err == nil {
+		if word, found := strings.CutPrefix(line, t.mark+" "); found {
+			if word == "start" {
+				t.lines = nil // what a login writes is not the program's
+				continue
+			}
+			if code, err := strconv.Atoi(word); err == nil {
 				t.code, t.coded = code, true
 				continue
 			}
@@ -416,13 +421,6 @@ func (t *tail) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
-}
-
-// expect forgets what was written and waits for an exit code after mark.
-func (t *tail) expect(mark string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.mark, t.lines = mark, nil
 }
 
 // exit returns the program's exit code and whether it told one.

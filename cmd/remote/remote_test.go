@@ -1,0 +1,449 @@
+package remote
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pcaplab/cmd/remote/sshtest"
+)
+
+// board is the program that the tests run on the "board".
+const board = `package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		os.Exit(2)
+	}
+	switch os.Args[1] {
+	case "--version":
+		fmt.Println("board version v1.2.3")
+	case "echo":
+		io.Copy(os.Stdout, os.Stdin)
+	case "args":
+		fmt.Printf("%q\n", os.Args[1:])
+	case "exit":
+		code, _ := strconv.Atoi(os.Args[2])
+		fmt.Fprint(os.Stderr, "first\nlast words \x1b[31m")
+		os.Exit(code)
+	case "deaf": // does not end with its input
+		fmt.Println("deaf", os.Getpid())
+		time.Sleep(time.Minute)
+	case "read":
+		for _, name := range os.Args[2:] {
+			b, err := os.ReadFile(strings.TrimSpace(name))
+			fmt.Println(len(b), err)
+		}
+	}
+}
+`
+
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// binary returns the test's program built for an architecture of Arches.
+func binary(t testing.TB, arch string) string {
+	t.Helper()
+	built.once.Do(func() { built.dir, built.err = buildBoard() })
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	path := filepath.Join(built.dir, "board-linux-"+arch)
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	env := append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=")
+	if version, arm := strings.CutPrefix(arch, "armv"); arm {
+		env = append(env, "GOARCH=arm", "GOARM="+version)
+	} else {
+		env = append(env, "GOARCH="+arch)
+	}
+	cmd := exec.Command("go", "build", "-o", path, "main.go")
+	cmd.Dir, cmd.Env = built.dir, env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v: %s", err, out)
+	}
+	return path
+}
+
+func buildBoard() (string, error) {
+	dir, err := os.MkdirTemp("", "remote-test-")
+	if err != nil {
+		return "", err
+	}
+	return dir, errors.Join(os.WriteFile(filepath.Join(dir, "main.go"), []byte(board), 0o600),
+		os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module board\n\ngo 1.22\n"), 0o600))
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
+// here is the architecture of this machine as Arches name it.
+func here(t testing.TB) string {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the host of these tests is this machine, and hosts must run Linux")
+	}
+	machine, err := exec.Command("uname", "-m").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	arch := hostArch(strings.TrimSpace(string(machine)), "64")
+	if arch == "" {
+		t.Skipf("no binary for this machine: %s", machine)
+	}
+	return arch
+}
+
+// config returns a configuration that works.
+func config(t testing.TB, s *sshtest.Server) Config {
+	t.Helper()
+	return Config{Host: s.Alias, SSHConfig: s.Config, Name: "board", Version: "v1.2.3", Binary: binary(t, here(t)),
+		pause: 10 * time.Millisecond}
+}
+
+func open(t testing.TB, cfg Config) *Host {
+	t.Helper()
+	h, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func closeHost(t testing.TB, h *Host) {
+	t.Helper()
+	if err := h.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run starts the program, gives it its input and returns what it writes.
+func run(t testing.TB, h *Host, input string, args ...string) (string, error) {
+	t.Helper()
+	p, err := h.Start(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(p.Stdin, input)
+	p.Stdin.Close()
+	out, err := io.ReadAll(p.Stdout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out), p.Wait()
+}
+
+// names returns what is in a folder.
+func names(t testing.TB, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+// nothingLeft fails if a session left a process or a file.
+func nothingLeft(t testing.TB, s *sshtest.Server) {
+	t.Helper()
+	if list := names(t, s.Home); len(list) > 0 {
+		t.Errorf("left in the home folder: %q", list)
+	}
+	left := s.Processes()
+	for i := 0; i < 100 && len(left) > 0; i++ { // those that are just ending
+		time.Sleep(20 * time.Millisecond)
+		left = s.Processes()
+	}
+	if len(left) > 0 {
+		t.Errorf("processes left: %d", left)
+	}
+}
+
+// randomFile writes a file of n octets and returns its path and content.
+func randomFile(t testing.TB, n int) (string, []byte) {
+	t.Helper()
+	b := make([]byte, n)
+	rand.Read(b)
+	path := filepath.Join(t.TempDir(), "capture.pcap")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, b
+}
+
+func TestRunOnHost(t *testing.T) {
+	s := sshtest.Start(t)
+	_, before := s.Sent()
+	h := open(t, config(t, s))
+	if h.Name() != s.Alias || h.Arch() != here(t) || !strings.HasPrefix(h.Dir(), s.Home+"/.pcaplab.") {
+		t.Errorf("name %q, arch %q, dir %q", h.Name(), h.Arch(), h.Dir())
+	}
+	path, content := randomFile(t, 300_000)
+	name, err := h.Put(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := os.ReadFile(filepath.Join(h.Dir(), name))
+	if err != nil || !bytes.Equal(there, content) {
+		t.Errorf("the copy is not the file: %v", err)
+	}
+	if info, err := os.Stat(h.Dir()); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder is open to others: %v %v", info, err)
+	}
+	input := strings.Repeat("probe\nput\n.\n\x00\xff", 50_000)
+	if out, err := run(t, h, input, "echo"); err != nil || out != input {
+		t.Errorf("echo returned %d octets of %d: %v", len(out), len(input), err)
+	}
+	if _, after := s.Sent(); after-before != 1 {
+		t.Errorf("%d connections from probe to program, want 1", after-before)
+	}
+	if out, err := run(t, h, "", "args", "-a", "--quick", "x-1"); err != nil || out != `["args" "-a" "--quick" "x-1"]`+"\n" {
+		t.Errorf("args: %q %v", out, err)
+	}
+	if out, err := run(t, h, "", "read", name); err != nil || out != "300000 <nil>\n" {
+		t.Errorf("read: %q %v", out, err)
+	}
+	for _, code := range []int{1, 3, 126, 127, 130, 255} {
+		_, err := run(t, h, "", "exit", fmt.Sprint(code))
+		var exit *ExitError
+		if !errors.As(err, &exit) || exit.Code != code || exit.Stderr != "first\nlast words  [31m" {
+			t.Errorf("exit %d: %#v", code, err)
+		}
+		if errors.Is(err, ErrLost) || !strings.HasPrefix(err.Error(), s.Alias+": ") {
+			t.Errorf("exit %d: %v", code, err)
+		}
+	}
+	closeHost(t, h)
+	nothingLeft(t, s)
+}
+
+func TestArgumentsAreFixed(t *testing.T) {
+	h := &Host{cfg: Config{Host: "board"}}
+	for _, arg := range []string{"", "a b", "$(x)", "A", "ä", "a\nb", "."} {
+		if _, err := h.Start(t.Context(), "echo", arg); err == nil || !strings.HasPrefix(err.Error(), "board: ") {
+			t.Errorf("%q: %v", arg, err)
+		}
+	}
+}
+
+func TestKeep(t *testing.T) {
+	s := sshtest.Start(t)
+	cfg := config(t, s)
+	cfg.Keep = true
+	path, content := randomFile(t, 500_000)
+	folder := filepath.Join(s.Home, ".pcaplab")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mine := filepath.Join(folder, "mine")
+	if err := os.WriteFile(mine, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := open(t, cfg)
+	name, err := h.Put(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeHost(t, h)
+
+	before, _ := s.Sent()
+	h = open(t, cfg)
+	if again, err := h.Put(t.Context(), path); err != nil || again != name {
+		t.Fatal(again, err)
+	}
+	if after, _ := s.Sent(); after-before > 50_000 {
+		t.Errorf("sent %d octets for files that were there", after-before)
+	}
+
+	// A file whose content is not its name's is copied again.
+	there := filepath.Join(folder, name)
+	damaged := slices.Clone(content)
+	damaged[1000] ^= 1
+	if err := os.WriteFile(there, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Put(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(there); err != nil || !bytes.Equal(b, content) {
+		t.Errorf("the damaged copy stayed: %v", err)
+	}
+	if out, err := run(t, h, "x", "echo"); err != nil || out != "x" {
+		t.Errorf("echo: %q %v", out, err)
+	}
+	closeHost(t, h)
+	if list := names(t, folder); len(list) != 3 || !slices.Contains(list, "mine") || !slices.Contains(list, name) {
+		t.Errorf("kept: %q", list)
+	}
+}
+
+// A copy that is cut goes on where it was, and its content is right even if what was there is not.
+func TestPutResumes(t *testing.T) {
+	s := sshtest.Start(t)
+	var notes []string
+	cfg := config(t, s)
+	cfg.Note = func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
+	h := open(t, cfg)
+	path, content := randomFile(t, 8<<20)
+	before, dials := s.Sent()
+	s.CutAfter(5 << 20)
+	name, err := h.Put(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, redials := s.Sent()
+	if there, err := os.ReadFile(filepath.Join(h.Dir(), name)); err != nil || !bytes.Equal(there, content) {
+		t.Errorf("the copy is not the file: %v", err)
+	}
+	if redials-dials != 1 || len(notes) != 1 || !strings.Contains(notes[0], "connecting again") {
+		t.Errorf("%d new connections; notes: %q", redials-dials, notes)
+	}
+	// What was on its way at the cut is sent twice: less than ssh's window, not the whole file.
+	if sent := after - before; sent > 12<<20 {
+		t.Errorf("sent %d octets for a file of %d", sent, len(content))
+	}
+
+	path, content = randomFile(t, 1<<20)
+	other := filepath.Join(h.Dir(), sumOf(content)+".part")
+	for _, row := range []struct {
+		name string
+		part []byte
+	}{
+		{"damaged part", make([]byte, 1000)},
+		{"part longer than the file", make([]byte, 2<<20)},
+		{"whole part", content},
+		{"damaged whole part", make([]byte, 1<<20)},
+	} {
+		if err := os.WriteFile(other, row.part, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		name, err := h.Put(t.Context(), path)
+		if err != nil {
+			t.Errorf("%s: %v", row.name, err)
+			continue
+		}
+		there, err := os.ReadFile(filepath.Join(h.Dir(), name))
+		if err != nil || !bytes.Equal(there, content) {
+			t.Errorf("%s: the copy is not the file: %v", row.name, err)
+		}
+		os.Remove(filepath.Join(h.Dir(), name))
+	}
+	closeHost(t, h)
+	nothingLeft(t, s)
+}
+
+func TestPutGivesUp(t *testing.T) {
+	s := sshtest.Start(t)
+	h := open(t, config(t, s))
+	path, _ := randomFile(t, 4<<20)
+	s.CutAfter(1 << 20)
+	// The first attempt is cut, and no other connects.
+	h.cfg.Note = func(string, ...any) { s.Refuse() }
+	if _, err := h.Put(t.Context(), path); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "gave up") {
+		t.Errorf("refused for good: %v", err)
+	}
+	err := h.Close(t.Context())
+	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "left there") ||
+		!strings.Contains(err.Error(), "rm -rf "+h.Dir()) {
+		t.Errorf("close of a host out of reach: %v", err)
+	}
+	s.Restore()
+	closeHost(t, h)
+	nothingLeft(t, s)
+}
+
+func TestLost(t *testing.T) {
+	s := sshtest.Start(t)
+	cfg := config(t, s)
+	cfg.alive = time.Second
+	h := open(t, cfg)
+	for _, row := range []struct {
+		name string
+		cut  func()
+	}{
+		{"cut", s.Cut},
+		{"stalled", s.Stall},
+	} {
+		p, err := h.Start(t.Context(), "deaf")
+		if err != nil {
+			t.Fatal(row.name, err)
+		}
+		var pid int
+		line, err := bufio.NewReader(p.Stdout).ReadString('\n')
+		if _, scan := fmt.Sscanf(line, "deaf %d", &pid); err != nil || scan != nil {
+			t.Fatal(row.name, line, err)
+		}
+		row.cut()
+		if err := p.Wait(); !errors.Is(err, ErrLost) || !strings.HasPrefix(err.Error(), s.Alias+": ") {
+			t.Errorf("%s: %v", row.name, err)
+		}
+		s.Restore()
+		// The program still runs there, so that the next one would be measured beside it.
+		if !running(pid) {
+			t.Fatalf("%s: the program ended by itself; nothing is shown", row.name)
+		}
+		if out, err := run(t, h, "again", "echo"); err != nil || out != "again" {
+			t.Errorf("%s: after: %q %v", row.name, out, err)
+		}
+		if running(pid) {
+			t.Errorf("%s: the lost program still runs", row.name)
+		}
+	}
+	// Close ends a lost one, too.
+	p, err := h.Start(t.Context(), "deaf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Kill()
+	if err := p.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("killed: %v", err)
+	}
+	closeHost(t, h)
+	nothingLeft(t, s)
+}
+
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func running(pid int) bool {
+	_, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil
+}
