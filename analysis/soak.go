@@ -21,9 +21,10 @@ type Soak struct {
 	Ended   bool           `json:"ended"`             // it came to its end
 	Cooling *trial.Cooling `json:"cooling,omitempty"` // how it waited before its start; nil: it did not
 
-	First  SoakWindow `json:"first"`
-	Last   SoakWindow `json:"last"`
-	Change Change     `json:"change"` // of the service ceiling
+	First   SoakWindow `json:"first"`
+	Between SoakWindow `json:"between"` // closed loops only
+	Last    SoakWindow `json:"last"`
+	Change  Change     `json:"change"` // of the service ceiling from the first window to the last
 
 	// Slower is when the rate first was lower by more than SoakFall for a sixth of a window; nil: never. SlowerMilliC is
 	// the temperature then.
@@ -71,7 +72,7 @@ const (
 // clockFall is the share by which a clock must fall to explain a fall of the rate.
 const clockFall = SoakFall / 2
 
-// SoakWindow is the first or the last window of a soak.
+// SoakWindow is the first or the last window of a soak, or the time between.
 type SoakWindow struct {
 	From time.Duration `json:"from_ns"` // begin of its first trial
 	To   time.Duration `json:"to_ns"`   // end of its last trial
@@ -193,6 +194,7 @@ func soak(h *trial.Header, records []trial.Record) Soak {
 		}
 	}
 	s.First = soakWindow(h, byPhase[trial.PhaseFirst])
+	s.Between = soakWindow(h, byPhase[trial.PhaseSoak])
 	s.Last = soakWindow(h, byPhase[trial.PhaseLast])
 	for i := range s.Last.Goals {
 		last := &s.Last.Goals[i]

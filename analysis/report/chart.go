@@ -18,7 +18,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Chart is a picture of results: a [CeilingChart], [LossChart] or [CostChart].
+// Chart is a picture of results: a [CeilingChart], [LossChart], [CostChart] or [SoakChart].
 type Chart interface {
 	page() (*page, error)
 }
@@ -122,6 +122,7 @@ type page struct {
 	legend []entry
 	above  bool // the legend is one line
 	plot   *plot.Plot
+	below  []*plot.Plot
 	right  vg.Length // kept free at the right of the plot, for what the plotters write there
 }
 
@@ -224,7 +225,7 @@ func (pg *page) draw(c draw.Canvas) {
 		}
 	}
 	c.Max.X -= pg.right
-	pg.plot.Draw(c)
+	drawStack(c, append([]*plot.Plot{pg.plot}, pg.below...))
 }
 
 // wrapped breaks s at spaces into lines of at most that width.

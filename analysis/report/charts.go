@@ -23,6 +23,9 @@ func writeCharts(write func(name string, write func(io.Writer) error) error, r *
 	if c, ok := costChart(r); ok {
 		charts[CostFiles] = c
 	}
+	if c, ok := soakChart(r); ok {
+		charts[SoakFiles] = c
+	}
 	for name, chart := range charts {
 		if err := write(name+".png", func(w io.Writer) error { return WritePNG(w, chart) }); err != nil {
 			return err
@@ -64,6 +67,9 @@ func chartNote(r *analysis.Results) string {
 	if len(h.Plan.Caches) == 1 {
 		note += ", " + h.Plan.Caches[0] + " frames"
 	}
+	if h.Plan.Soak > 0 {
+		note += fmt.Sprintf(", soak of %v", h.Plan.Soak)
+	}
 	if h.Plan.Quick {
 		note = "quick, not for publication: " + note
 	}
@@ -77,6 +83,9 @@ func ceilingChart(r *analysis.Results) Chart {
 	ch := CeilingChart{
 		Title: "Parsing ceilings", Note: chartNote(r), Series: []string{"service ceiling"}, Format: formatLoad(r),
 		Axis: "rate (" + r.Header.Settings.Unit + ")",
+	}
+	if p := &r.Header.Plan; p.Soak > 0 {
+		ch.Title += fmt.Sprintf(" in the last %v of %v", p.Window(), p.Soak)
 	}
 	for _, g := range r.Header.Plan.Goals {
 		ch.Series = append(ch.Series, goalHead(g.Name))

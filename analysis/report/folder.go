@@ -21,10 +21,14 @@ const (
 	RecordsFile = "records.jsonl" // trial.Record, one a line, as they came
 	TableFile   = "results.txt"
 	CSVFile     = "results.csv"
+	// Of a study with a soak: a row for each soak, and one for each closed loop.
+	SoakCSVFile       = "soak.csv"
+	SoakTrialsCSVFile = "soak-trials.csv"
 	// Charts are written as NAME.png and NAME.svg.
 	CeilingFiles = "ceilings"
 	LossFiles    = "loss"
 	CostFiles    = "cost"
+	SoakFiles    = "soak"
 )
 
 // Folder is a results folder that a study writes. While it is open no other process can go on with the study, where the
@@ -219,6 +223,14 @@ func (f *Folder) Finish(results *analysis.Results) error {
 	}
 	if err := write(CSVFile, func(w io.Writer) error { return WriteCSV(w, results) }); err != nil {
 		return err
+	}
+	if len(results.Soaks) > 0 {
+		if err := write(SoakCSVFile, func(w io.Writer) error { return WriteSoakCSV(w, results) }); err != nil {
+			return err
+		}
+		if err := write(SoakTrialsCSVFile, func(w io.Writer) error { return WriteSoakTrialsCSV(w, results) }); err != nil {
+			return err
+		}
 	}
 	return writeCharts(write, results)
 }

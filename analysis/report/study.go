@@ -20,6 +20,9 @@ func WriteText(w io.Writer, r *analysis.Results) error {
 		return err
 	}
 	tables := []*Table{ceilingTable(r)}
+	if len(r.Soaks) > 0 {
+		tables = append(tables, soakTable(r))
+	}
 	if len(r.Costs) > 0 {
 		tables = append(tables, costTable(r))
 	}
@@ -42,7 +45,7 @@ func WriteText(w io.Writer, r *analysis.Results) error {
 }
 
 // WriteJSON writes one object a line, each with a "kind": the study (its header, how much of it was measured, warnings),
-// then ceilings, costs and curves.
+// then ceilings, costs, curves and soaks.
 func WriteJSON(w io.Writer, r *analysis.Results) error {
 	e := json.NewEncoder(w)
 	if err := e.Encode(struct {
@@ -80,6 +83,15 @@ func WriteJSON(w io.Writer, r *analysis.Results) error {
 			return err
 		}
 	}
+	for _, s := range r.Soaks {
+		if err := e.Encode(struct {
+			Kind string `json:"kind"`
+			Unit string `json:"unit"`
+			analysis.Soak
+		}{"soak", r.Header.Settings.Unit, s}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -114,6 +126,9 @@ func heading(r *analysis.Results) string {
 			judged = fmt.Sprintf("in one trial of %v a step", g.FinalTrialDuration)
 		}
 		line("goal      %s: loss at most %s %s; width %s", g.Name, FormatRatio(g.LossRatio), judged, FormatRatio(g.Width))
+	}
+	if p := &h.Plan; p.Soak > 0 {
+		line("soak      %v, the parser kept busy; ceilings are of its last %v: what the machine sustains", p.Soak, p.Window())
 	}
 	line("machine   %s", machine(h))
 	return b.String() + "\n"

@@ -21,6 +21,8 @@ func WriteStudyBenchfmt(w io.Writer, h trial.Header, records []trial.Record) err
 	unit := strings.ReplaceAll(h.Settings.Unit, "/", "-per-")
 	ceilings := make(map[key]*BenchLine)
 	var lines []*BenchLine
+	results := analysis.Analyze(h, records)
+	records = settled(&h, records)
 	for i := range records {
 		rec := &records[i]
 		k := key{rec.Cell, rec.Repeat}
@@ -40,7 +42,7 @@ func WriteStudyBenchfmt(w io.Writer, h trial.Header, records []trial.Record) err
 	for i, line := range lines {
 		out[i] = *line
 	}
-	return WriteBenchfmt(w, studyConfig(analysis.Analyze(h, records)), out)
+	return WriteBenchfmt(w, studyConfig(results), out)
 }
 
 func ceilingLine(rec *trial.Record) *BenchLine {
@@ -90,13 +92,17 @@ func studyConfig(r *analysis.Results) []KeyValue {
 	if r.Done < r.Planned {
 		unfinished = fmt.Sprintf("%d/%d", r.Done, r.Planned)
 	}
+	soak := ""
+	if p := &h.Plan; p.Soak > 0 {
+		soak = fmt.Sprintf("last %v of %v", p.Window(), p.Soak)
+	}
 	var config []KeyValue
 	for _, kv := range []KeyValue{
 		{"goos", h.Environment.OS}, {"goarch", h.Environment.Arch}, {"pkg", "pcaplab"}, {"cpu", h.Environment.CPU},
 		{"machine", machine(h)}, {"capture", strings.Join(captures, ", ")}, {"stages", strings.Join(h.Settings.Stages, " ")},
 		{"queue", h.Settings.Queue}, {"pattern", h.Settings.Pattern}, {"clock", h.Settings.Clock}, {"feed", h.Settings.Feed},
 		{"unit", h.Settings.Unit}, {"seed", strconv.FormatUint(h.Settings.Seed, 10)}, {"trial", trialLength(h)},
-		{"unfinished", unfinished},
+		{"soak", soak}, {"unfinished", unfinished},
 	} {
 		if kv.Value = clean(kv.Value); kv.Value != "" {
 			config = append(config, kv)

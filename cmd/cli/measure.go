@@ -100,6 +100,7 @@ func (a *app) ceilingCommand() *cobra.Command {
 	var sum time.Duration
 	var width, exceed, maxLoad float64
 	var quick bool
+	var soak time.Duration
 	c := &cobra.Command{
 		Use:   "ceiling [flags] FILE...",
 		Short: "Search the highest loads that each parser sustains",
@@ -107,10 +108,11 @@ func (a *app) ceilingCommand() *cobra.Command {
 search the highest loads that meet each goal: ndr (no drop) and pdr:RATIO (at most that share lost).
 
 Defaults are for publication: trials of 1 s, loads judged on 21 s, 6 repeats in fresh processes, engines in turn. --quick
-takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and the table says so.`,
+takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and the table says so.` + soakHelp,
 		Example: `  ` + a.Name + ` ceiling --quick synth:iot-1
   ` + a.Name + ` ceiling -o results --engines direct,gopacket-layers --sizes 64,512,1518 capture.pcapng
   ` + a.Name + ` ceiling --resume results
+  ` + a.Name + ` ceiling --soak 10m --workers 4 -o soak capture.pcapng
   ` + a.Name + ` ceiling --quick --engines direct --fail-if 'ndr<1M' capture.pcap.gz`,
 		RunE: func(c *cobra.Command, args []string) error {
 			plan, err := m.plan(a)
@@ -125,7 +127,10 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 				quickly(c.Flags(), "width", func() { width = 0.02 })
 				quickly(c.Flags(), "repeats", func() { plan.Repeats = 3 })
 			}
-			if searching == trial.SearchRFC2544 && !quick {
+			if plan.Soak = soak; soak > 0 {
+				soakDefaults(c.Flags(), &plan, &sum, &width)
+			}
+			if searching == trial.SearchRFC2544 && !quick && soak == 0 {
 				quickly(c.Flags(), "trial", func() { plan.Trial = time.Minute })
 			}
 			if sum < 0 {
@@ -157,6 +162,7 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 	fs.Float64Var(&exceed, "exceed", 0.5, "share of the trial time that may miss the goal (0: none, as in RFC 2544)")
 	fs.Float64Var(&maxLoad, "max-load", 0, "highest load to try (0: four times the service ceiling)")
 	fs.BoolVar(&quick, "quick", false, "short trials for a first look")
+	fs.DurationVar(&soak, "soak", 0, soakUsage)
 	return c
 }
 

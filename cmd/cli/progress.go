@@ -105,6 +105,9 @@ func (b *studyBar) set(p trial.Progress) {
 		}
 		load = fmt.Sprintf("%s, loss %s", format(p.LastInput.Load), report.FormatRatio(p.LastLoss))
 	}
+	if c := p.Cooling; c != nil {
+		load = fmt.Sprintf("cooling, %.1f °C, wants %.1f", float64(c.ToMilliC)/1000, float64(c.TargetMilliC)/1000)
+	}
 	b.share = float64(p.Done) / float64(p.Cells)
 	if b.total > 0 {
 		// Within a cell the trial time tells how far it is; a cell never fills more than its share.

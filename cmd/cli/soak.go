@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"pcaplab/replay/trial"
+)
+
+const soakUsage = `keep each engine busy so long and compare its first with its last minute, as 10m (below 3m: thirds); one worker heats ` +
+	`one core: --workers 4 to heat all cores of a Pi`
+
+const soakHelp = `
+
+--soak shows what heat does: a board without cooling lowers its clock after some minutes. Each engine in turn parses without
+a pause for the given time; ceilings are searched in its first and in its last minute, and the tables have both, the change
+with its interval, temperature, clock and throttle flags where the board tells them. Its defaults are one repeat and trials
+and sums short enough for the search to fit the minute. A soak that was interrupted has cooled down: --resume begins it
+again. Between engines it waits, at most ten minutes, until the board is as cool as at the start.`
+
+// soakDefaults sets what the user left open so that a search fits a window: 200 trials are a window, 21 of them a sum.
+func soakDefaults(fs *pflag.FlagSet, plan *trial.Plan, sum *time.Duration, width *float64) {
+	step := max(plan.Window()/200, time.Millisecond)
+	quickly(fs, "trial", func() { plan.Trial = step })
+	quickly(fs, "sum", func() { *sum = 21 * step })
+	quickly(fs, "repeats", func() { plan.Repeats = 1 })
+	if !plan.Quick {
+		quickly(fs, "width", func() { *width = 0.01 })
+	}
+}
+
+// soakNote says which soak of a study that goes on has to begin again; "" if none.
+func soakNote(j *job) string {
+	s := trial.Study{Header: j.Header, Done: j.Done}
+	cell, repeat, lasted, ok := s.Interrupted()
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("the soak of %v, repeat %d, was interrupted after %v: the board has cooled down since, so it begins again",
+		cell, repeat, lasted.Round(time.Second))
+}
