@@ -245,9 +245,16 @@ func readTemperature(r Roots, notes *[]string) *int64 {
 	return readInt(filepath.Join(board, "temp"), notes)
 }
 
-// readThrottle finds get_throttled where the kernels of the Raspberry Pi have put it: below the firmware's device.
-// Where it is gone, the firmware itself is asked.
+// readThrottle asks the firmware; where that cannot be, it looks where the kernels of the Raspberry Pi have had
+// get_throttled: below the firmware's device. The sticky flags of those files hold since the file was last read.
 func readThrottle(r Roots, notes *[]string) *ThrottleFlags {
+	var asked error
+	if r.Sys == "" {
+		var flags ThrottleFlags
+		if flags, asked = askThrottled(); asked == nil {
+			return &flags
+		}
+	}
 	for _, pattern := range []string{
 		"devices/platform/soc/soc:firmware/get_throttled",
 		"devices/platform/soc/*firmware*/get_throttled",
@@ -268,19 +275,8 @@ func readThrottle(r Roots, notes *[]string) *ThrottleFlags {
 			return &flags
 		}
 	}
-	if r.Sys != "" {
-		return nil
-	}
-	m := throttledRequest()
-	err := askFirmware(&m)
-	if err == nil {
-		var flags ThrottleFlags
-		if flags, err = throttledAnswer(m); err == nil {
-			return &flags
-		}
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		*notes = append(*notes, fmt.Sprintf("throttle flags: %v", err))
+	if asked != nil && !errors.Is(asked, os.ErrNotExist) {
+		*notes = append(*notes, fmt.Sprintf("throttle flags: %v", asked))
 	}
 	return nil
 }
@@ -290,18 +286,14 @@ func readFirmwareFrequency(r Roots, notes *[]string) *int64 {
 	if r.Sys != "" {
 		return nil
 	}
-	m := clockRequest()
-	err := askFirmware(&m)
-	if err == nil {
-		var hz int64
-		if hz, err = clockAnswer(m); err == nil {
-			return &hz
+	hz, err := askClock()
+	if err != nil {
+		if !errors.Is(err, os.ErrNotExist) {
+			*notes = append(*notes, fmt.Sprintf("firmware's clock: %v", err))
 		}
+		return nil
 	}
-	if !errors.Is(err, os.ErrNotExist) {
-		*notes = append(*notes, fmt.Sprintf("firmware's clock: %v", err))
-	}
-	return nil
+	return &hz
 }
 
 // readUnderVoltage returns the alarm of the Raspberry Pi's voltage sensor, which newer kernels have in place of

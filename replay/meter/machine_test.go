@@ -348,6 +348,8 @@ func FuzzParsers(f *testing.F) {
 			t.Errorf("cache of %d octets", v)
 		}
 		parseThrottle(s)
+		parseThrottledCommand(s)
+		parseClockCommand(s)
 		var e Environment
 		e.setCPU(parseCPUInfo(s))
 		if e.CPU == "" && len(e.Notes) == 0 {

@@ -13,7 +13,7 @@ func ThreadCPU() time.Duration { return -1 }
 
 func processCPU() time.Duration { return -1 }
 
-func askFirmware(*propertyMessage) error { return os.ErrNotExist }
+func askFirmware(string, []uint32) error { return os.ErrNotExist }
 
 type threadMeter struct{}
 

@@ -201,10 +201,7 @@ func Read(roots meter.Roots) Board {
 func gather(roots meter.Roots, pause func()) Board {
 	b := Board{Environment: meter.ReadEnvironment(roots)}
 	f := files{roots: roots}
-	before := f.times()
-	pause()
-	b.Load = f.load(before, f.times())
-
+	b.Load = f.load(pause)
 	b.readSystem(&f)
 	b.readCPUs(&f)
 	b.readThermal(&f)

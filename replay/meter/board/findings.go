@@ -500,7 +500,7 @@ func (b *Board) findFlags() []Finding {
 	if !b.raspberryPi() || b.Environment.Throttle != nil {
 		return nil
 	}
-	return finding("flags-unknown", Note, "whether the firmware throttles cannot be told: neither the kernel nor /dev/vcio shows get_throttled",
-		[]string{"sudo usermod -aG video $USER # then log in again: the group that Raspberry Pi OS lets at /dev/vcio"},
+	return finding("flags-unknown", Note, "whether the firmware throttles cannot be told: neither /dev/vcio_gencmd nor the kernel shows get_throttled",
+		[]string{"sudo usermod -aG video $USER # then log in again: the group that Raspberry Pi OS lets ask the firmware"},
 		"the firmware's throttle flags cannot be read")
 }

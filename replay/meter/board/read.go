@@ -291,8 +291,14 @@ func (b *Board) readSwap(f *files) {
 type cpuTimes struct {
 	total, idle, steal int64
 	cpus               int64
-	processes          map[int]processTime
 	ok                 bool
+}
+
+func (f *files) times() (t cpuTimes) {
+	if s, ok := f.read(f.proc("stat")); ok {
+		t.total, t.idle, t.steal, t.cpus, t.ok = parseStat(s)
+	}
+	return t
 }
 
 type processTime struct {
@@ -303,21 +309,17 @@ type processTime struct {
 // mostProcesses bounds the time that a look takes.
 const mostProcesses = 4096
 
-func (f *files) times() cpuTimes {
-	var t cpuTimes
-	if s, ok := f.read(f.proc("stat")); ok {
-		t.total, t.idle, t.steal, t.cpus, t.ok = parseStat(s)
-	}
+func (f *files) processes() map[int]processTime {
 	dir, err := os.Open(f.proc("."))
 	if err != nil {
-		return t
+		return nil
 	}
 	defer dir.Close()
 	names, _ := dir.Readdirnames(4 * mostProcesses)
-	t.processes = make(map[int]processTime)
+	times := make(map[int]processTime)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err != nil || pid <= 0 || len(t.processes) == mostProcesses {
+		if err != nil || pid <= 0 || len(times) == mostProcesses {
 			continue
 		}
 		b, err := os.ReadFile(f.proc(name + "/stat")) // gone meanwhile: it does not run now
@@ -325,13 +327,21 @@ func (f *files) times() cpuTimes {
 			continue
 		}
 		if comm, ticks, ok := parseProcess(string(b)); ok {
-			t.processes[pid] = processTime{comm, ticks}
+			times[pid] = processTime{comm, ticks}
 		}
 	}
-	return t
+	return times
 }
 
-func (f *files) load(before, after cpuTimes) Load {
+// load watches for as long as pause takes. Processes are listed outside of that time: it costs a small board more than
+// what else it may be doing.
+func (f *files) load(pause func()) Load {
+	known := f.processes()
+	before := f.times()
+	pause()
+	after := f.times()
+	processes := f.processes()
+
 	var l Load
 	if s, ok := f.read(f.proc("loadavg")); ok {
 		if a, ok := parseLoad(s); ok {
@@ -354,9 +364,9 @@ func (f *files) load(before, after cpuTimes) Load {
 	l.BusyCPUs = pointer(worth(elapsed - (after.idle - before.idle) - stolen))
 	l.StolenCPUs = pointer(worth(stolen))
 	self := os.Getpid()
-	for pid, p := range after.processes {
-		ran := p.ticks - before.processes[pid].ticks
-		if _, known := before.processes[pid]; known && ran >= 2 && pid != self {
+	for pid, p := range processes {
+		ran := p.ticks - known[pid].ticks
+		if _, there := known[pid]; there && ran >= 2 && pid != self {
 			l.Processes = append(l.Processes, Process{p.name, worth(ran)})
 		}
 	}
