@@ -19,7 +19,7 @@ type Board struct {
 }
 
 // WriteBoards writes the same study on several machines side by side: a column per machine, rows of what was measured.
-// What each machine is, and every warning, stands before and after.
+// What each machine is, and every warning, stands before and after; what soaks showed comes last, machine by machine.
 func WriteBoards(w io.Writer, boards []Board) error {
 	if len(boards) == 0 {
 		return nil
@@ -27,7 +27,23 @@ func WriteBoards(w io.Writer, boards []Board) error {
 	if _, err := io.WriteString(w, boardsHeading(boards)+"\n"); err != nil {
 		return err
 	}
-	return boardsTable(boards).WriteText(w)
+	if err := boardsTable(boards).WriteText(w); err != nil {
+		return err
+	}
+	for _, b := range boards {
+		if len(b.Results.Soaks) == 0 {
+			continue
+		}
+		t := soakTable(b.Results)
+		t.Title = b.Name + ": " + t.Title
+		if _, err := io.WriteString(w, "\n"); err != nil {
+			return err
+		}
+		if err := t.WriteText(w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // boardsHeading writes what is said of all machines once, and then what is said of each.

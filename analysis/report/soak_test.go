@@ -120,6 +120,20 @@ func TestSoakText(t *testing.T) {
 	}
 }
 
+func TestSoakOnBoards(t *testing.T) {
+	h, records := soaked()
+	r := analysis.Analyze(h, records)
+	var b bytes.Buffer
+	if err := WriteBoards(&b, []Board{{"pi3", r}, {"pi4", r}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\npi3: soak of 3m0s", "\npi4: soak of 3m0s", "fell by 30.0 % after 100 s"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
 func TestSoakSentences(t *testing.T) {
 	valid := func(low, high float64) analysis.Interval {
 		return analysis.Interval{Low: low, High: high, Coverage: 0.98}
