@@ -51,7 +51,7 @@ const (
 func (b *Board) find() []Finding {
 	found := []Finding{}
 	for _, look := range []func() []Finding{
-		b.findVoltage, b.findThrottling, b.findClock, b.findHeat, b.findCooling, b.findLoad, b.findSteal, b.findQuota,
+		b.findEmulation, b.findVoltage, b.findThrottling, b.findClock, b.findHeat, b.findCooling, b.findLoad, b.findSteal, b.findQuota,
 		b.findSwap, b.findMemory, b.findBits, b.findPower, b.findBoost, b.findCores, b.findFlags,
 	} {
 		found = append(found, look()...)
@@ -62,6 +62,33 @@ func (b *Board) find() []Finding {
 
 func finding(id string, level Level, why string, mend []string, seen string, args ...any) []Finding {
 	return []Finding{{ID: id, Level: level, Seen: fmt.Sprintf(seen, args...), Why: why, Mend: mend}}
+}
+
+// family tells kinds of processors apart by the kernel's name of the machine or Go's; "" if it is not known.
+func family(arch string) string {
+	switch {
+	case arch == "amd64", arch == "x86_64", arch == "386", len(arch) == 4 && arch[0] == 'i' && arch[2:] == "86":
+		return "x86"
+	case arch == "aarch64", strings.HasPrefix(arch, "arm"):
+		return "arm"
+	case strings.HasPrefix(arch, "riscv"), strings.HasPrefix(arch, "mips"), strings.HasPrefix(arch, "ppc"):
+		return arch[:3]
+	}
+	return ""
+}
+
+func (b *Board) emulated() bool {
+	kernel, program := family(b.Environment.KernelArch), family(b.Environment.Arch)
+	return kernel != "" && program != "" && kernel != program
+}
+
+func (b *Board) findEmulation() []Finding {
+	if !b.emulated() {
+		return nil
+	}
+	return finding("emulated", Spoils, "every instruction is translated by an emulator: times mean nothing, counts and hashes are right",
+		[]string{"# the linux/" + b.Environment.Arch + " pcaplab on a board of its own kind"},
+		"a program for %s on a kernel for %s", b.Environment.Arch, b.Environment.KernelArch)
 }
 
 // flags returns the throttle flags that hold, and those that only did.
@@ -391,7 +418,7 @@ func (b *Board) findMemory() []Finding {
 }
 
 func (b *Board) findBits() []Finding {
-	if b.KernelBits == nil {
+	if b.KernelBits == nil || b.emulated() {
 		return nil
 	}
 	image := "# a 64-bit image of Raspberry Pi OS, where the parser may be deployed on one"
