@@ -35,9 +35,9 @@ var allowed = map[string][]string{
 		"replay/meter", "replay/meter/board", "replay/trial", "replay/trial/search", "analysis", "analysis/report", "cmd/remote", "analysis/calibration", "replay/meter/kernel"},
 	"cmd/remote":         nil,
 	"cmd/remote/sshtest": nil,
-	"cmd/pcaplab":   {"cmd/cli", "parse", "parse/flow", "parse/gopkt", "parse/gopkt/fork"},
-	"cmd/ownparser": {"cmd/cli", "parse"},
-	"cmd/icount":    {"parse", "parse/gopkt", "parse/gopkt/fork", "datasets/synth"},
+	"cmd/pcaplab":        {"cmd/cli", "parse", "parse/flow", "parse/gopkt", "parse/gopkt/fork"},
+	"cmd/ownparser":      {"cmd/cli", "parse"},
+	"cmd/icount":         {"parse", "parse/gopkt", "parse/gopkt/fork", "datasets/synth"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

@@ -125,6 +125,10 @@ func (c *transfer) once(ctx context.Context) error {
 		}
 	}
 	s, _, err := h.ask(ctx, "put", c.name, c.sum, strconv.FormatInt(at, 10), strconv.FormatInt(c.size-at, 10), c.mode)
+	var no *refusal
+	if errors.As(err, &no) && no.code == "moved" { // the lost connection's end was still writing
+		return faultf(host, ErrLost, "what was there of %s has grown", c.path)
+	}
 	if err != nil {
 		return c.explain(err)
 	}
@@ -135,7 +139,6 @@ func (c *transfer) once(ctx context.Context) error {
 	if _, err = s.answer(ctx); err == nil {
 		return nil
 	}
-	var no *refusal
 	if !errors.As(err, &no) || no.code == "write" {
 		h.drop() // after a failed write the script has ended
 		return c.explain(err)

@@ -79,9 +79,11 @@ find)
 put)
 	IFS= read -r n; IFS= read -r s; IFS= read -r at; IFS= read -r count; IFS= read -r mode;
 	if [ "$at" = 0 ] && ! m=$({ : >"$n.part"; } 2>&1); then no write "$m";
+	elif [ $(wc -c <"$n.part") -ne "$at" ]; then no moved;
 	else
 		ok;
 		m=$({ head -c "$count" >>"$n.part"; } 2>&1) || { no write "$m"; exit 1; };
+		[ $(wc -c <"$n.part") -eq $((at + count)) ] || exit 1;
 		m=$(sha "$n.part");
 		if [ "$m" != "$s" ]; then rm -f "$n.part"; no sum;
 		elif m=$({ chmod "$mode" "$n.part" && mv -f "$n.part" "$n"; } 2>&1); then ok;
