@@ -250,6 +250,11 @@ func TestDoubts(t *testing.T) {
 		}, "micro-kernel chase-64MiB: needs much"},
 		{"virtual", func(m *Measured) { m.Header.Environment.Virtual = pointer(true) }, "virtual machine"},
 		{"32 bits", func(m *Measured) { m.Header.Environment.Bits, m.Header.Environment.KernelArch = 32, "aarch64" }, "32-bit program"},
+		{"emulated", func(m *Measured) { m.Header.Environment.KernelArch = "x86_64" }, "for arm64 on a kernel for x86_64"},
+		{"emulated, 32 bits", func(m *Measured) {
+			e := &m.Header.Environment
+			e.Arch, e.Bits, e.KernelArch = "arm", 32, "x86_64"
+		}, "for arm on a kernel for x86_64"},
 		{"governor", func(m *Measured) { m.Header.Environment.Governor = "ondemand" }, "governor ondemand"},
 		{"large cache", func(m *Measured) {
 			m.Header.Environment.Caches = []meter.Cache{{Level: 3, Type: "Unified", Octets: 256 << 20}}

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"pcaplab/analysis"
+	"pcaplab/replay/meter"
 	"pcaplab/replay/trial"
 )
 
@@ -33,7 +35,10 @@ func (f *File) doubts() {
 	if e.Virtual != nil && *e.Virtual {
 		add("a virtual machine: its host's other work is not seen from here")
 	}
-	if e.Bits == 32 && slices.Contains([]string{"aarch64", "x86_64"}, e.KernelArch) {
+	switch {
+	case emulated(e):
+		add("a program for %s on a kernel for %s: every instruction is translated by an emulator; digests count, times mean nothing", e.Arch, e.KernelArch)
+	case e.Bits == 32 && (e.KernelArch == "aarch64" || e.KernelArch == "x86_64"):
 		add("a 32-bit program on a 64-bit kernel (%s): the 64-bit program is another machine", e.KernelArch)
 	}
 	if slices.Contains([]string{"powersave", "ondemand", "conservative", "schedutil"}, e.Governor) {
@@ -54,6 +59,13 @@ func (f *File) doubts() {
 		}
 	}
 	f.doubtCells(add)
+}
+
+// emulated tells whether the kernel is of another family of processors than the program, as under qemu-user.
+func emulated(e *meter.Environment) bool {
+	families := map[string][]string{"amd64": {"x86"}, "386": {"x86", "i386", "i486", "i586", "i686"}, "arm64": {"aarch64", "arm"}, "arm": {"arm", "aarch64"}}
+	of, known := families[e.Arch]
+	return known && e.KernelArch != "" && !slices.ContainsFunc(of, func(prefix string) bool { return strings.HasPrefix(e.KernelArch, prefix) })
 }
 
 func (f *File) doubtCounts(add func(string, ...any)) {
