@@ -20,7 +20,6 @@ import (
 	"pcaplab/datasets"
 	"pcaplab/datasets/arena"
 	"pcaplab/replay/meter"
-	"pcaplab/replay/meter/board"
 	"pcaplab/replay/rewrite"
 	"pcaplab/replay/trial"
 )
@@ -85,7 +84,7 @@ func (a *app) answer(ctx context.Context, q question) (any, error) {
 	case questionKernels:
 		return a.kernels(ctx, q.Quick)
 	case questionBoard:
-		return board.Read(meter.Roots{}), nil
+		return readBoard(), nil
 	}
 	return nil, fmt.Errorf("no question is called %q", q.Kind)
 }
