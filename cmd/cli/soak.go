@@ -20,10 +20,11 @@ with its interval, temperature, clock and throttle flags where the board tells t
 and sums short enough for the search to fit the minute. A soak that was interrupted has cooled down: --resume begins it
 again. Between engines it waits, at most ten minutes, until the board is as cool as at the start.`
 
-// soakDefaults sets what the user left open so that a search fits a window: 200 trials are a window, 21 of them a sum.
+// soakDefaults sets what the user left open so that a search fits a window: a trial is a 200th of a window, a sum 21 of them.
+// Trials are no shorter than a few times what they take beside their duration.
 func soakDefaults(fs *pflag.FlagSet, plan *trial.Plan, sum *time.Duration, width *float64) {
-	step := max(plan.Window()/200, time.Millisecond)
-	quickly(fs, "trial", func() { plan.Trial = step })
+	step := plan.Window() / 200
+	quickly(fs, "trial", func() { plan.Trial = max(step, 10*time.Millisecond) })
 	quickly(fs, "sum", func() { *sum = 21 * step })
 	quickly(fs, "repeats", func() { plan.Repeats = 1 })
 	if !plan.Quick {

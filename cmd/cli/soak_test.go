@@ -48,7 +48,7 @@ func TestSoakEndToEnd(t *testing.T) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout)
 		}
 	}
-	if !strings.Contains(stderr, "each a soak of 900ms") || !strings.Contains(stderr, "1 cells x 1 repeats, trials of 1.5ms") {
+	if !strings.Contains(stderr, "each a soak of 900ms") || !strings.Contains(stderr, "1 cells x 1 repeats, trials of 10ms") {
 		t.Errorf("stderr %s", stderr)
 	}
 	for _, name := range []string{report.SoakCSVFile, report.SoakTrialsCSVFile, "soak.png", "soak.svg", "ceilings.svg"} {

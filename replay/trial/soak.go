@@ -31,9 +31,9 @@ func (p *Plan) Window() time.Duration {
 	return p.Soak / 3
 }
 
-// searchWindow returns how much trial time of a window its searches may take, all together: a quarter of the window is of
-// closed loops before them.
-func (p *Plan) searchWindow() time.Duration { return p.Window() - p.Window()/4 }
+// searchWindow returns how much trial time of a window its searches may take, all together. A quarter of the window is of
+// closed loops before them, and a quarter is left for what trials take beside their duration and for closed loops after.
+func (p *Plan) searchWindow() time.Duration { return p.Window() / 2 }
 
 // soakFaults checks what only a soak asks for.
 func (p *Plan) soakFaults(faults *faultList, s *Settings) {
@@ -157,7 +157,7 @@ func (c *cellRun) soak() error {
 		return err
 	}
 	c.phase = PhaseSoak
-	if _, _, err := c.saturate(plan.Soak-window, 0); err != nil {
+	if _, _, err := c.saturate(plan.Soak-window, 1); err != nil {
 		return err
 	}
 	if err := c.window(PhaseLast, plan.Soak); err != nil {
@@ -171,11 +171,11 @@ func (c *cellRun) soak() error {
 }
 
 // window measures the window that ends at until: a quarter of it in closed loop, the search, and closed loop to its end. A
-// search that the window has no more time for ends with what it knows.
+// search that takes more than half of the window ends with what it knows.
 func (c *cellRun) window(phase string, until time.Duration) error {
 	plan := &c.study.Header.Plan
 	c.phase, c.trials = phase, nil
-	ceiling, unit, err := c.saturate(until-plan.searchWindow(), 1)
+	ceiling, unit, err := c.saturate(until-plan.Window()+plan.Window()/4, 1)
 	if err != nil {
 		return err
 	}

@@ -342,7 +342,7 @@ func TestSoakSearchEndsWithItsWindow(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	o := &oven{celsius: 45, rate: func(float64) float64 { return 1e6 * (1 - 0.5*rng.Float64()) }}
 	s := soakStudy(t, o, 3*time.Minute, "direct")
-	s.Header.Plan.Goals[0].DurationSum, s.Header.Plan.Goals[0].Width = 19*time.Second, 0.02
+	s.Header.Plan.Goals[0].DurationSum, s.Header.Plan.Goals[0].Width = 13*time.Second, 0.02
 	irregular := 0
 	for _, r := range runSoak(t, s) {
 		if r.Input.Phase == PhaseFirst && r.At > time.Minute {
@@ -433,7 +433,7 @@ func TestSoakOfARealParser(t *testing.T) {
 	s.Header.InProcess = true
 	s.Header.Plan.Trial = 10 * time.Millisecond
 	g := &s.Header.Plan.Goals[0]
-	g.FinalTrialDuration, g.InitialTrialDuration, g.DurationSum, g.Width = 2*time.Millisecond, 2*time.Millisecond, 6*time.Millisecond, 0.1
+	g.FinalTrialDuration, g.InitialTrialDuration, g.DurationSum, g.Width = 5*time.Millisecond, 5*time.Millisecond, 15*time.Millisecond, 0.1
 	kinds := map[string]int{}
 	for _, r := range runSoak(t, s) {
 		kinds[r.Kind+" "+r.Input.Phase]++
