@@ -2,15 +2,18 @@ package cli
 
 import (
 	"cmp"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"pcaplab/analysis/report"
+	"pcaplab/cmd/remote"
 	"pcaplab/datasets/synth"
 	"pcaplab/replay"
 	"pcaplab/replay/trial"
@@ -63,7 +66,8 @@ func (a *app) flagChoices() map[string]choices {
 			"bisection by long trials"), false},
 		"goal": {pairs("ndr", "no drop", "pdr:0.5%", "at most 0.5 % lost", "rfc2544", "no drop, one long trial",
 			"tst009", "ETSI NFV-TST 009"), true},
-		"rates": {}, "rate": {}, "gogc": {}, "gomemlimit": {}, "fail-if": {},
+		"arch":  {remote.Arches, false},
+		"rates": {}, "rate": {}, "gogc": {}, "gomemlimit": {}, "fail-if": {}, "dir": {},
 	}
 }
 
@@ -101,9 +105,11 @@ func (a *app) completions(root *cobra.Command) {
 			c.ValidArgsFunction = completeCapture
 		case strings.HasSuffix(c.Use, " DIR"):
 			c.ValidArgsFunction = once(completeFolder)
+		case strings.Contains(c.Use, "HOST") && strings.Contains(c.Use, " COMMAND "):
+			c.ValidArgsFunction = a.completeCommand
 		case strings.HasSuffix(c.Use, " PROFILE"):
 			c.ValidArgsFunction = once(choices{values: profiles("")}.complete)
-		case !c.HasSubCommands() && !strings.Contains(c.Use, " "):
+		case !strings.Contains(c.Use, " "):
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	}
@@ -117,6 +123,31 @@ func once(complete cobra.CompletionFunc) cobra.CompletionFunc {
 		}
 		return complete(c, args, toComplete)
 	}
+}
+
+// completeCommand completes a command line behind a host as it would be without one.
+func (a *app) completeCommand(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return nil, cobra.ShellCompDirectiveNoFileComp // hosts are ssh's business
+	case 1:
+		return withPrefix(remoteCommands, "", toComplete), cobra.ShellCompDirectiveNoFileComp
+	}
+	var out strings.Builder
+	root := a.root()
+	root.SetArgs(append(append([]string{cobra.ShellCompRequestCmd}, args[1:]...), toComplete))
+	root.SetOut(&out)
+	root.SetErr(io.Discard)
+	if err := root.Execute(); err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	last := len(lines) - 1
+	directive, err := strconv.Atoi(strings.TrimPrefix(lines[last], ":"))
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return lines[:last], cobra.ShellCompDirective(directive)
 }
 
 // profiles lists synthetic traffic, each name behind a prefix.

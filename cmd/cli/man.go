@@ -75,11 +75,18 @@ func page(c *cobra.Command, date string) []byte {
 		roff(c.Root().Name()+" "+c.Root().Version))
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(pageName(c)), roff(strings.TrimSuffix(c.Short, ".")))
 	b.WriteString(".SH SYNOPSIS\n")
+	var forms []string
+	if c.HasParent() && c.Runnable() {
+		forms = append(forms, roff(strings.TrimPrefix(c.UseLine(), c.CommandPath())))
+	}
 	if c.HasAvailableSubCommands() {
-		fmt.Fprintf(&b, "\\fB%s\\fR \\fIcommand\\fR [flags] [arguments]\n", roff(c.CommandPath()))
-	} else {
-		usage := strings.TrimPrefix(c.UseLine(), c.CommandPath())
-		fmt.Fprintf(&b, "\\fB%s\\fR%s\n", roff(c.CommandPath()), roff(usage))
+		forms = append(forms, " \\fIcommand\\fR [flags] [arguments]")
+	}
+	for i, form := range forms {
+		if i > 0 {
+			b.WriteString(".br\n")
+		}
+		fmt.Fprintf(&b, "\\fB%s\\fR%s\n", roff(c.CommandPath()), form)
 	}
 	b.WriteString(".SH DESCRIPTION\n")
 	prose(&b, longOrShort(c))
