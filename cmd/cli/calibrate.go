@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -126,7 +127,11 @@ func (k *calibrateFlags) measure(ctx context.Context, a *app, p place, bar *stud
 			Version: version(), Command: "calibrate", Started: time.Now().UTC(), Settings: settings, Plan: plan,
 			InProcess: k.inProcess, Caches: calibration.Caches,
 		}}}
-		return v, v.run(ctx)
+		err := v.run(ctx)
+		if errors.Is(err, syscall.ENOEXEC) {
+			err = fmt.Errorf("%w; under an emulator measure with --in-process", err)
+		}
+		return v, err
 	}
 	counting, err := study(calibration.Counting(engines))
 	if err != nil {
