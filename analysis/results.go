@@ -56,6 +56,7 @@ type Found struct {
 	NoLower int     `json:"repeats_without_lower"` // even the lowest load missed the goal
 	NoUpper int     `json:"repeats_without_upper"` // the highest load met the goal
 	TooWide int     `json:"repeats_too_wide"`      // both bounds, further apart than the goal's width
+	NoTime  int     `json:"repeats_without_time"`  // the search had to end before it was done, with the window of a soak
 	Regular bool    `json:"regular"`               // all repeats have both bounds within the width
 }
 
@@ -248,6 +249,9 @@ func foundIn(records []trial.Record) Found {
 		} else {
 			f.Upper = max(f.Upper, *b.Upper)
 		}
+		if slices.Contains(b.Marks, search.MarkBudget) {
+			f.NoTime++
+		}
 		if !b.Regular {
 			f.Regular = false
 			if b.Lower != nil && b.Upper != nil {
@@ -372,8 +376,11 @@ func (f *Found) why() string {
 			parts = append(parts, fmt.Sprintf("%s in %d of %s", what, n, count(f.Repeats, "repeat")))
 		}
 	}
+	add(f.NoTime, "the search was not done when its window was over")
 	add(f.NoLower, "even the lowest load was too much")
-	add(f.NoUpper, "no load was too much (raise --max-load)")
+	if f.NoTime == 0 {
+		add(f.NoUpper, "no load was too much (raise --max-load)")
+	}
 	add(f.TooWide, "the bounds did not come within the width")
 	return strings.Join(parts, "; ")
 }

@@ -339,6 +339,20 @@ func TestSoakIntervalHolds(t *testing.T) {
 	}
 }
 
+func TestSoakSearchWithoutTime(t *testing.T) {
+	records := heated{rate: constant(1e6)}.records(1)
+	for i := range records {
+		if b := records[i].Bounds; b != nil {
+			b.Upper, b.Regular, b.Marks = nil, false, []string{search.MarkBudget}
+		}
+	}
+	text := strings.Join(analysis.Analyze(soakHeader(10*time.Minute), records).Warnings, "\n")
+	if !strings.Contains(text, "not done when its window was over in 1 of 1 repeat") || strings.Contains(text, "--max-load") ||
+		!strings.Contains(text, "irregular in the first window") {
+		t.Errorf("warnings %q", text)
+	}
+}
+
 func TestSoakTooShort(t *testing.T) {
 	all := heated{rate: constant(1e6)}.records(1)
 	var some []trial.Record
