@@ -10,14 +10,14 @@ import (
 
 	"pcaplab/analysis/report"
 	"pcaplab/replay/meter"
-	meterboard "pcaplab/replay/meter/board"
+	"pcaplab/replay/meter/board"
 )
 
-// questionBoard asks a bench what machine it is: a meterboard.Board.
+// questionBoard asks a bench what machine it is: a board.Board.
 const questionBoard = "board"
 
 // readBoard answers questionBoard.
-func readBoard() meterboard.Board { return meterboard.Read(meter.Roots{}) }
+func readBoard() board.Board { return board.Read(meter.Roots{}) }
 
 // spoiledError says that a finding spoils measurements. It is a condition that is true, as those of --fail-if are.
 type spoiledError int
@@ -77,7 +77,7 @@ func (f *boardFlags) run(ctx context.Context, a *app) error {
 	var errs []error
 	spoiled := 0
 	for i, p := range places {
-		var b meterboard.Board
+		var b board.Board
 		answer, err := p.bench.answer(ctx, question{Kind: questionBoard})
 		if err == nil {
 			err = json.Unmarshal(answer, &b)
@@ -87,14 +87,14 @@ func (f *boardFlags) run(ctx context.Context, a *app) error {
 			continue
 		}
 		for _, found := range b.Findings {
-			if found.Level == meterboard.Spoils {
+			if found.Level == board.Spoils {
 				spoiled++
 			}
 		}
 		if f.json {
 			out := struct {
 				Host string `json:"host,omitempty"`
-				meterboard.Board
+				board.Board
 			}{Board: b}
 			if len(places) > 1 {
 				out.Host = p.name
@@ -134,7 +134,7 @@ them: small in-order cores lose far more on a parser than on 7-zip. '` + a.Name 
 --json prints one object for each model; a figure has "value", "mark" (read, known or inferred) and "source".`,
 		Args: none,
 		RunE: func(*cobra.Command, []string) error {
-			models := meterboard.Models()
+			models := board.Models()
 			if asJSON {
 				out := json.NewEncoder(a.stdout)
 				for _, m := range models {
@@ -167,13 +167,13 @@ them: small in-order cores lose far more on a parser than on 7-zip. '` + a.Name 
 	return c
 }
 
-func figure(f *meterboard.Figure) report.Cell {
+func figure(f *board.Figure) report.Cell {
 	switch {
 	case f == nil:
 		return report.Text("n/a")
-	case f.Mark == meterboard.MarkKnown:
+	case f.Mark == board.MarkKnown:
 		return report.Text(f.Value + " [K]")
-	case f.Mark == meterboard.MarkInferred:
+	case f.Mark == board.MarkInferred:
 		return report.Text(f.Value + " [I]")
 	}
 	return report.Text(f.Value)

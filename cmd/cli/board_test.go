@@ -7,13 +7,13 @@ import (
 	"strings"
 	"testing"
 
-	meterboard "pcaplab/replay/meter/board"
+	"pcaplab/replay/meter/board"
 )
 
 // answering is a bench that is some board.
 type answering struct {
 	bench
-	board meterboard.Board
+	board board.Board
 	err   error
 }
 
@@ -49,27 +49,27 @@ func TestBoardHere(t *testing.T) {
 	if strings.Count(stdout, "\n") != 1 {
 		t.Errorf("not one line: %s", stdout)
 	}
-	var b meterboard.Board
+	var b board.Board
 	if err := json.Unmarshal([]byte(stdout), &b); err != nil || b.Environment.OS == "" || b.Findings == nil {
 		t.Errorf("%v: %s", err, stdout)
 	}
 }
 
 func TestBoardStrict(t *testing.T) {
-	finding := func(l meterboard.Level) meterboard.Board {
-		return meterboard.Board{Findings: []meterboard.Finding{{ID: "x", Level: l, Seen: "seen", Why: "why", Mend: []string{"mend it"}}}}
+	finding := func(l board.Level) board.Board {
+		return board.Board{Findings: []board.Finding{{ID: "x", Level: l, Seen: "seen", Why: "why", Mend: []string{"mend it"}}}}
 	}
 	for _, tt := range []struct {
 		name  string
-		level meterboard.Level
+		level board.Level
 		args  []string
 		want  int
 	}{
-		{"spoils", meterboard.Spoils, []string{"board", "--strict"}, ExitMissed},
-		{"spoils, as JSON", meterboard.Spoils, []string{"board", "--strict", "--json"}, ExitMissed},
-		{"spoils, nobody is strict", meterboard.Spoils, []string{"board"}, ExitDone},
-		{"blurs", meterboard.Blurs, []string{"board", "--strict"}, ExitDone},
-		{"notes", meterboard.Note, []string{"board", "--strict"}, ExitDone},
+		{"spoils", board.Spoils, []string{"board", "--strict"}, ExitMissed},
+		{"spoils, as JSON", board.Spoils, []string{"board", "--strict", "--json"}, ExitMissed},
+		{"spoils, nobody is strict", board.Spoils, []string{"board"}, ExitDone},
+		{"blurs", board.Blurs, []string{"board", "--strict"}, ExitDone},
+		{"notes", board.Note, []string{"board", "--strict"}, ExitDone},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stdout, stderr := onBoards(t, tt.want, []place{{bench: answering{board: finding(tt.level)}}}, tt.args...)
@@ -85,9 +85,9 @@ func TestBoardStrict(t *testing.T) {
 
 func TestBoardOfSeveral(t *testing.T) {
 	boards := []place{
-		{name: "pi@one", bench: answering{board: meterboard.Board{Product: "First"}}},
+		{name: "pi@one", bench: answering{board: board.Board{Product: "First"}}},
 		{name: "pi@two", bench: answering{err: errors.New("no route to host")}},
-		{name: "pi@three", bench: answering{board: meterboard.Board{Product: "Third"}}},
+		{name: "pi@three", bench: answering{board: board.Board{Product: "Third"}}},
 	}
 	stdout, stderr := onBoards(t, ExitFailed, boards, "board")
 	for _, want := range []string{"pi@one:\n", "First", "pi@three:\n", "Third"} {
@@ -116,13 +116,13 @@ func TestBoardList(t *testing.T) {
 	stdout, _ = run(t, ExitDone, "board", "list", "--json")
 	models := 0
 	for line := range strings.Lines(stdout) {
-		var m meterboard.Model
+		var m board.Model
 		if err := json.Unmarshal([]byte(line), &m); err != nil || m.Name == "" {
 			t.Fatalf("%v: %s", err, line)
 		}
 		models++
 	}
-	if models != len(meterboard.Models()) {
+	if models != len(board.Models()) {
 		t.Errorf("%d models", models)
 	}
 	run(t, ExitUsage, "board", "lisp")
