@@ -62,8 +62,7 @@ icount: ## Count instructions per packet on four processors and compare with the
 icount-update: ## Accept the instructions per packet as they are now
 	$(GO) run ./cmd/icount -update
 
-boards: cross ## Run the boards' binaries under emulation: the same answers as here (qemu-user or qemu-user-static)
-	CGO_ENABLED=0 $(BUILD) -o bin/pcaplab-amd64 ./cmd/pcaplab
+boards: build cross ## Run the boards' binaries under emulation: the same answers as here (qemu-user or qemu-user-static)
 	PCAPLAB_BOARDS=$(CURDIR)/bin $(GO) test -count 1 -v -timeout 20m -run '^TestBoards' ./cmd/pcaplab
 
 clean: ## Remove what the targets made

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 
 	"pcaplab/datasets/arena"
@@ -157,6 +158,10 @@ func StartChild(settings Settings, cell Cell, parts []*arena.Frames) (*Child, er
 	c := &Child{cmd: cmd, requests: requestsOut, reader: repliesIn, replies: json.NewDecoder(bufio.NewReader(repliesIn))}
 	if err != nil {
 		c.closeFiles()
+		if errors.Is(err, syscall.ENOEXEC) {
+			return nil, fmt.Errorf("start a measuring process: %w: this program runs under an emulator that cannot start it again; "+
+				"measure with --in-process, or register the emulator with binfmt_misc", err)
+		}
 		return nil, fmt.Errorf("start a measuring process: %w", err)
 	}
 	if err := json.NewEncoder(requestsOut).Encode(setup{Settings: settings, Cell: cell, Parts: len(parts)}); err != nil {
