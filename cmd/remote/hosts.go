@@ -10,8 +10,8 @@ import (
 )
 
 // ParseHosts splits a comma separated list of hosts, each as ssh takes it: [USER@]HOST, an alias of ssh_config, or
-// ssh://[USER@]HOST[:PORT], HOST being a name or an IP address ([...] around IPv6 in the ssh:// form). What a shell, or ssh
-// itself, might take for anything else is an error, and so is a host that is named twice.
+// ssh://[USER@]HOST[:PORT], HOST being a name or an IP address (IPv6 without brackets, not in the ssh:// form: so ssh has
+// it). What a shell, or ssh itself, might take for anything else is an error, and so is a host that is named twice.
 func ParseHosts(list string) ([]string, error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, errors.New("no host given")
@@ -47,28 +47,19 @@ func checkHost(host string) error {
 		}
 		rest = rest[i+1:]
 	}
-	if strings.HasPrefix(rest, "[") {
-		address, after, closed := strings.Cut(rest[1:], "]")
-		switch {
-		case !uri:
-			return fmt.Errorf("brackets need the form ssh://%s", host)
-		case !closed || after != "" && after[0] != ':':
-			return errors.New("needs the form ssh://[ADDRESS]:PORT")
-		}
-		if err := checkIPv6(address); err != nil {
-			return err
-		}
-		if after == "" {
-			return nil
-		}
-		return checkPort(after[1:])
+	if strings.ContainsAny(rest, "[]") {
+		return errors.New("ssh takes an IPv6 address without brackets only; for a port make an alias in ssh_config")
 	}
 	if uri {
-		rest = strings.TrimSuffix(rest, "/")
-		name, port, given := strings.Cut(rest, ":")
+		name, port, given := strings.Cut(strings.TrimSuffix(rest, "/"), ":")
 		if given {
 			if err := checkPort(port); err != nil {
 				return err
+			}
+		}
+		for _, r := range name {
+			if r > unicode.MaxASCII {
+				return fmt.Errorf("ssh takes no %q in the ssh:// form", r)
 			}
 		}
 		return checkWord("host", name, "._-")

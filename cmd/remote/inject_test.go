@@ -37,30 +37,40 @@ var hostile = []string{
 func TestFoldersAreLiteral(t *testing.T) {
 	s := sshtest.Start(t)
 	cfg := config(t, s)
-	for _, name := range hostile {
+	// Some matter at the front or at the end only; the others stand in one path.
+	dirs := []string{"-", "-oProxyCommand=touch PWNED", " both ", "\xff\r", "$(touch PWNED)", s.Home, strings.Join(hostile, "/")}
+	for _, name := range dirs {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(s.Home, name)
-			if name != "." {
-				if err := os.Mkdir(dir, 0o700); err != nil {
-					t.Fatal(err)
-				}
-				defer os.Remove(dir) // must be empty again
-			}
 			cfg.Dir = name
+			dir := name
+			if name != s.Home {
+				dir = s.Home + "/" + name
+			}
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
 			h := open(t, cfg)
-			if list := names(t, dir); len(list) != 1 || !strings.HasPrefix(list[0], ".pcaplab.") {
-				t.Errorf("below the folder: %q", list)
+			there := 0
+			for _, below := range names(t, dir) {
+				if strings.HasPrefix(below, ".pcaplab.") {
+					there++
+				}
+			}
+			if there != 1 {
+				t.Errorf("below the folder: %q", names(t, dir))
 			}
 			if out, err := run(t, h, "x", "echo"); err != nil || out != "x" {
 				t.Errorf("echo: %q %v", out, err)
 			}
 			closeHost(t, h)
-			if list := names(t, dir); len(list) > 0 {
-				t.Errorf("left: %q", list)
+			noPWNED(t, s.Home)
+			for dir = filepath.Clean(dir); dir != s.Home; dir = filepath.Dir(dir) {
+				if err := os.Remove(dir); err != nil {
+					t.Errorf("not empty again: %v", err)
+				}
 			}
 		})
 	}
-	noPWNED(t, s.Home)
 	nothingLeft(t, s)
 }
 
@@ -138,11 +148,12 @@ func TestHostsInjectNothing(t *testing.T) {
 
 // The remote command is one that every shell takes as it stands.
 func TestLoginShells(t *testing.T) {
-	if strings.ContainsAny(strings.ReplaceAll(command, "exec sh -c '", "")[:len(command)-len("exec sh -c '")-1], "'\\!\n") {
-		t.Errorf("the command has characters that some shell takes for its own: %s", command)
+	inside, found := strings.CutPrefix(remoteCommand, "exec sh -c '")
+	if inside, found = strings.CutSuffix(inside, "'"); !found || strings.ContainsAny(inside, "'\\!\n") || len(inside) > 900 {
+		t.Errorf("the command has what some shell takes for its own: %s", remoteCommand)
 	}
-	if strings.Contains(script, "\n") {
-		t.Error("the script is not one line")
+	if strings.Contains(script+stage, "\n") {
+		t.Error("a script is not one line")
 	}
 	s := sshtest.Start(t)
 	cfg := config(t, s)
@@ -184,9 +195,12 @@ func TestLoginShells(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.Kill()
+			p.Kill() // maybe before it runs
 			p.Wait()
 			closeHost(t, h)
+			for _, own := range []string{".config", ".local", ".cache"} { // fish's
+				os.RemoveAll(filepath.Join(s.Home, own))
+			}
 			nothingLeft(t, s)
 		})
 	}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -107,6 +108,7 @@ type Host struct {
 	cfg    Config
 	id     string // random; names the fresh folder and marks processes as this Host's
 	folder string // name of the folder below cfg.Dir
+	dials  atomic.Int64
 
 	mu     sync.Mutex
 	idle   *session // connected and in the folder; nil: connect when needed
@@ -129,7 +131,7 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if !cfg.Keep {
 		h.folder += "." + h.id
 	}
-	s, err := dial(ctx, &h.cfg, h.id)
+	s, err := h.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +229,7 @@ func (h *Host) enter(ctx context.Context, s *session, create bool) error {
 	if create {
 		flag = "1"
 	}
-	says, err := s.ask(ctx, "at", h.cfg.Dir, h.folder, h.id, flag)
+	says, err := s.ask(ctx, "at", h.cfg.Dir, h.folder, flag)
 	var no *refusal
 	if errors.As(err, &no) {
 		where := fmt.Sprintf("folder %q", h.cfg.Dir)
@@ -299,7 +301,7 @@ func (h *Host) connect(ctx context.Context) (*session, error) {
 		h.drop()
 	}
 	if h.idle == nil {
-		s, err := dial(ctx, &h.cfg, h.id)
+		s, err := h.dial(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package remote
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -311,6 +312,134 @@ func TestKeep(t *testing.T) {
 	if list := names(t, folder); len(list) != 3 || !slices.Contains(list, "mine") || !slices.Contains(list, name) {
 		t.Errorf("kept: %q", list)
 	}
+}
+
+// Another run in the kept folder is left alone, and said.
+func TestBusy(t *testing.T) {
+	s := sshtest.Start(t)
+	cfg := config(t, s)
+	cfg.Keep = true
+	first := open(t, cfg)
+	p, err := first.Start(t.Context(), "deaf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(p.Stdout).ReadString('\n')
+	var pid int
+	if _, scan := fmt.Sscanf(line, "deaf %d", &pid); err != nil || scan != nil {
+		t.Fatal(line, err)
+	}
+	second := open(t, cfg)
+	if _, err := second.Start(t.Context(), "echo"); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), fmt.Sprint(pid)) {
+		t.Errorf("beside process %d: %v", pid, err)
+	}
+	closeHost(t, second)
+	if !running(pid) {
+		t.Error("the second ended the first's process")
+	}
+	p.Kill()
+	p.Wait()
+	closeHost(t, first)
+	if running(pid) {
+		t.Error("the process was left")
+	}
+	os.RemoveAll(first.Dir())
+	nothingLeft(t, s)
+}
+
+// Ending the context ends what waits, and the folder can still be removed.
+func TestInterrupt(t *testing.T) {
+	s := sshtest.Start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	h, err := Open(ctx, config(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.Start(ctx, "deaf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := p.Wait(); !errors.Is(err, context.Canceled) || errors.Is(err, ErrLost) {
+		t.Errorf("wait: %v", err)
+	}
+	if _, err := h.Start(ctx, "echo"); !errors.Is(err, context.Canceled) {
+		t.Errorf("start: %v", err)
+	}
+	path, _ := randomFile(t, 1000)
+	if _, err := h.Put(ctx, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("put: %v", err)
+	}
+	closeHost(t, h)
+	nothingLeft(t, s)
+
+	// In the middle of a copy, too.
+	cfg := config(t, s)
+	ctx, cancel = context.WithCancel(t.Context())
+	cfg.Progress = func(what string, done, total int64) {
+		if done > total/2 {
+			cancel()
+		}
+	}
+	if _, err := Open(ctx, cfg); !errors.Is(err, context.Canceled) {
+		t.Errorf("open: %v", err)
+	}
+	nothingLeft(t, s)
+}
+
+// The user's settings for interactive use do not get in the way.
+func TestUserSettings(t *testing.T) {
+	s := sshtest.Start(t)
+	cfg := config(t, s)
+	b, err := os.ReadFile(s.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.SSHConfig = filepath.Join(t.TempDir(), "config")
+	socket := filepath.Join(t.TempDir(), "c")
+	text := "Host *\n\tRequestTTY force\n\tRemoteCommand tmux attach\n\tForwardAgent yes\n\tLocalForward 1 localhost:1\n" +
+		"\tExitOnForwardFailure yes\n\tLogLevel QUIET\n\tControlMaster auto\n\tControlPersist yes\n\tControlPath " + socket +
+		"\n" + string(b)
+	if err := os.WriteFile(cfg.SSHConfig, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := open(t, cfg)
+	if out, err := run(t, h, "x", "echo"); err != nil || out != "x" {
+		t.Errorf("echo: %q %v", out, err)
+	}
+	closeHost(t, h)
+	if _, err := os.Stat(socket); err == nil {
+		t.Error("it became a shared connection of the user's")
+	}
+
+	// A connection that the user shares is used.
+	master := exec.Command("ssh", "-F", s.Config, "-M", "-N", "-S", socket, "-o", "ControlPersist=no", s.Alias)
+	if err := master.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer master.Wait()
+	defer master.Process.Kill()
+	for i := 0; ; i++ {
+		if _, err := os.Stat(socket); err == nil {
+			break
+		}
+		if i == 500 {
+			t.Fatal("ssh shares no connection")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	_, before := s.Sent()
+	h = open(t, cfg)
+	_, err = run(t, h, "", "exit", "255")
+	var exit *ExitError
+	if !errors.As(err, &exit) || exit.Code != 255 {
+		t.Errorf("exit: %v", err)
+	}
+	closeHost(t, h)
+	if _, after := s.Sent(); after != before {
+		t.Errorf("%d connections beside the shared one", after-before)
+	}
+	nothingLeft(t, s)
 }
 
 // A copy that is cut goes on where it was, and its content is right even if what was there is not.

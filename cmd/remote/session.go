@@ -19,14 +19,18 @@ import (
 // quotes inside, backslashes or exclamation marks. The script itself comes as the first line of standard input, and is
 // sent after the greeting, so that nothing that a login prints or reads can come between.
 const (
-	greeting = "pcaplab-remote-1"
-	command  = `exec sh -c 'echo ` + greeting + `; IFS= read -r script && eval "$script"'`
+	greeting      = "pcaplab-remote-1"
+	remoteCommand = `exec sh -c 'echo ` + greeting + `; IFS= read -r script && eval "$script"'`
 )
+
+// stage marks all processes of the session: a variable is in a process's environment in /proc only if it was there when it
+// started. The mark is the Host's id and the connection's number, so that a session can tell what an earlier one left.
+const stage = `IFS= read -r PCAPLAB_REMOTE; export PCAPLAB_REMOTE; IFS= read -r script; exec sh -c "$script"`
 
 // script answers requests until its input ends: a request is a line, its arguments are a line each. The answer is "ok" or
 // "no CODE", then lines that begin with a space, then ".". It is written for any POSIX sh, and joined to one line.
 var script = strings.ReplaceAll(strings.TrimSpace(`
-LC_ALL=C; export LC_ALL; umask 077; unset CDPATH;
+LC_ALL=C; export LC_ALL; umask 077; unset CDPATH; id=${PCAPLAB_REMOTE%%.*};
 lines() { printf "%s\n" "$@" | sed "s/^/ /"; echo .; };
 ok() { echo ok; lines "$@"; };
 no() { echo "no $1"; shift; lines "$@"; };
@@ -37,21 +41,27 @@ bits() {
 };
 sha() { m=$(sha256sum <"$1") && echo "${m%% *}"; };
 
-running() {
-	for p in $(ls -l /proc/[0-9]*/exe 2>/dev/null | grep -F -e " -> $PWD/" |
-		sed -n "s,^[^/]*/proc/\([0-9]*\)/exe -> .*,\1,p"); do
-		if grep -q -F -e "PCAPLAB_REMOTE=$id" "/proc/$p/environ" 2>/dev/null;
-		then [ "$1" = others ] || echo "$p";
-		else [ "$1" = mine ] || echo "$p"; fi;
+procs() {
+	ls -l /proc/[0-9]*/$1 2>/dev/null | grep -F -e " -> $PWD$2" | sed -n "s,^[^/]*/proc/\([0-9]*\)/$1 -> .*,\1,p";
+};
+mark() { tr "\000" "\n" 2>/dev/null <"/proc/$1/environ" | grep "^PCAPLAB_REMOTE="; } 2>/dev/null;
+mine() {
+	for p in $(procs exe /; procs cwd); do
+		case $(mark $p) in "PCAPLAB_REMOTE=$PCAPLAB_REMOTE") ;; "PCAPLAB_REMOTE=$id."*) echo $p;; esac;
+	done;
+};
+others() {
+	for p in $(procs exe /); do
+		case $(mark $p) in "PCAPLAB_REMOTE=$id."*) ;; *) [ ! -e /proc/$p/exe ] || echo $p;; esac;
 	done;
 };
 endmine() {
 	for signal in TERM TERM TERM TERM TERM TERM TERM TERM KILL KILL; do
-		m=$(running mine); [ -n "$m" ] || return 0;
+		m=$(mine); [ -n "$m" ] || return 0;
 		kill -s $signal $m 2>/dev/null;
 		sleep 0.2 2>/dev/null || sleep 1;
 	done;
-	m=$(running mine); [ -z "$m" ];
+	m=$(mine); [ -z "$m" ];
 };
 
 while IFS= read -r request; do case $request in
@@ -59,7 +69,7 @@ probe)
 	m=no; command -v sha256sum >/dev/null 2>&1 && m=yes;
 	ok "$(uname -s)" "$(uname -m)" "$(bits)" "$m";;
 at)
-	IFS= read -r d; IFS= read -r f; IFS= read -r id; IFS= read -r create;
+	IFS= read -r d; IFS= read -r f; IFS= read -r create;
 	case $d in "") d=.;; /*) ;; *) d=./$d;; esac;
 	if [ ! -d "$d" ]; then no nodir;
 	elif m=$(cd -P "$d" 2>&1) && cd -P "$d"; then
@@ -90,12 +100,12 @@ put)
 		else no write "$m"; fi;
 	fi;;
 try)
-	IFS= read -r n; m=$(PCAPLAB_REMOTE=$id "./$n" --version 2>&1 </dev/null); c=$?; ok "$c" "$m";;
+	IFS= read -r n; m=$("./$n" --version 2>&1 </dev/null); c=$?; ok "$c" "$m";;
 run)
 	IFS= read -r n;
 	set --; while IFS= read -r a && [ "$a" != . ]; do set -- "$@" "$a"; done;
-	if endmine && m=$(running others) && [ -z "$m" ]; then
-		ok; echo "$id start" >&2; PCAPLAB_REMOTE=$id "./$n" "$@"; c=$?;
+	if endmine && m=$(others) && [ -z "$m" ]; then
+		ok; echo "$id start" >&2; "./$n" "$@"; c=$?;
 		printf "\n%s %s\n" "$id" "$c" >&2; exit "$c";
 	else no busy "$(echo $m)"; fi;;
 end)
@@ -132,7 +142,7 @@ func sshArgs(cfg *Config) []string {
 		"-o", "ControlMaster=no",
 		"-o", "ClearAllForwardings=yes",
 		"-o", "RemoteCommand=none",
-		"--", cfg.Host, command)
+		"--", cfg.Host, remoteCommand)
 }
 
 // session is one ssh connection that runs the script, or a program after it.
@@ -145,8 +155,9 @@ type session struct {
 	gone   chan struct{} // closed when ssh has ended
 }
 
-// dial connects and waits for the script to take requests. The id is the Host's.
-func dial(ctx context.Context, cfg *Config, id string) (*session, error) {
+// dial connects and waits for the script to take requests.
+func (h *Host) dial(ctx context.Context) (*session, error) {
+	cfg := &h.cfg
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Host, err)
 	}
@@ -155,7 +166,7 @@ func dial(ctx context.Context, cfg *Config, id string) (*session, error) {
 		return nil, faultf(cfg.Host, ErrNoSSH, "cannot find the program ssh here (%v): install the OpenSSH client", err)
 	}
 	s := &session{cfg: cfg, cmd: exec.Command(path, sshArgs(cfg)...), gone: make(chan struct{})}
-	s.stderr.mark = id
+	s.stderr.mark = h.id
 	ownGroup(s.cmd)
 	s.cmd.Stderr = &s.stderr
 	s.cmd.WaitDelay = 2 * time.Second // for standard error, if a process that outlives ssh holds it
@@ -206,7 +217,7 @@ func dial(ctx context.Context, cfg *Config, id string) (*session, error) {
 		}
 		said = line
 	}
-	if _, err := io.WriteString(s.in, script+"\n"); err != nil {
+	if _, err := fmt.Fprintf(s.in, "%s\n%s.%d.\n%s\n", stage, h.id, h.dials.Add(1), script); err != nil {
 		return nil, s.lost(ctx)
 	}
 	return s, nil
