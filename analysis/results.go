@@ -45,7 +45,8 @@ type Ceiling struct {
 
 // Found is what the searches of one cell found for one goal, over the repeats. A repeat without a lower bound sustained
 // no load that was tried and counts as a rate of 0, so that failures do not flatter the rest; one without an upper bound
-// counts with what it reached, so that the rate is then a lower limit.
+// counts with what it reached, so that the rate is then a lower limit. A repeat whose search ended with the window of a
+// soak before any load was sustained says nothing about the rate.
 type Found struct {
 	Goal    string  `json:"goal"`
 	Loss    float64 `json:"loss_ratio"`
@@ -238,9 +239,17 @@ func foundIn(records []trial.Record) Found {
 	var rates []float64
 	for _, rec := range records {
 		b := rec.Bounds
-		rates = append(rates, b.ConditionalThroughput) // 0 without a lower bound
+		noTime := slices.Contains(b.Marks, search.MarkBudget)
+		if noTime {
+			f.NoTime++
+		}
+		if b.Lower != nil || !noTime {
+			rates = append(rates, b.ConditionalThroughput) // 0 without a lower bound
+		}
 		if b.Lower == nil {
-			f.NoLower++
+			if !noTime {
+				f.NoLower++
+			}
 		} else if f.Lower == 0 || *b.Lower < f.Lower {
 			f.Lower = *b.Lower
 		}
@@ -249,9 +258,6 @@ func foundIn(records []trial.Record) Found {
 		} else {
 			f.Upper = max(f.Upper, *b.Upper)
 		}
-		if slices.Contains(b.Marks, search.MarkBudget) {
-			f.NoTime++
-		}
 		if !b.Regular {
 			f.Regular = false
 			if b.Lower != nil && b.Upper != nil {
@@ -259,7 +265,7 @@ func foundIn(records []trial.Record) Found {
 			}
 		}
 	}
-	if f.NoLower > 0 {
+	if len(rates) < len(records) || f.NoLower > 0 {
 		f.Lower = 0
 	}
 	if f.NoUpper > 0 {

@@ -161,6 +161,26 @@ func TestAnalyzeOfNothing(t *testing.T) {
 	}
 }
 
+// A search that was cut short before it had sustained a load says nothing, not that nothing is sustained.
+func TestAnalyzeOfASearchThatWasCutShort(t *testing.T) {
+	cell := trial.Cell{Engine: "e", Size: "64", Cache: "hot", Workers: 1}
+	cut := bounds(cell, 1, nil, pointer(2e6), false)
+	cut.Bounds.Marks = []string{search.MarkBudget}
+	r := analysis.Analyze(header(6), []trial.Record{service(cell, 1, 100), cut})
+	g := r.Ceilings[0].Goals[0]
+	if g.Rate.N != 0 || g.NoLower != 0 || g.NoTime != 1 || g.Lower != 0 {
+		t.Errorf("%+v", g)
+	}
+	if text := strings.Join(r.Warnings, "\n"); !strings.Contains(text, "not done") || strings.Contains(text, "too much") {
+		t.Errorf("warnings %q", text)
+	}
+	for _, m := range r.Measures() {
+		if m.Metric == "ndr" && m.Value == m.Value {
+			t.Errorf("ndr has the value %v", m.Value)
+		}
+	}
+}
+
 // Repeats that sustained nothing must pull the result down, not vanish from it.
 func TestAnalyzeCountsRepeatsWithoutBounds(t *testing.T) {
 	cell := trial.Cell{Engine: "e", Size: "64", Cache: "hot", Workers: 1}
