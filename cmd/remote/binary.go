@@ -61,7 +61,8 @@ func inspectProgram(path string) (program, error) {
 	return p, nil
 }
 
-// fits returns whether a machine of the given architecture runs the program: a newer ARM runs what was built for an older.
+// fits returns whether a machine of the given architecture runs the program. A newer ARM runs what was built for an
+// older one.
 func (p program) fits(arch string) bool {
 	switch arch {
 	case "armv7":

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// Put copies a local file into the folder on the host and returns its name there, the hexadecimal SHA-256 of its content.
-// A file that is there with that sum is not copied again, and a copy that was cut off goes on where it was. If the
-// connection is lost, Put connects again, as long as that brings the copy forward; then the error is ErrLost.
+// Put copies a local file into the folder on the host and returns its name there, the hexadecimal SHA-256 of its
+// content. A file that is there with that sum is not copied again, and a copy that was cut off goes on where it was. If
+// the connection is lost, Put connects again as long as that brings the copy forward, and else fails with ErrLost.
 func (h *Host) Put(ctx context.Context, path string) (name string, err error) {
 	return h.put(ctx, path, "", "600")
 }

@@ -80,8 +80,8 @@ func TestParseHosts(t *testing.T) {
 
 // What passes is one word of a shell, no option of ssh, and the list again when joined.
 func FuzzParseHosts(f *testing.F) {
-	for _, seed := range []string{"pi@a,pi@b", "ssh://pi@[::1]:22", "fe80::1%eth0", "-oProxyCommand=x", "a;b", "%h", "a\x00", "@",
-		"ssh://", "ssh://-x", "ssh://[::1]:", "ü@ü", "ssh://a:"} {
+	for _, seed := range []string{"pi@a,pi@b", "ssh://pi@[::1]:22", "fe80::1%eth0", "-oProxyCommand=x", "a;b", "%h",
+		"a\x00", "@", "ssh://", "ssh://-x", "ssh://[::1]:", "ü@ü", "ssh://a:"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, list string) {

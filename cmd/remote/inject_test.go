@@ -29,16 +29,19 @@ func noPWNED(t *testing.T, dirs ...string) {
 // hostile are names that would do something if a shell saw them. As folders they must be taken literally.
 var hostile = []string{
 	"with space", " leading", "trailing ", "two  spaces", `single'quote`, `double"quote`, `';touch PWNED;'`,
-	`";touch PWNED;"`, "; touch PWNED", "$(touch PWNED)", "`touch PWNED`", "${IFS}", "$HOME", "-", "--", "-rf", "-oProxyCommand=touch PWNED",
-	"%h", "*", "?", "[a]", "~", "!x", `back\slash`, `\n`, "tab\there", "cr\r", "é", "\xff", "&touch PWNED&", "|touch PWNED", ">PWNED",
+	`";touch PWNED;"`, "; touch PWNED", "$(touch PWNED)", "`touch PWNED`", "${IFS}", "$HOME", "-", "--", "-rf",
+	"-oProxyCommand=touch PWNED", "%h", "*", "?", "[a]", "~", "!x", `back\slash`, `\n`, "tab\there", "cr\r", "é", "\xff",
+	"&touch PWNED&", "|touch PWNED", ">PWNED",
 	"#", ".part", "{a,b}", "a\x1b[31mb", "probe", ".", "ok",
 }
 
 func TestFoldersAreLiteral(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	cfg := config(t, s)
 	// Some matter at the front or at the end only; the others stand in one path.
-	dirs := []string{"-", "-oProxyCommand=touch PWNED", " both ", "\xff\r", "$(touch PWNED)", s.Home, strings.Join(hostile, "/")}
+	dirs := []string{"-", "-oProxyCommand=touch PWNED", " both ", "\xff\r", "$(touch PWNED)", s.Home,
+		strings.Join(hostile, "/")}
 	for _, name := range dirs {
 		t.Run(name, func(t *testing.T) {
 			cfg.Dir = name
@@ -75,6 +78,7 @@ func TestFoldersAreLiteral(t *testing.T) {
 }
 
 func TestPathsAreLiteral(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	h := open(t, config(t, s))
 	dir := t.TempDir()
@@ -92,7 +96,8 @@ func TestPathsAreLiteral(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 			continue
 		}
-		if b, err := os.ReadFile(filepath.Join(h.Dir(), there)); err != nil || !bytes.Equal(b, content) || there != sumOf(content) {
+		b, err := os.ReadFile(filepath.Join(h.Dir(), there))
+		if err != nil || !bytes.Equal(b, content) || there != sumOf(content) {
 			t.Errorf("%q: %q %v", name, there, err)
 		}
 	}
@@ -114,6 +119,7 @@ func TestPathsAreLiteral(t *testing.T) {
 }
 
 func TestHostsInjectNothing(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	cfg := config(t, s)
 	config, err := os.ReadFile(s.Config)
@@ -126,7 +132,7 @@ func TestHostsInjectNothing(t *testing.T) {
 	if err := os.WriteFile(cfg.SSHConfig, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, host := range append(hostile, "-oProxyCommand=touch PWNED", "pi@-oProxyCommand=touch${IFS}PWNED", "';touch PWNED;'@a",
+	for _, host := range append(hostile, "pi@-oProxyCommand=touch${IFS}PWNED", "';touch PWNED;'@a",
 		"ssh://%60touch%20PWNED%60@a", "ssh://$(touch PWNED)@a", "a\nb") {
 		cfg.Host = host
 		h, err := Open(t.Context(), cfg)
@@ -148,8 +154,10 @@ func TestHostsInjectNothing(t *testing.T) {
 
 // The remote command is one that every shell takes as it stands.
 func TestLoginShells(t *testing.T) {
-	inside, found := strings.CutPrefix(remoteCommand, "exec sh -c '")
-	if inside, found = strings.CutSuffix(inside, "'"); !found || strings.ContainsAny(inside, "'\\!\n") || len(inside) > 900 {
+	t.Parallel()
+	inside := strings.TrimSuffix(strings.TrimPrefix(remoteCommand, "exec sh -c '"), "'")
+	if len(inside) != len(remoteCommand)-len("exec sh -c ''") || len(inside) > 900 ||
+		strings.ContainsAny(inside, "'\\!\n") {
 		t.Errorf("the command has what some shell takes for its own: %s", remoteCommand)
 	}
 	if strings.Contains(script+stage, "\n") {
@@ -208,9 +216,10 @@ func TestLoginShells(t *testing.T) {
 
 // What a login prints, reads or complains about does not come between.
 func TestChattyLogin(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
-	dir := fakes(t, map[string]string{"chatty": `echo "Welcome!"; printf 'no newline'; echo; echo pcaplab; echo "stty: not a tty" >&2
-shift; exec /bin/sh -c "$@"`})
+	dir := fakes(t, map[string]string{"chatty": `echo "Welcome!"; printf 'a'; echo; echo pcaplab
+echo "stty: not a tty" >&2; shift; exec /bin/sh -c "$@"`})
 	s.SetShell(dir + "/chatty -c")
 	cfg := config(t, s)
 	h := open(t, cfg)

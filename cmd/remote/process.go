@@ -42,7 +42,7 @@ func (h *Host) install(ctx context.Context, path string) error {
 	case code != 0:
 		return faultf(h.cfg.Host, ErrWrongBinary, "%s does not run there (code %d): %s", path, code, text)
 	case !strings.Contains(text, h.cfg.Version):
-		return faultf(h.cfg.Host, ErrWrongBinary, "%s is another version: it says %q, this is %q; 'make dist' builds them all",
+		return faultf(h.cfg.Host, ErrWrongBinary, "%s is another version: it says %q, not %q; 'make dist' builds them all",
 			path, text, h.cfg.Version)
 	}
 	return nil

@@ -62,7 +62,8 @@ func TestCannotConnect(t *testing.T) {
 			"no password", "ssh -F "+s.Config+" stranger true")
 	})
 	t.Run("unknown host key", func(t *testing.T) {
-		fails(t, s, with(func(c *Config) { c.Host = s.Unknown }), ErrHostKey, "connect once by hand", "ssh -F "+s.Config+" unknown")
+		fails(t, s, with(func(c *Config) { c.Host = s.Unknown }), ErrHostKey, "connect once by hand",
+			"ssh -F "+s.Config+" unknown")
 	})
 	t.Run("changed host key", func(t *testing.T) {
 		fails(t, s, with(func(c *Config) { c.Host = s.Changed }), ErrHostKey, "ssh-keygen -R")
@@ -108,6 +109,7 @@ func TestCannotConnect(t *testing.T) {
 }
 
 func TestHostDoesNotFit(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	good := config(t, s)
 	other := "arm64"
@@ -132,7 +134,8 @@ func TestHostDoesNotFit(t *testing.T) {
 			ErrWrongBinary, []string{"is a program for " + other, "needs one for " + here(t)}},
 		{"a v7 binary for a v6 board", map[string]string{"uname": "case $1 in -m) echo armv6l;; *) echo Linux;; esac"},
 			func(c *Config) { c.Binary = binary(t, "armv7") }, ErrWrongBinary, []string{"armv7", "armv6"}},
-		{"text as a binary", nil, func(c *Config) { c.Binary = s.Config }, ErrWrongBinary, []string{"is not a Linux program"}},
+		{"text as a binary", nil, func(c *Config) { c.Binary = s.Config },
+			ErrWrongBinary, []string{"is not a Linux program"}},
 		{"no Go program", nil, func(c *Config) { c.Binary = "/bin/cat" }, ErrWrongBinary, []string{"is not a Go program"}},
 		{"missing file", nil, func(c *Config) { c.Binary = filepath.Join(empty, "none") }, ErrNoBinary, []string{"none"}},
 		{"no binary", nil, func(c *Config) { c.Binary, c.exe = "", filepath.Join(empty, "bin", "board") },
@@ -144,11 +147,13 @@ func TestHostDoesNotFit(t *testing.T) {
 		{"unknown --arch", nil, func(c *Config) { c.Arch = "sparc" }, ErrUnsupported, []string{"sparc"}},
 		{"no space", map[string]string{"df": "echo Filesystem 1024-blocks Used Available Capacity Mounted on; " +
 			"echo /dev/root 30000000 29999900 100 100% /"}, nil, ErrNoSpace, []string{"needs ", "has 102400 B", "--dir"}},
-		{"space runs out", map[string]string{"head": "/usr/bin/head -c 1000; echo head: write error: No space left on device >&2; exit 1"},
-			nil, ErrNoSpace, []string{"No space left on device", "--dir"}},
+		{"space runs out", map[string]string{"head": "/usr/bin/head -c 1000; " +
+			"echo head: write error: No space left on device >&2; exit 1"}, nil,
+			ErrNoSpace, []string{"No space left on device", "--dir"}},
 		{"no sha256sum", map[string]string{"sh": "exec /bin/sh -c \"command() { false; }; $2\" sh"}, nil,
 			ErrUnsupported, []string{"sha256sum"}},
-		{"missing folder", nil, func(c *Config) { c.Dir = "~/none" }, ErrFolder, []string{`"~/none"`, "not expanded", "--dir"}},
+		{"missing folder", nil, func(c *Config) { c.Dir = "~/none" },
+			ErrFolder, []string{`"~/none"`, "not expanded", "--dir"}},
 		{"file as a folder", nil, func(c *Config) { c.Dir = s.Config }, ErrFolder, []string{"there is no folder"}},
 		{"folder that takes no files", nil, func(c *Config) { c.Dir = "/proc/self" }, ErrFolder, []string{"/proc/self"}},
 		{"line break in a folder", nil, func(c *Config) { c.Dir = "a\nb" }, ErrFolder, []string{"line break"}},
@@ -226,6 +231,7 @@ func TestFileSystems(t *testing.T) {
 }
 
 func TestArchitectures(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct{ machine, bits, want string }{
 		{"x86_64", "64", "amd64"}, {"x86_64", "32", "amd64"}, {"x86_64", "", "amd64"},
 		{"aarch64", "64", "arm64"}, {"aarch64", "32", "armv7"}, {"aarch64", "", "arm64"},
@@ -253,6 +259,7 @@ func TestArchitectures(t *testing.T) {
 
 // The bits that the host says are those of its sh, with getconf and without.
 func TestUserlandBits(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	arch := here(t)
 	for _, row := range []struct {
@@ -305,7 +312,8 @@ func TestChooseBinary(t *testing.T) {
 		exe = link // binaries are looked for beside the file itself
 	}
 	cfg := &Config{Host: "pi", Name: "board", exe: exe}
-	for arch, want := range map[string]string{"amd64": filepath.Join(root, "bin", "board"), "armv6": beside, "armv7": lib} {
+	real := filepath.Join(root, "bin", "board")
+	for arch, want := range map[string]string{"amd64": real, "armv6": beside, "armv7": lib} {
 		if got, err := chooseBinary(cfg, arch); err != nil || got != want {
 			t.Errorf("%s: %s %v, want %s", arch, got, err, want)
 		}

@@ -59,7 +59,7 @@ type Config struct {
 	Keep      bool   // use the folder .pcaplab below Dir and leave it; else a fresh one that Close removes
 	Name      string // of the program: its binaries are NAME-linux-ARCH
 	Version   string // what the binary prints for --version must contain it; empty: anything
-	Binary    string // to copy; empty: this executable if it fits the host, else NAME-linux-ARCH beside it or in ../lib/NAME
+	Binary    string // to copy; empty: this executable if it fits, else NAME-linux-ARCH beside it or in ../lib/NAME
 	Arch      string // one of Arches; empty: as the host says
 
 	Note     func(format string, args ...any)     // takes what a person should know, one line each; may be nil
@@ -102,8 +102,8 @@ func plain(s, others string) bool {
 	return s != ""
 }
 
-// Host is a machine with a folder and a binary in it that runs there. Its methods may be called from several goroutines;
-// exchanges with the host take place one after the other.
+// Host is a machine with a folder and a binary in it that runs there. Its methods may be called from several
+// goroutines; exchanges with the host take place one after the other.
 type Host struct {
 	cfg    Config
 	id     string // random; names the fresh folder and marks processes as this Host's
@@ -118,8 +118,8 @@ type Host struct {
 	stray  bool   // a process may still run there without a connection
 }
 
-// Open connects to the host, chooses the binary that fits it, makes the folder, copies the binary and checks that it runs
-// there and is of the right version. After an error nothing is left there, or the error says what.
+// Open connects to the host, chooses the binary that fits it, makes the folder, copies the binary and checks that it
+// runs there and is of the right version. After an error nothing is left there, or the error says what.
 func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func probe(ctx context.Context, s *session, cfg *Config) (string, error) {
 		return "", faultf(cfg.Host, ErrUnsupported, "runs %q; only Linux is supported", system)
 	}
 	if sum != "yes" {
-		return "", faultf(cfg.Host, ErrUnsupported, "has no sha256sum, which checks copies: install coreutils or busybox there")
+		return "", faultf(cfg.Host, ErrUnsupported, "has no sha256sum to check copies: install coreutils or busybox there")
 	}
 	if cfg.Arch != "" {
 		return cfg.Arch, nil
@@ -322,8 +322,8 @@ func (h *Host) drop() {
 	}
 }
 
-// Close ends what may still run on the host and removes the folder unless it is to be kept. If it cannot, the error says
-// what is left where, and the command that removes it. After an interrupt ctx must be a fresh one.
+// Close ends what may still run on the host and removes the folder unless it is to be kept. If it cannot, the error
+// says what is left where, and the command that removes it. After an interrupt ctx must be a fresh one.
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -63,15 +63,19 @@ func main() {
 `
 
 var built struct {
-	once sync.Once
-	dir  string
-	err  error
+	sync.Mutex
+	dir string
+	err error
 }
 
 // binary returns the test's program built for an architecture of Arches.
 func binary(t testing.TB, arch string) string {
 	t.Helper()
-	built.once.Do(func() { built.dir, built.err = buildBoard() })
+	built.Lock()
+	defer built.Unlock()
+	if built.dir == "" {
+		built.dir, built.err = buildBoard()
+	}
 	if built.err != nil {
 		t.Fatal(built.err)
 	}
@@ -209,6 +213,7 @@ func randomFile(t testing.TB, n int) (string, []byte) {
 }
 
 func TestRunOnHost(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	_, before := s.Sent()
 	h := open(t, config(t, s))
@@ -234,7 +239,8 @@ func TestRunOnHost(t *testing.T) {
 	if _, after := s.Sent(); after-before != 1 {
 		t.Errorf("%d connections from probe to program, want 1", after-before)
 	}
-	if out, err := run(t, h, "", "args", "-a", "--quick", "x-1"); err != nil || out != `["args" "-a" "--quick" "x-1"]`+"\n" {
+	out, err := run(t, h, "", "args", "-a", "--quick", "x-1")
+	if want := `["args" "-a" "--quick" "x-1"]` + "\n"; err != nil || out != want {
 		t.Errorf("args: %q %v", out, err)
 	}
 	if out, err := run(t, h, "", "read", name); err != nil || out != "300000 <nil>\n" {
@@ -264,6 +270,7 @@ func TestArgumentsAreFixed(t *testing.T) {
 }
 
 func TestKeep(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	cfg := config(t, s)
 	cfg.Keep = true
@@ -316,6 +323,7 @@ func TestKeep(t *testing.T) {
 
 // Another run in the kept folder is left alone, and said.
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	cfg := config(t, s)
 	cfg.Keep = true
@@ -330,7 +338,8 @@ func TestBusy(t *testing.T) {
 		t.Fatal(line, err)
 	}
 	second := open(t, cfg)
-	if _, err := second.Start(t.Context(), "echo"); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), fmt.Sprint(pid)) {
+	_, err = second.Start(t.Context(), "echo")
+	if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), fmt.Sprint(pid)) {
 		t.Errorf("beside process %d: %v", pid, err)
 	}
 	closeHost(t, second)
@@ -349,6 +358,7 @@ func TestBusy(t *testing.T) {
 
 // Ending the context ends what waits, and the folder can still be removed.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	h, err := Open(ctx, config(t, s))
@@ -389,6 +399,7 @@ func TestInterrupt(t *testing.T) {
 
 // The user's settings for interactive use do not get in the way.
 func TestUserSettings(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	cfg := config(t, s)
 	b, err := os.ReadFile(s.Config)
@@ -444,6 +455,7 @@ func TestUserSettings(t *testing.T) {
 
 // A copy that is cut goes on where it was, and its content is right even if what was there is not.
 func TestPutResumes(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	var notes []string
 	cfg := config(t, s)
@@ -498,6 +510,7 @@ func TestPutResumes(t *testing.T) {
 }
 
 func TestPutGivesUp(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	h := open(t, config(t, s))
 	path, _ := randomFile(t, 4<<20)
@@ -518,6 +531,7 @@ func TestPutGivesUp(t *testing.T) {
 }
 
 func TestLost(t *testing.T) {
+	t.Parallel()
 	s := sshtest.Start(t)
 	cfg := config(t, s)
 	cfg.alive = time.Second

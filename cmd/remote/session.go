@@ -23,12 +23,12 @@ const (
 	remoteCommand = `exec sh -c 'echo ` + greeting + `; IFS= read -r script && eval "$script"'`
 )
 
-// stage marks all processes of the session: a variable is in a process's environment in /proc only if it was there when it
-// started. The mark is the Host's id and the connection's number, so that a session can tell what an earlier one left.
+// stage marks all processes of the session: a variable is in a process's environment in /proc only if it was there when
+// it started. The mark is the Host's id and the connection's number: a session can tell what an earlier one left.
 const stage = `IFS= read -r PCAPLAB_REMOTE; export PCAPLAB_REMOTE; IFS= read -r script; exec sh -c "$script"`
 
-// script answers requests until its input ends: a request is a line, its arguments are a line each. The answer is "ok" or
-// "no CODE", then lines that begin with a space, then ".". It is written for any POSIX sh, and joined to one line.
+// script answers requests until its input ends: a request is a line, its arguments are a line each. The answer is "ok"
+// or "no CODE", then lines that begin with a space, then ".". It is written for any POSIX sh, and joined to one line.
 var script = strings.ReplaceAll(strings.TrimSpace(`
 LC_ALL=C; export LC_ALL; umask 077; unset CDPATH; id=${PCAPLAB_REMOTE%%.*};
 lines() { printf "%s\n" "$@" | sed "s/^/ /"; echo .; };

@@ -1,5 +1,5 @@
-// Package sshtest starts an OpenSSH server for a test: on a loopback port of its own, with keys, configurations and a home
-// folder below the test's temporary folder, and with connections that the test can cut, stall and refuse.
+// Package sshtest starts an OpenSSH server for a test: on a loopback port of its own, with keys, configurations and a
+// home folder below the test's temporary folder, and with connections that the test can cut, stall and refuse.
 package sshtest
 
 import (
@@ -107,7 +107,8 @@ func Start(t testing.TB) *Server {
 	s.write("authorized_keys", s.read("user_key.pub"))
 	config := &strings.Builder{}
 	alias := func(name, key, known string) {
-		fmt.Fprintf(config, "Host %s\n\tHostName 127.0.0.1\n\tPort %s\n\tUser %q\n\tIdentityFile %q\n\tUserKnownHostsFile %q\n",
+		fmt.Fprintf(config, "Host %s\n\tHostName 127.0.0.1\n\tPort %s\n\tUser %q\n\tIdentityFile %q\n"+
+			"\tUserKnownHostsFile %q\n",
 			name, port, me.Username, filepath.Join(s.dir, key), filepath.Join(s.dir, known))
 	}
 	alias(s.Alias, "user_key", "known_hosts")
@@ -118,7 +119,8 @@ func Start(t testing.TB) *Server {
 	s.write("ssh_config", config.String())
 
 	// The wrapper gives every session the settings of the moment. SSHTEST marks its processes.
-	s.write("wrapper", fmt.Sprintf("#!/bin/sh\nSSHTEST='%s'; export SSHTEST\nHOME='%s'; export HOME\ncd \"$HOME\" || exit\n"+
+	s.write("wrapper", fmt.Sprintf("#!/bin/sh\nSSHTEST='%s'; export SSHTEST\nHOME='%s'; export HOME\n"+
+		"cd \"$HOME\" || exit\n"+
 		". '%s'\nif [ -n \"$SSH_ORIGINAL_COMMAND\" ]; then exec $session_shell -c \"$SSH_ORIGINAL_COMMAND\"; fi\n"+
 		"exec $session_shell\n", s.dir, s.Home, s.settings))
 	if err := os.Chmod(filepath.Join(s.dir, "wrapper"), 0o700); err != nil {
