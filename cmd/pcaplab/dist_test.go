@@ -8,6 +8,7 @@ import (
 	"debug/elf"
 	"encoding/hex"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -135,4 +136,36 @@ func distFolder(t *testing.T) string {
 		t.Skip("PCAPLAB_DIST names no folder made by make dist (make dist-check does it)")
 	}
 	return dist
+}
+
+func TestDistVersionsSortAsHistory(t *testing.T) {
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("no sh here")
+	}
+	last := ""
+	for _, tt := range []struct{ name, revision, want string }{
+		{"before the first tag", "650125e12818", "0~git20231114221320.650125e12818"},
+		{"the same, changed", "650125e12818-dirty", "0~git20231114221320.650125e12818+dirty"},
+		{"a candidate", "v1.2.0-rc1", "1.2.0~rc1"},
+		{"after a candidate", "v1.2.0-rc1-3-g650125e12818", "1.2.0~rc1+git3.650125e12818"},
+		{"a release", "v1.2.0", "1.2.0"},
+		{"a release, changed", "v1.2.0-dirty", "1.2.0+dirty"},
+		{"after a release", "v1.2.0-5-gabcdef012345", "1.2.0+git5.abcdef012345"},
+		{"longer after it", "v1.2.0-14-g012345abcdef", "1.2.0+git14.012345abcdef"},
+		{"the same, changed", "v1.2.0-14-g012345abcdef-dirty", "1.2.0+git14.012345abcdef+dirty"},
+		{"the next release", "v1.2.1", "1.2.1"},
+	} {
+		t.Run(tt.name+" "+tt.revision, func(t *testing.T) {
+			out, err := exec.Command("sh", "dist/version.sh", tt.revision, "1700000000").CombinedOutput()
+			if got := strings.TrimSpace(string(out)); err != nil || got != tt.want {
+				t.Fatalf("%q, %v: want %q", got, err, tt.want)
+			}
+			if _, err := exec.LookPath("dpkg"); err == nil && last != "" {
+				if out, err := exec.Command("dpkg", "--compare-versions", last, "lt", tt.want).CombinedOutput(); err != nil {
+					t.Errorf("dpkg does not sort %s before %s: %s", last, tt.want, out)
+				}
+			}
+			last = tt.want
+		})
+	}
 }

@@ -113,7 +113,7 @@ mkdir -p "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates" "$root/var/lib/d
 PATH=$PATH:/usr/sbin:/sbin
 
 # contents lists all that is in the root but dpkg's own books, which it never takes away.
-contents() { (cd "$root" && find . ! -path './var/lib/dpkg/*' ! -path './var/log/*' | LC_ALL=C sort; ls var/lib/dpkg/info); }
+contents() { (cd "$root" && find . ! -path './var/lib/dpkg/*' ! -path './var/log/*' | LC_ALL=C sort; ls var/lib/dpkg/info | grep -v '^format$' || :); }
 books() { $become dpkg --root="$root" --log=/dev/null "$@"; }
 
 books --status pcaplab >/dev/null 2>&1 && fail "the root is not empty"

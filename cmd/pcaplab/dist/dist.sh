@@ -81,32 +81,20 @@ licences() {
 		[ -s "$work/texts" ] || fail "$name $version has no licence in $dir"
 		while read -r text; do
 			printf '\n======== %s %s: %s\n\n' "$name" "$version" "${text#./}"
-			if sed -n '/[^ ]/{p;q;}' "$dir/$text" | grep -q 'Apache License'; then
-				echo "Apache License, Version 2.0; see above."
+			tr -d '\r' <"$dir/$text" | LC_ALL=C awk '
+				/^[ \t]*Apache License$/ { print "Apache License, Version 2.0: see above."; left = 1 }
+				/^[ \t]*GNU GENERAL PUBLIC LICENSE$/ { print "GNU General Public License: /usr/share/common-licenses/GPL-2"; exit }
+				!left
+				/END OF TERMS AND CONDITIONS/ { left = 0 }' >"$work/text"
+			if ! command -v iconv >/dev/null || iconv -f UTF-8 -t UTF-8 <"$work/text" >/dev/null 2>&1; then
+				cat "$work/text"
 			else
-				tr -d '\r' <"$dir/$text"
+				iconv -f ISO-8859-1 -t UTF-8 <"$work/text"
 			fi
 		done <"$work/texts"
 	done
 }
 licences >"$made/pcaplab-licences.txt"
-
-# debianVersion makes of v1.2.3, v1.2.3-rc1-5-gHASH or HASH, each perhaps with -dirty, what dpkg sorts in the order of history.
-debianVersion() {
-	clean=${revision%-dirty}
-	date=$(utc +%Y%m%d%H%M%S)
-	case $clean in
-	v[0-9]*-[0-9]*-g*)
-		hash=${clean##*-g} rest=${clean%-g*}
-		base=${rest%-*} version="+git${rest##*-}.$hash"
-		;;
-	v[0-9]*) base=$clean version= ;;
-	*) base=v0 version="~git$date.$clean" ;;
-	esac
-	version=$(printf %s "${base#v}" | tr _- '~~')$version
-	[ "$clean" = "$revision" ] || version=$version+dirty
-	echo "$version"
-}
 
 # utc FORMAT prints the time of the release; GNU and BSD date name seconds differently.
 utc() { hermetic date -u -d "@$epoch" "$@" 2>/dev/null || hermetic date -u -r "$epoch" "$@"; }
@@ -156,7 +144,7 @@ finish() {
 
 # packages makes all Debian packages.
 packages() {
-	version=$(debianVersion)
+	version=$(hermetic sh "$here/version.sh" "$revision" "$epoch")
 	compile "$work/pages" "$goroot/bin/go" build -tags man
 	hermetic "$work/pages" man "$work/man"
 	hermetic gzip -9n "$work"/man/*.1
