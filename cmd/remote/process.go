@@ -73,7 +73,7 @@ func (e *ExitError) Error() string {
 		text += " (killed: out of memory?)"
 	}
 	if e.Stderr != "" {
-		text += ": " + e.Stderr
+		text += ": " + strings.ReplaceAll(e.Stderr, "\n", "; ")
 	}
 	return text
 }
