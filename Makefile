@@ -60,7 +60,7 @@ icount: ## Count instructions per packet on four processors and compare with the
 	$(GO) run ./cmd/icount
 
 icount-update: ## Accept the instructions per packet as they are now
-	$(GO) run ./cmd/icount -update
+	$(GO) run ./cmd/icount -update -runs 5
 
 boards: build cross ## Run the boards' binaries under emulation: the same answers as here (qemu-user or qemu-user-static)
 	PCAPLAB_BOARDS=$(CURDIR)/bin $(GO) test -count 1 -v -timeout 20m -run '^TestBoards' ./cmd/pcaplab

@@ -12,7 +12,7 @@ import (
 )
 
 // tolerance, in percent, is how far a count may be from the golden one. Repeats differ by nothing for engines that do not
-// allocate, and by up to half a percent for those that do, because of what the allocator meets.
+// allocate. For those that do, nearly all are within half a percent, because of what the allocator meets; see confirm.
 func tolerance(engine string) float64 {
 	if engine == "direct" || strings.HasSuffix(engine, "-layers") {
 		return 0.1
@@ -150,6 +150,31 @@ func writeChanges(w io.Writer, changes []change) {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", c.arch, c.engine, c.traffic, number(c.was), number(c.is), percent)
 	}
 	tw.Flush()
+}
+
+// writeSpreads prints how far repeats of a cell lie apart, (max-min)/min in percent: how many cells by how much, and which
+// by most.
+func writeSpreads(w io.Writer, cells []cell, counts [][]float64) {
+	type spread struct {
+		cell
+		percent float64
+	}
+	limits := []float64{0, 0.05, 0.1, 0.5, 1, math.Inf(1)}
+	within := make([]int, len(limits))
+	var most spread
+	for i, key := range cells {
+		lowest := slices.Min(counts[i])
+		s := spread{key, (slices.Max(counts[i]) - lowest) / lowest * 100}
+		within[slices.IndexFunc(limits, func(limit float64) bool { return s.percent <= limit })]++
+		if s.percent >= most.percent {
+			most = s
+		}
+	}
+	fmt.Fprint(w, "spread of a cell's runs: ")
+	for i, limit := range limits[:len(limits)-1] {
+		fmt.Fprintf(w, "%d up to %g %%, ", within[i], limit)
+	}
+	fmt.Fprintf(w, "%d more; most %.2f %%, %v\n", within[len(within)-1], most.percent, most.cell)
 }
 
 func number(n float64) string {
