@@ -10,7 +10,7 @@ FUZZTIME ?= 5s
 .PHONY: help build man lab test check race test-386 cross dist dist-check fuzz bench icount icount-update boards clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the static binary bin/pcaplab
 	CGO_ENABLED=0 $(BUILD) -o $(BIN) ./cmd/pcaplab
@@ -36,10 +36,10 @@ race: ## Run all tests under the race detector (needs cgo)
 test-386: ## Run all tests as a 32-bit program
 	CGO_ENABLED=0 GOARCH=386 $(GO) test ./...
 
-cross: ## Build for the boards: arm64, ARMv7, ARMv6
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(BUILD) -o bin/pcaplab-arm64 ./cmd/pcaplab
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=7 $(BUILD) -o bin/pcaplab-armv7 ./cmd/pcaplab
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o bin/pcaplab-armv6 ./cmd/pcaplab
+cross: ## Build bin/pcaplab-linux-ARCH for the boards: arm64, armv7, armv6; bin/pcaplab remote takes them from there
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(BUILD) -o bin/pcaplab-linux-arm64 ./cmd/pcaplab
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=7 $(BUILD) -o bin/pcaplab-linux-armv7 ./cmd/pcaplab
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o bin/pcaplab-linux-armv6 ./cmd/pcaplab
 
 dist: ## Make static binaries, Debian packages and SHA256SUMS in dist/, the same octets everywhere; DIST names another folder
 	@GO='$(GO)' sh cmd/pcaplab/dist/dist.sh '$(DIST)' '$(REVISION)' '$(SOURCE_DATE_EPOCH)'

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// boardsVariable names a folder with pcaplab, of this machine, and pcaplab-arm64, -armv7, -armv6, all of one source: make
+// boardsVariable names a folder with pcaplab, of this machine, and pcaplab-linux-arm64, -armv7, -armv6, all of one source: make
 // boards sets it. What the boards' binaries answer under qemu-user must be what this machine's answers.
 const boardsVariable = "PCAPLAB_BOARDS"
 
@@ -106,14 +106,14 @@ func TestBoards(t *testing.T) {
 					t.Skipf("no %s-static and no %s (Debian: apt-get install qemu-user-static)", b.emulator, b.emulator)
 				}
 			}
-			program := filepath.Join(bin, "pcaplab-"+b.name)
+			program := filepath.Join(bin, "pcaplab-linux-"+b.name)
 			if _, err := os.Stat(program); err != nil {
 				t.Fatal(err)
 			}
 			here := machine{emulator, "-cpu", b.cpu, program}
 			if b.cpu == "arm1176" {
 				t.Run("refuses an ARMv7 program", func(t *testing.T) {
-					a := machine{emulator, "-cpu", b.cpu, filepath.Join(bin, "pcaplab-armv7")}.ask(t, "", "--version")
+					a := machine{emulator, "-cpu", b.cpu, filepath.Join(bin, "pcaplab-linux-armv7")}.ask(t, "", "--version")
 					if a.signal != syscall.SIGILL {
 						t.Errorf("exit code %d, signal %v, want an illegal instruction: this emulator shows nothing about ARMv6\n%s%s",
 							a.code, a.signal, a.stdout, a.stderr)
