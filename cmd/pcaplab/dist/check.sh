@@ -162,6 +162,7 @@ if command -v bash >/dev/null; then
 		[ ! -r /usr/share/bash-completion/bash_completion ] || . /usr/share/bash-completion/bash_completion
 		. usr/share/bash-completion/completions/pcaplab
 		complete -p pcaplab >/dev/null || exit 1
+		compopt() { :; } # bash has it only while it completes
 		COMP_WORDS=(pcaplab ceiling --engines gopacket-la) COMP_CWORD=3 COMP_LINE="${COMP_WORDS[*]}"
 		COMP_POINT=${#COMP_LINE} COMP_TYPE=9
 		__start_pcaplab
