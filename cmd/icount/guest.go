@@ -23,14 +23,14 @@ const (
 	// A block is what is parsed between two marks. Before each the guest yields, and blocks are short: the runtime, which
 	// wants the processor back from who had it for ten milliseconds, then has no reason to step in between the marks.
 	blockFrames = 32
-	warmUps     = 4 // passes until the heap is in a steady state
-	passes      = 6 // counted ones; even, because spans that alternate pass by pass would pull a median to one side
+	warmUps     = 3  // passes until the heap is in a steady state
+	passes      = 12 // counted ones
 	trafficSeed = 1
 	memoryLimit = 64 << 20
 )
 
 // traffic is what is parsed, by name and number of frames. Frames of the fixed sizes are all alike.
-var traffic = map[string]int{"iot-1": 2048, "udp-64": 1024, "udp-512": 1024, "udp-1518": 1024}
+var traffic = map[string]int{"iot-1": 1024, "udp-64": 512, "udp-512": 512, "udp-1518": 512}
 
 // idle takes frames as an engine does and does nothing: what it takes is the harness's own.
 type idle struct{}
