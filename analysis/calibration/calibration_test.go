@@ -256,6 +256,8 @@ func TestDoubts(t *testing.T) {
 			e.Arch, e.Bits, e.KernelArch = "arm", 32, "x86_64"
 		}, "for arm on a kernel for x86_64"},
 		{"governor", func(m *Measured) { m.Header.Environment.Governor = "ondemand" }, "governor ondemand"},
+		{"governor that a program sets", func(m *Measured) { m.Header.Environment.Governor = "userspace" }, "governor userspace"},
+		{"governor of one vendor's kernel", func(m *Measured) { m.Header.Environment.Governor = "interactive" }, "governor interactive"},
 		{"large cache", func(m *Measured) {
 			m.Header.Environment.Caches = []meter.Cache{{Level: 3, Type: "Unified", Octets: 256 << 20}}
 		}, "last-level cache has 268435456"},
@@ -283,6 +285,11 @@ func TestDoubts(t *testing.T) {
 				t.Errorf("%q, want one with %q", f.Doubts, test.want)
 			}
 		})
+	}
+	unknown := measured(t, false)
+	unknown.Header.Environment.Governor = ""
+	if f := made(t, unknown); len(f.Doubts) != 0 {
+		t.Errorf("a governor that cannot be read: %q", f.Doubts)
 	}
 	if f := made(t, measured(t, true)); len(f.Doubts) != 1 || !strings.HasPrefix(f.Doubts[0], "quick: ") {
 		t.Errorf("quick: %q", f.Doubts)

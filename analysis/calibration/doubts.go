@@ -41,8 +41,8 @@ func (f *File) doubts() {
 	case e.Bits == 32 && (e.KernelArch == "aarch64" || e.KernelArch == "x86_64"):
 		add("a 32-bit program on a 64-bit kernel (%s): the 64-bit program is another machine", e.KernelArch)
 	}
-	if slices.Contains([]string{"powersave", "ondemand", "conservative", "schedutil"}, e.Governor) {
-		add("governor %s: the clock follows the load; set performance", e.Governor)
+	if e.Governor != "" && e.Governor != "performance" {
+		add("governor %s: the clock follows the load or is held low; set performance", e.Governor)
 	}
 	if llc, known := e.LLCOctets(); known && llc > f.Caches.LLC {
 		add("the last-level cache has %d octets: cold frames are meant to come from memory, and %d octets of them are fed", llc, 4*f.Caches.LLC)
