@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"pcaplab/analysis"
 	"pcaplab/replay/trial"
@@ -58,7 +59,7 @@ func Check(path string) error {
 func vacant(path string) error {
 	for _, name := range []string{HeaderFile, RecordsFile} {
 		if _, err := os.Lstat(filepath.Join(path, name)); err == nil {
-			return fmt.Errorf("%s holds a study already: go on with --resume %s, or name another folder", path, path)
+			return fmt.Errorf("%s holds a study already: go on with --resume, or name another folder", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -118,6 +119,14 @@ func readHeader(path string) (trial.Header, error) {
 	name := filepath.Join(path, HeaderFile)
 	text, err := os.ReadFile(name)
 	if err != nil {
+		below, _ := filepath.Glob(filepath.Join(path, "*", HeaderFile))
+		for i := range below {
+			below[i] = filepath.Dir(below[i])
+		}
+		if len(below) > 0 {
+			return trial.Header{}, fmt.Errorf("%s is not a results folder (%w) but holds those of several machines: %s", path, err,
+				strings.Join(below, ", "))
+		}
 		return trial.Header{}, fmt.Errorf("%s is not a results folder: %w", path, err)
 	}
 	var header trial.Header

@@ -113,13 +113,10 @@ func (f *boardFlags) run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
 	if f.strict && spoiled > 0 {
-		return spoiledError(spoiled)
+		errs = append(errs, spoiledError(spoiled))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (a *app) boardListCommand() *cobra.Command {
@@ -134,6 +131,9 @@ them: small in-order cores lose far more on a parser than on 7-zip. '` + a.Name 
 --json prints one object for each model; a figure has "value", "mark" (read, known or inferred) and "source".`,
 		Args: none,
 		RunE: func(*cobra.Command, []string) error {
+			if len(a.boards) > 0 {
+				return usagef("the list is of no host: '%s board list'", a.Name)
+			}
 			models := board.Models()
 			if asJSON {
 				out := json.NewEncoder(a.stdout)

@@ -61,7 +61,12 @@ end or not at all: an interrupted calibration leaves nothing.`,
   ` + a.Name + ` remote pi@raspberrypi calibrate -o pi4.json
   ` + a.Name + ` calibrate --json | jq .calibration.doubts`,
 		Args: none,
-		RunE: func(c *cobra.Command, _ []string) error { return k.run(c.Context(), a) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("output") && k.output == "" {
+				return usagef("-o: want the name of a file, or - for standard output")
+			}
+			return k.run(c.Context(), a)
+		},
 	}
 	fs := c.Flags()
 	fs.StringVarP(&k.output, "output", "o", "", "file to write (of several boards one each, FILE-HOST); - prints it instead of the tables")
@@ -164,6 +169,10 @@ func writable(path string) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".pcaplab-*")
 	if err != nil {
+		var at *os.PathError // of a name that the user does not know
+		if errors.As(err, &at) {
+			err = at.Err
+		}
 		return usagef("-o %s: %w", path, err)
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
@@ -180,7 +189,7 @@ func (k *calibrateFlags) keep(a *app, p place, places []place, f *calibration.Fi
 	if !k.json {
 		return writeCalibration(a.stdout, p.name, f)
 	}
-	if p.name == "" {
+	if len(places) == 1 {
 		return f.Write(a.stdout)
 	}
 	var indented, line bytes.Buffer

@@ -70,12 +70,13 @@ func (c *captureFlags) check(args []string) error {
 }
 
 // interruptible ends the process on a signal while standard input is read, which nothing else can interrupt. Nothing has
-// been measured then. The function that it returns ends this.
-func (a *app) interruptible(ctx context.Context, files []string) (done func() bool) {
+// been measured then; before tidies up. The function that it returns ends this.
+func (a *app) interruptible(ctx context.Context, files []string, before func()) (done func() bool) {
 	if !slices.Contains(files, stdin) || a.stdin != os.Stdin {
 		return func() bool { return true }
 	}
 	return context.AfterFunc(ctx, func() {
+		before()
 		fmt.Fprintf(a.stderr, "%s: interrupted\n", a.Name)
 		os.Exit(ExitInterrupted)
 	})
@@ -94,7 +95,7 @@ func (c *captureFlags) load(ctx context.Context, a *app, list []source) (*arena.
 	for _, s := range list {
 		files = append(files, s.File)
 	}
-	defer a.interruptible(ctx, files)()
+	defer a.interruptible(ctx, files, func() {})()
 	bar := a.octetsBar("reading")
 	frames, facts, err := datasets.Load(ctx, files, datasets.LoadConfig{
 		OpenConfig: datasets.OpenConfig{Salvage: c.salvage, Hash: true, Stdin: a.stdin}, MemoryLimit: limit, Packets: uint64(c.packets), Progress: bar.set,

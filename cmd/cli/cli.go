@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -47,9 +48,10 @@ func Main(p Program) int {
 		}
 		return ExitDone
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	// A second signal ends the process at once. One that comes with the first, as timeout(1) and terminals send them, is no second.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	a := &app{Program: p, stdout: os.Stdout, stderr: os.Stderr, stdin: os.Stdin}
 	return a.run(ctx, os.Args[1:])
 }
@@ -61,6 +63,7 @@ type app struct {
 	stdin          io.Reader
 	quiet          bool
 	boards         []place // to measure on; none: here
+	via            string  // how the user named them, as "remote pi@a,pi@b "
 }
 
 // usageError marks what the user got wrong before anything ran.

@@ -30,6 +30,10 @@ func program() Program {
 
 func TestMain(m *testing.M) {
 	p := program()
+	if os.Getenv("PCAPLAB_TEST_PROGRAM") != "" { // started by a test as a process of its own
+		os.Unsetenv("PCAPLAB_TEST_PROGRAM")
+		os.Exit(Main(p))
+	}
 	if len(os.Args) == 2 && (os.Args[1] == "serve" || os.Args[1] == "--version") { // a copy of this test on a host
 		os.Exit(Main(p))
 	}

@@ -40,7 +40,7 @@ A damaged capture is described up to the damage; the exit code is then 1. --json
 			if err := (&captureFlags{}).check(args); err != nil {
 				return err
 			}
-			defer a.interruptible(c.Context(), args)()
+			defer a.interruptible(c.Context(), args, func() {})()
 			var faults []error
 			for i, path := range args {
 				bar := a.octetsBar("reading " + filepath.Base(path))
@@ -224,7 +224,11 @@ func readFolder(args []string) (*analysis.Results, error) {
 // none refuses arguments.
 func none(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("%s takes no arguments, not %q", c.CommandPath(), args)
+		hint := ""
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return usagef("%s takes no arguments, not %q%s", c.CommandPath(), args, hint)
 	}
 	return nil
 }

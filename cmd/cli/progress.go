@@ -94,7 +94,7 @@ func (b *studyBar) expect(unit string, total time.Duration) {
 func (b *studyBar) set(p trial.Progress) {
 	b.all.mu.Lock()
 	defer b.all.mu.Unlock()
-	if b.all.shown == nil || p.Cells == 0 {
+	if p.Cells == 0 {
 		return
 	}
 	load := "closed loop"
@@ -112,7 +112,7 @@ func (b *studyBar) set(p trial.Progress) {
 	if b.total > 0 {
 		// Within a cell the trial time tells how far it is; a cell never fills more than its share.
 		within := float64(p.MeasuredTime)/float64(b.total) - b.share
-		b.share += max(0, min(within, 0.95/float64(p.Cells)))
+		b.share = min(1, b.share+max(0, min(within, 0.95/float64(p.Cells))))
 	}
 	b.text = fmt.Sprintf("%d/%d %v #%d: %s", min(p.Done+1, p.Cells), p.Cells, p.Cell, p.Repeat, load)
 	b.all.show()
@@ -120,6 +120,9 @@ func (b *studyBar) set(p trial.Progress) {
 
 // show draws the bar: with several studies, how far each is.
 func (b *studyBars) show() {
+	if b.shown == nil {
+		return
+	}
 	text, share, least := "", 0.0, 1.0
 	for i, bar := range b.bars {
 		share += bar.share / float64(len(b.bars))

@@ -99,14 +99,15 @@ func (r *remotes) run(ctx context.Context, a *app, hosts, args []string) (err er
 			err = errors.Join(err, os.Remove(spooled))
 		}
 	}()
-	sub := *a
+	sub := *a // whose flags are those behind the hosts
+	sub.via = "remote " + strings.Join(hosts, ",") + " "
 	var sessions []*session
 	for _, host := range hosts {
-		s := &session{remotes: r, a: a, cfg: r.cfg}
+		s := &session{remotes: r, cfg: r.cfg}
 		s.cfg.Host, s.cfg.Name, s.cfg.Version = host, a.Name, version()
-		s.cfg.Note = func(format string, args ...any) { a.note("%s: %s", host, fmt.Sprintf(format, args...)) }
+		s.cfg.Note = func(format string, args ...any) { sub.note("%s: %s", host, fmt.Sprintf(format, args...)) }
 		if len(hosts) == 1 {
-			s.cfg.Progress = a.copyBar()
+			s.cfg.Progress = sub.copyBar()
 		}
 		sessions = append(sessions, s)
 		sub.boards = append(sub.boards, place{name: host, bench: s})
@@ -132,7 +133,7 @@ func (a *app) spool(ctx context.Context) (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer a.interruptible(ctx, []string{stdin})()
+	defer a.interruptible(ctx, []string{stdin}, func() { os.Remove(f.Name()) })()
 	_, err = io.Copy(f, a.stdin)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", errors.Join(fmt.Errorf("standard input: %w", err), os.Remove(f.Name()))
@@ -159,7 +160,6 @@ func (a *app) copyBar() func(what string, done, total int64) {
 // session is the bench that a board is.
 type session struct {
 	*remotes
-	a    *app
 	cfg  remote.Config
 	host *remote.Host // nil until something must be there
 }
@@ -203,7 +203,7 @@ func (s *session) study(ctx context.Context, j *job, e *events) error {
 			paths[i] = path
 		default:
 			if _, err := os.Stat(src.Name); err != nil {
-				return err
+				return fmt.Errorf("on this machine: %w", err)
 			}
 			paths[i] = src.Name
 		}
@@ -240,7 +240,7 @@ func (s *session) study(ctx context.Context, j *job, e *events) error {
 			}
 			return nil
 		})
-	}, func() int { return len(there.Done) })
+	}, func() (int, string) { return len(there.Done), soakNote(&there) })
 }
 
 func (s *session) answer(ctx context.Context, q question) (answer json.RawMessage, err error) {
@@ -254,13 +254,15 @@ func (s *session) answer(ctx context.Context, q question) (answer json.RawMessag
 			}
 			return nil
 		})
-	}, func() int { return 0 })
+	}, func() (int, string) { return 0, "" })
 	return answer, err
 }
 
-// persist tries again while the connection is what fails. Records that come in between begin the patience anew.
-func (s *session) persist(ctx context.Context, try func() error, records func() int) error {
-	begin, had := time.Now(), records()
+// persist tries again while the connection is what fails. Records that come in between begin the patience anew; stand
+// returns their number, and what else to say of them.
+func (s *session) persist(ctx context.Context, try func() error, stand func() (records int, also string)) error {
+	begin := time.Now()
+	had, _ := stand()
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 		err := try()
 		if err == nil || ctx.Err() != nil {
@@ -270,13 +272,17 @@ func (s *session) persist(ctx context.Context, try func() error, records func() 
 		if !lost {
 			return err
 		}
-		if n := records(); n > had {
-			begin, had, wait = time.Now(), n, time.Second
+		records, also := stand()
+		if records > had {
+			begin, had, wait = time.Now(), records, time.Second
 		}
 		if time.Since(begin)+wait > s.retry {
 			return fmt.Errorf("%w; gave up after %v", err, time.Since(begin).Round(time.Second))
 		}
-		s.cfg.Note("connection lost (%v); %d records are here; trying again in %v", err, records(), wait)
+		s.cfg.Note("%v; %d records are here; trying again in %v", strings.TrimPrefix(err.Error(), s.cfg.Host+": "), records, wait)
+		if also != "" {
+			s.cfg.Note("%s", also)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,7 +51,7 @@ func clean(t *testing.T, s *sshtest.Server) {
 
 // sweepArgs is a study whose records can be counted beforehand: 2 engines, 2 repeats, each warm-up, service and two loads.
 func sweepArgs(more ...string) []string {
-	return append([]string{"sweep", "--trial", "20ms", "--repeats", "2", "--cache", "hot", "--rates", "0.5x,2x"}, more...)
+	return append([]string{"sweep", "--trial", "100ms", "--repeats", "2", "--cache", "hot", "--rates", "0.5x,2x"}, more...)
 }
 
 const sweepRecords = 2 * 2 * 4
@@ -113,8 +115,8 @@ func TestRemoteFilesMayHaveAnyName(t *testing.T) {
 	s := loopback(t)
 	path := synthFile(t, "-a 'b' \"c\" $(touch PWNED); `touch PWNED` ü.pcap")
 	stdout, _ := run(t, ExitDone, onBoard(t, s, s.Alias, "trial", "--trial", "5ms", "--cache", "as-is", "--json", path)...)
-	if n := strings.Count(stdout, `{"host":`); n != 2 {
-		t.Errorf("%d records\n%s", n, stdout)
+	if n := strings.Count(stdout, "\n"); n != 2 || strings.Contains(stdout, `"host"`) {
+		t.Errorf("%d records, or a host's name in those of one\n%s", n, stdout)
 	}
 	clean(t, s)
 	damaged := filepath.Join(t.TempDir(), "it's damaged.pcap")
@@ -247,9 +249,32 @@ func TestRemoteHostsSideBySide(t *testing.T) {
 	}
 	clean(t, s)
 
-	stdout, stderr = run(t, ExitFailed, onBoard(t, s, s.Alias+",nowhere.invalid", sweepArgs("synth:iot-1:3000")...)...)
+	folder = filepath.Join(t.TempDir(), "half")
+	stdout, stderr = run(t, ExitFailed, onBoard(t, s, s.Alias+",nowhere.invalid", sweepArgs("-o", folder, "synth:iot-1:3000")...)...)
 	if !strings.Contains(stdout, "direct") || !strings.Contains(stderr, "nowhere.invalid") {
 		t.Errorf("one host that is not there must not spoil the other:\n%s\n%s", stdout, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "nowhere.invalid")); err == nil {
+		t.Error("a folder was made for nothing")
+	}
+	clean(t, s)
+
+	// The second host was not there then; the study goes on with what is missing.
+	if err := os.Rename(filepath.Join(folder, s.Alias), filepath.Join(folder, second)); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr = run(t, ExitDone, onBoard(t, s, hosts, "sweep", "--resume", folder)...)
+	if !strings.Contains(stderr, s.Alias+": not begun yet") {
+		t.Error(stderr)
+	}
+	for _, host := range strings.Split(hosts, ",") {
+		onceEach(t, filepath.Join(folder, host))
+	}
+	if _, stderr := run(t, ExitFailed, "table", folder); !strings.Contains(stderr, "several machines") {
+		t.Errorf("no word of the folders below: %s", stderr)
+	}
+	if _, stderr := run(t, ExitUsage, onBoard(t, s, hosts, "ceiling", "--resume", folder)...); !strings.Contains(stderr, "remote "+hosts+" sweep --resume "+folder) {
+		t.Errorf("no advice that works: %s", stderr)
 	}
 	clean(t, s)
 }
@@ -284,6 +309,88 @@ func TestRemoteBoardAndCalibration(t *testing.T) {
 	clean(t, s)
 }
 
+// A closed terminal, and a signal that comes twice at once, must leave as little behind as Ctrl-C.
+func TestRemoteSignalsLeaveNothing(t *testing.T) {
+	s := loopback(t)
+	for _, tt := range []struct {
+		name    string
+		signals []os.Signal
+	}{
+		{"the terminal was closed", []os.Signal{syscall.SIGHUP}},
+		{"to the process and to its group", []os.Signal{syscall.SIGTERM, syscall.SIGTERM}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			program, stderr := process(t, nil, onBoard(t, s, s.Alias, sweepArgs("--repeats", "50", "synth:iot-1:3000")...)...)
+			for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+				if left, _ := os.ReadDir(s.Home); len(left) > 0 {
+					break
+				}
+				if time.Since(begin) > time.Minute {
+					t.Fatal("nothing arrives on the host")
+				}
+			}
+			for _, signal := range tt.signals {
+				program.Process.Signal(signal)
+			}
+			program.Wait()
+			if code := program.ProcessState.ExitCode(); code != ExitInterrupted {
+				t.Errorf("exit code %d: %s", code, stderr)
+			}
+			clean(t, s)
+		})
+	}
+	t.Run("while standard input is read", func(t *testing.T) {
+		folder := t.TempDir()
+		in, out, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		defer out.Close()
+		t.Setenv("TMPDIR", folder)
+		program, stderr := process(t, in, onBoard(t, s, s.Alias, "ceiling", "-")...)
+		for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+			out.WriteString("part of a capture")
+			if left, _ := os.ReadDir(folder); len(left) > 0 {
+				break
+			}
+			if time.Since(begin) > time.Minute {
+				t.Fatal("standard input is not read")
+			}
+		}
+		program.Process.Signal(os.Interrupt)
+		program.Wait()
+		if code := program.ProcessState.ExitCode(); code != ExitInterrupted {
+			t.Errorf("exit code %d: %s", code, stderr)
+		}
+		if left, _ := os.ReadDir(folder); len(left) > 0 {
+			t.Errorf("left here: %s", left[0].Name())
+		}
+		clean(t, s)
+	})
+}
+
+// process starts this test's binary as the program.
+func process(t *testing.T, stdin *os.File, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	c := exec.Command(path, args...)
+	c.Env = append(os.Environ(), "PCAPLAB_TEST_PROGRAM=1")
+	c.Stderr = &stderr
+	if stdin != nil {
+		c.Stdin = stdin
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Process.Kill() })
+	return c, &stderr
+}
+
 func TestRemoteUsage(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -298,6 +405,7 @@ func TestRemoteUsage(t *testing.T) {
 		{"twice remote", []string{"remote", "pi@a", "remote", "pi@b", "ceiling"}, "remote"},
 		{"the command's own flags", []string{"remote", "pi@board", "ceiling", "--engines", "none", "synth:iot-1"}, "none"},
 		{"no capture", []string{"remote", "pi@board", "ceiling"}, "no capture"},
+		{"a list of no host", []string{"remote", "pi@board", "board", "list"}, "board list"},
 		{"a foreign architecture", []string{"remote", "--arch", "mips", "pi@board", "ceiling", "synth:iot-1"}, "armv6"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -120,7 +120,7 @@ func asNamed(err error, list []source) error {
 	}
 	text := err.Error()
 	for _, s := range list {
-		if s.File != s.Name {
+		if s.File != "" && s.File != s.Name {
 			text = strings.ReplaceAll(text, s.File, s.Name)
 		}
 	}

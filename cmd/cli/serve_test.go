@@ -168,6 +168,46 @@ func TestTaggedLinesSayTheirHost(t *testing.T) {
 	}
 }
 
+func TestErrorsNameThePlaceOnce(t *testing.T) {
+	p := place{name: "re"}
+	for _, tt := range []struct{ name, err, want string }{
+		{"of something else", "request: EOF", "re: request: EOF"},
+		{"named already", "re: request: EOF", "re: request: EOF"},
+	} {
+		if got := p.named(errors.New(tt.err)).Error(); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// All parts of the bar must be there before the first of them moves, and more trial time than expected is not more than all.
+func TestProgressOfSeveralStudies(t *testing.T) {
+	visits := make([]*visit, 20)
+	a := &app{Program: program(), stderr: io.Discard}
+	for i := range visits {
+		visits[i] = &visit{a: a, place: place{name: "h", bench: atOnce{}}, job: *tinyJob(t)}
+	}
+	if err := a.atEach(context.Background(), visits); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range visits {
+		if v.bar.all.bars[i] != v.bar || v.bar.share > 1 {
+			t.Errorf("bar %d: %+v", i, v.bar)
+		}
+	}
+}
+
+// atOnce is a bench that shows progress at once.
+type atOnce struct{}
+
+func (atOnce) study(_ context.Context, _ *job, e *events) error {
+	e.progress(trial.Progress{Cells: 1, MeasuredTime: time.Hour})
+	e.progress(trial.Progress{Cells: 1, Done: 1, MeasuredTime: 2 * time.Hour})
+	return nil
+}
+
+func (atOnce) answer(context.Context, question) (json.RawMessage, error) { return nil, nil }
+
 // FuzzExchange feeds what a board, or something in its place, may answer.
 func FuzzExchange(f *testing.F) {
 	for _, s := range []string{"", "{}", `{"done":true}`, `{"error":{"text":"x"}}`, "Welcome!\n{}", `{"record":{}}{"done":true}`, `{"answer":null}`} {

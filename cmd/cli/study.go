@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -136,7 +139,7 @@ func (a *app) perform(ctx context.Context, j *job, e *events) error {
 			return err
 		}
 		for i := range captures {
-			captures[i].Path = h.Captures[i].Path
+			captures[i].Name, captures[i].Path = h.Captures[i].Name, h.Captures[i].Path
 		}
 	}
 	h.Captures = captures
@@ -186,6 +189,7 @@ type visit struct {
 	job     job
 	folder  *report.Folder // nil without one
 	path    string         // of the results folder; empty without one
+	made    bool           // whether the folder was made for this
 	bar     *studyBar
 	records []trial.Record
 }
@@ -247,7 +251,7 @@ func (p place) prefix() string {
 
 // named adds the name of the place to an error.
 func (p place) named(err error) error {
-	if err == nil || p.name == "" || strings.HasPrefix(err.Error(), p.name) {
+	if err == nil || p.name == "" || strings.HasPrefix(err.Error(), p.name+": ") {
 		return err
 	}
 	return fmt.Errorf("%s: %w", p.name, err)
@@ -259,7 +263,9 @@ func (a *app) atEach(ctx context.Context, visits []*visit) error {
 	errs := make([]error, len(visits))
 	var all sync.WaitGroup
 	for i, v := range visits {
-		v.a, v.bar = a, bars.bar(i, v.name)
+		v.bar = bars.bar(i, v.name)
+	}
+	for i, v := range visits {
 		all.Go(func() { errs[i] = v.named(v.run(ctx)) })
 	}
 	all.Wait()
@@ -290,18 +296,12 @@ func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial
 		}
 	}()
 	places := a.places()
+	var begun, absent *visit // of several to go on with
+	var absentErr error
 	for _, p := range places {
-		v := &visit{place: p}
+		v := &visit{place: p, a: a}
 		visits = append(visits, v)
-		if m.resume != "" {
-			err = m.open(c, v, folderOf(m.resume, places, p), args)
-			if err == nil {
-				a.note("%sresuming %s: %d records", p.prefix(), v.path, len(v.job.Done))
-				if text := soakNote(&v.job); text != "" {
-					a.note("%s%s", p.prefix(), text)
-				}
-			}
-		} else {
+		if m.resume == "" {
 			if m.output != "" {
 				v.path = folderOf(m.output, places, p)
 			}
@@ -310,16 +310,67 @@ func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial
 				Version: version(), Command: c.Name(), Started: time.Now().UTC(), Settings: m.settings, Plan: plan,
 				Reading: trial.Reading{Packets: m.packets, Salvage: m.salvage}, InProcess: m.inProcess, MemoryLimit: int64(m.memoryLimit),
 			}
+			continue
 		}
-		if err == nil {
-			err = m.before(a, v, condition)
-		}
-		if err != nil {
+		err := m.open(c, v, folderOf(m.resume, places, p), args)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && v.folder == nil && len(places) > 1:
+			absent, absentErr = v, err
+			continue
+		case err != nil:
 			return p.named(err)
+		}
+		begun = v
+		a.note("%sresuming %s: %d records", p.prefix(), v.path, len(v.job.Done))
+		if text := soakNote(&v.job); text != "" {
+			a.note("%s%s", p.prefix(), text)
+		}
+	}
+	if absent != nil && begun == nil {
+		return absent.named(absentErr)
+	}
+	defer func() {
+		for _, v := range visits {
+			v.tidy()
+		}
+		if len(visits) > 1 && m.output != "" {
+			os.Remove(m.output) // if nothing came to be in it
+		}
+	}()
+	for _, v := range visits {
+		if m.resume != "" && v.folder == nil {
+			v.join(begun, folderOf(m.resume, places, v.place))
+		}
+		if err := m.before(v, condition); err != nil {
+			return v.named(err)
 		}
 	}
 	runErr := a.atEach(c.Context(), visits)
 	return errors.Join(runErr, m.show(a, visits, condition))
+}
+
+// join makes v the same study as another board's that was begun.
+func (v *visit) join(begun *visit, path string) {
+	h := begun.job.Header
+	v.path = path
+	v.job.Sources = begun.job.Sources
+	v.job.Header = trial.Header{
+		Version: h.Version, Command: h.Command, Started: time.Now().UTC(), Settings: h.Settings, Plan: h.Plan,
+		Reading: h.Reading, InProcess: h.InProcess,
+	}
+	v.a.note("%snot begun yet: begins as %s did", v.prefix(), begun.name)
+}
+
+// tidy removes a folder that was made for results that never came.
+func (v *visit) tidy() {
+	if v.made && v.folder == nil {
+		os.Remove(v.path) // if it is empty
+	}
+}
+
+// again is the command that goes on with a study.
+func (a *app) again(command, folder string) string {
+	return fmt.Sprintf("%s %s%s --resume %s", a.Name, a.via, command, folder)
 }
 
 // folderOf is where results of a place are: the folder that the user named or, of several places, one below it.
@@ -348,8 +399,8 @@ func sources(args []string) (list []source) {
 }
 
 // before finds what can be found wrong before anything is read or copied.
-func (m *measureFlags) before(a *app, v *visit, condition *analysis.Condition) error {
-	s := &trial.Study{Engines: a.Engines, Stages: a.Stages, Header: v.job.Header}
+func (m *measureFlags) before(v *visit, condition *analysis.Condition) error {
+	s := &trial.Study{Engines: v.a.Engines, Stages: v.a.Stages, Header: v.job.Header}
 	if err := s.Check(); err != nil {
 		return usageError{err}
 	}
@@ -359,10 +410,12 @@ func (m *measureFlags) before(a *app, v *visit, condition *analysis.Condition) e
 			return usagef("--fail-if: %w", err)
 		}
 	}
-	if v.path != "" && v.folder == nil {
-		return report.Check(v.path)
+	if v.path == "" || v.folder != nil {
+		return nil
 	}
-	return nil
+	_, err := os.Lstat(v.path)
+	v.made = errors.Is(err, fs.ErrNotExist)
+	return report.Check(v.path)
 }
 
 // open takes a study up again: all that decides its results comes from its folder.
@@ -385,7 +438,7 @@ func (m *measureFlags) open(c *cobra.Command, v *visit, path string, args []stri
 	v.folder, v.path = folder, path
 	v.job.Header, v.job.Done = header, done
 	if header.Command != c.Name() {
-		return usagef("%s holds a %s: go on with '%s --resume %s'", path, header.Command, header.Command, path)
+		return usagef("%s holds a %s: go on with '%s'", path, header.Command, v.a.again(header.Command, m.resume))
 	}
 	if header.Version != version() {
 		return fmt.Errorf("%s was begun by pcaplab %s; this is pcaplab %s: results of the two must not be pooled; start into a new folder",
@@ -397,7 +450,7 @@ func (m *measureFlags) open(c *cobra.Command, v *visit, path string, args []stri
 			case c.Path != "":
 				args = append(args, c.Path)
 			case c.Name == "standard input" || c.Name == stdin:
-				return usagef("the study was of standard input: give it again, as '%s --resume %s - < FILE'", header.Command, path)
+				return usagef("the study was of standard input: give it again, as '%s - < FILE'", v.a.again(header.Command, m.resume))
 			default:
 				args = append(args, c.Name)
 			}
@@ -421,6 +474,7 @@ func (m *measureFlags) condition() (*analysis.Condition, error) {
 // show prints and stores results, of interrupted studies too.
 func (m *measureFlags) show(a *app, visits []*visit, condition *analysis.Condition) error {
 	var boards []report.Board
+	var failed error // to write; what was measured is printed all the same
 	for _, v := range visits {
 		if !slices.ContainsFunc(v.records, func(r trial.Record) bool { return r.Kind == trial.KindService }) {
 			continue
@@ -429,12 +483,18 @@ func (m *measureFlags) show(a *app, visits []*visit, condition *analysis.Conditi
 		boards = append(boards, report.Board{Name: v.name, Results: results})
 		if v.folder != nil {
 			if err := v.folder.Finish(results); err != nil {
-				return err
+				failed = errors.Join(failed, v.named(fmt.Errorf("%w; what was measured until then is in %s, and '%s' goes on with it", err,
+					v.path, a.again(v.job.Header.Command, cmp.Or(m.resume, m.output)))))
+			} else {
+				a.note("%sresults in %s", v.prefix(), v.folder.Path())
 			}
-			a.note("%sresults in %s", v.prefix(), v.folder.Path())
 		}
 		if m.json {
-			if err := m.lines(tagged(a.stdout, v.name), v, results); err != nil {
+			w := a.stdout
+			if len(visits) > 1 {
+				w = tagged(w, v.name)
+			}
+			if err := m.lines(w, v, results); err != nil {
 				return err
 			}
 		}
@@ -451,7 +511,7 @@ func (m *measureFlags) show(a *app, visits []*visit, condition *analysis.Conditi
 		}
 	}
 	if condition == nil {
-		return nil
+		return failed
 	}
 	missed := false
 	for _, b := range boards {
@@ -466,9 +526,9 @@ func (m *measureFlags) show(a *app, visits []*visit, condition *analysis.Conditi
 		}
 	}
 	if missed {
-		return errMissed
+		failed = errors.Join(failed, errMissed)
 	}
-	return nil
+	return failed
 }
 
 // lines prints results as JSON lines.
@@ -487,9 +547,6 @@ func (m *measureFlags) lines(w io.Writer, v *visit, results *analysis.Results) e
 
 // tagged returns a writer of JSON objects, one a line and each in one Write, that says in each which host it is of.
 func tagged(w io.Writer, host string) io.Writer {
-	if host == "" {
-		return w
-	}
 	name, _ := json.Marshal(host)
 	return tagger{w, append(append([]byte(`{"host":`), name...), ',')}
 }
