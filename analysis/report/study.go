@@ -299,6 +299,9 @@ func goalCell(c *analysis.Ceiling, goal string, load func(float64) string) Cell 
 			cell.Text = "none"
 			return cell
 		}
+		if g.Rate.N == 0 { // no search had time for a lower bound
+			return cell
+		}
 		if g.NoUpper > 0 {
 			cell.Text = "> " + cell.Text
 			if g.NoUpper < g.Repeats {
@@ -308,7 +311,10 @@ func goalCell(c *analysis.Ceiling, goal string, load func(float64) string) Cell 
 		if g.NoLower > 0 {
 			cell.Text += fmt.Sprintf(" (%d/%d none)", g.NoLower, g.Repeats)
 		}
-		if g.TooWide > 0 {
+		if n := g.Repeats - g.Rate.N; n > 0 {
+			cell.Text += fmt.Sprintf(" (%d/%d n/a)", n, g.Repeats)
+		}
+		if g.TooWide > 0 || g.NoTime > 0 {
 			cell.Text += " *"
 		}
 		return cell

@@ -155,6 +155,32 @@ func columns(line string) (cells []string) {
 	return cells
 }
 
+func TestGoalCell(t *testing.T) {
+	summary := func(values ...float64) analysis.Summary { return analysis.Summarize(values) }
+	tests := []struct {
+		name  string
+		found analysis.Found
+		want  string
+	}{
+		{"regular", analysis.Found{Rate: summary(8e6), Repeats: 1, Regular: true}, "8.00 Mpps"},
+		{"too wide", analysis.Found{Rate: summary(8e6), Repeats: 1, TooWide: 1}, "8.00 Mpps *"},
+		{"no load was too much", analysis.Found{Rate: summary(8e6), Repeats: 1, NoUpper: 1}, "> 8.00 Mpps"},
+		{"the lowest load was too much", analysis.Found{Rate: summary(0), Repeats: 1, NoLower: 1}, "none"},
+		{"no time for any bound", analysis.Found{Repeats: 1, NoTime: 1, NoUpper: 1}, "n/a"},
+		{"no time for a lower bound", analysis.Found{Repeats: 1, NoTime: 1}, "n/a"},
+		{"no time for an upper bound", analysis.Found{Rate: summary(8e6), Repeats: 1, NoTime: 1, NoUpper: 1}, "> 8.00 Mpps *"},
+		{"no time in one of two", analysis.Found{Rate: summary(8e6), Repeats: 2, NoTime: 1}, "8.00 Mpps (1/2 n/a) *"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.found.Goal = "ndr"
+			if got := goalCell(&analysis.Ceiling{Goals: []analysis.Found{tt.found}}, "ndr", FormatRate).Text; got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestHeading(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -330,7 +356,7 @@ func TestWriteCSV(t *testing.T) {
 		{1, "ndr_regular", "true"}, {1, "ndr_repeats_without_lower", "0"}, {1, "ndr_repeats_without_upper", "0"},
 		{1, "pdr:0.5%_regular", "false"}, {1, "pdr:0.5%_repeats_without_upper", "2"}, {1, "pdr:0.5%_pps_largest_upper", ""},
 		{2, "ndr_regular", "false"}, {2, "ndr_repeats_without_lower", "2"}, {2, "ndr_pps_smallest_lower", ""},
-		{2, "pdr:0.5%_repeats_without_lower", "6"},
+		{2, "pdr:0.5%_repeats_without_lower", "6"}, {1, "ndr_repeats_without_time", "0"}, {2, "pdr:0.5%_repeats_without_time", "0"},
 		{1, "marks", "host-busy"}, {2, "marks", ""},
 	} {
 		if got := cell(tt.row, tt.head); got != tt.want {
@@ -341,6 +367,25 @@ func TestWriteCSV(t *testing.T) {
 	slices.Sort(heads)
 	if len(slices.Compact(heads)) != len(rows[0]) {
 		t.Errorf("heads are named twice: %q", rows[0])
+	}
+
+	cut := found("direct", 1, h.Plan.Goals[0], 0, 0)
+	cut.Bounds.Marks = []string{search.MarkBudget}
+	b.Reset()
+	if err := WriteCSV(&b, analysis.Analyze(h, []trial.Record{closed("direct", 1, 100), cut})); err != nil {
+		t.Fatal(err)
+	}
+	whole := rows[0]
+	if rows, err = csv.NewReader(&b).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	for head, want := range map[string]string{"ndr_pps": "", "ndr_repeats_without_time": "1", "ndr_repeats_without_lower": "0", "ndr_regular": "false"} {
+		if got := cell(1, head); got != want {
+			t.Errorf("a search that ended with its window: %s is %q, want %q", head, got, want)
+		}
+	}
+	if !slices.Equal(rows[0], whole) {
+		t.Errorf("heads %q, otherwise %q", rows[0], whole)
 	}
 
 	h.Settings.Unit = "bit/s"

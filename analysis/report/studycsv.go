@@ -18,7 +18,8 @@ import (
 //   - allocs_per_packet, gc_per_million_packets, engine_peak_octets (the largest), feed_share, instructions_per_packet;
 //   - for each goal of the plan GOAL_UNIT with _low, _high and _n as above, GOAL_UNIT_smallest_lower and
 //     GOAL_UNIT_largest_upper (relevant bounds over the repeats, empty where a repeat has none),
-//     GOAL_repeats_without_lower, GOAL_repeats_without_upper and GOAL_regular (true or false);
+//     GOAL_repeats_without_lower, GOAL_repeats_without_upper, GOAL_repeats_without_time (whose search ended with the window of
+//     a soak, so that a bound may be missing for no other reason) and GOAL_regular (true or false);
 //   - marks, separated by spaces.
 //
 // UNIT is pps or bit_per_s.
@@ -41,7 +42,7 @@ func studyTable(r *analysis.Results) *Table {
 	for _, g := range r.Header.Plan.Goals {
 		summary(g.Name + unit)
 		add(g.Name+unit+"_smallest_lower", g.Name+unit+"_largest_upper", g.Name+"_repeats_without_lower",
-			g.Name+"_repeats_without_upper", g.Name+"_regular")
+			g.Name+"_repeats_without_upper", g.Name+"_repeats_without_time", g.Name+"_regular")
 	}
 	add("marks")
 	for i := range r.Ceilings {
@@ -68,10 +69,10 @@ func goalCells(c *analysis.Ceiling, goal string) []Cell {
 	for _, g := range c.Goals {
 		if g.Goal == goal {
 			return append(described(g.Rate), exact(g.Lower, g.Lower > 0), exact(g.Upper, g.Upper > 0), whole(g.NoLower),
-				whole(g.NoUpper), Text(strconv.FormatBool(g.Regular)))
+				whole(g.NoUpper), whole(g.NoTime), Text(strconv.FormatBool(g.Regular)))
 		}
 	}
-	return append(described(analysis.Summary{}), make([]Cell, 5)...)
+	return append(described(analysis.Summary{}), make([]Cell, 6)...)
 }
 
 // described returns median, low, high and number of values.
