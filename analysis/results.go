@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"pcaplab/parse"
 	"pcaplab/replay/trial"
@@ -368,26 +369,42 @@ func (r *Results) warn() {
 	for _, c := range r.Ceilings {
 		for _, g := range c.Goals {
 			if !g.Regular {
-				add("%v: %s is irregular: %s", c.Cell, g.Goal, g.why())
+				add("%v: %s is irregular: %s", c.Cell, g.Goal, g.why(&p))
 			}
 		}
 	}
 }
 
+// What can be irregular.
+const (
+	alwaysLossy = "even the lowest load was too much"
+	neverLossy  = "no load was too much (raise --max-load)"
+	tooWide     = "the bounds did not come within the width"
+)
+
+// noTime says that a search ended with its window, and what to do about it.
+func noTime(p *trial.Plan) string {
+	remedy := "shorten --trial or --sum, widen --width, or search fewer goals"
+	if p.Window() < time.Minute {
+		remedy += ", or soak longer"
+	}
+	return "the search was not done when its window was over (" + remedy + ")"
+}
+
 // why says in how many repeats what was not regular.
-func (f *Found) why() string {
+func (f *Found) why(p *trial.Plan) string {
 	var parts []string
 	add := func(n int, what string) {
 		if n > 0 {
 			parts = append(parts, fmt.Sprintf("%s in %d of %s", what, n, count(f.Repeats, "repeat")))
 		}
 	}
-	add(f.NoTime, "the search was not done when its window was over")
-	add(f.NoLower, "even the lowest load was too much")
+	add(f.NoTime, noTime(p))
+	add(f.NoLower, alwaysLossy)
 	if f.NoTime == 0 {
-		add(f.NoUpper, "no load was too much (raise --max-load)")
+		add(f.NoUpper, neverLossy)
 	}
-	add(f.TooWide, "the bounds did not come within the width")
+	add(f.TooWide, tooWide)
 	return strings.Join(parts, "; ")
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"pcaplab/replay/meter"
 	"pcaplab/replay/trial"
+	"pcaplab/replay/trial/search"
 )
 
 // SoakFall is the share of the first window's rate by which the rate of a soak must fall to be called lower.
@@ -94,23 +95,25 @@ type SoakWindow struct {
 // SoakBlocks is how many blocks the closed loops of a window are summed up in.
 const SoakBlocks = 8
 
-// SoakGoal is what the search of a window found for a goal. Rate is nil where there is no lower bound.
+// SoakGoal is what the search of a window found for a goal. Rate is nil where there is no lower bound: even the lowest load
+// was too much or, with NoTime, the search did not come so far.
 type SoakGoal struct {
 	Goal    string   `json:"goal"`
 	Rate    *float64 `json:"rate"`
 	Lower   *float64 `json:"lower"`
 	Upper   *float64 `json:"upper"`
 	Regular bool     `json:"regular"`
-	// Change, of the last window, is against the first. Its interval is of the bounds: from the last lower over the first
-	// upper to the last upper over the first lower. It has no coverage: one search says nothing of its own spread.
+	NoTime  bool     `json:"without_time"` // the search had to end before it was done, with its window
+	// Change, of the last window, is against the first; nil unless both are regular.
 	Change *GoalChange `json:"change,omitempty"`
 }
 
-// GoalChange is a relative change of a goal's rate and the range that the bounds leave.
+// GoalChange is a relative change of a goal's rate and the range that the bounds leave: from the last lower over the first
+// upper to the last upper over the first lower. It has no coverage: one search says nothing of its own spread.
 type GoalChange struct {
-	Ratio float64  `json:"ratio"`
-	Low   *float64 `json:"low"` // nil where a bound is missing
-	High  *float64 `json:"high"`
+	Ratio float64 `json:"ratio"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
 }
 
 // Change is a relative change: -0.31 is 31 % less.
@@ -270,7 +273,7 @@ func soakWindow(h *trial.Header, records []trial.Record) SoakWindow {
 		rec := &records[i]
 		if rec.Kind == trial.KindBounds {
 			b := rec.Bounds
-			g := SoakGoal{Goal: b.Goal.Name, Lower: b.Lower, Upper: b.Upper, Regular: b.Regular}
+			g := SoakGoal{Goal: b.Goal.Name, Lower: b.Lower, Upper: b.Upper, Regular: b.Regular, NoTime: slices.Contains(b.Marks, search.MarkBudget)}
 			if b.Lower != nil {
 				rate := b.ConditionalThroughput
 				g.Rate = &rate
@@ -335,19 +338,30 @@ func medianOf(values []float64) float64 {
 	return middle(sorted)
 }
 
-// to is the change of a goal's rate from the first window to the last; nil where either has none.
+// to is the change of a goal's rate from the first window to the last; nil unless both are regular.
 func (g *SoakGoal) to(last *SoakGoal) *GoalChange {
-	if g.Rate == nil || last.Rate == nil || *g.Rate == 0 {
+	if !g.comparable() || !last.comparable() {
 		return nil
 	}
-	ratio := func(a, b *float64) *float64 {
-		if a == nil || b == nil || *b == 0 {
-			return nil
-		}
-		v := *a / *b - 1
-		return &v
+	return &GoalChange{Ratio: *last.Rate / *g.Rate - 1, Low: *last.Lower / *g.Upper - 1, High: *last.Upper / *g.Lower - 1}
+}
+
+// comparable tells whether a change from or to the goal means something. What was read from a file may lack what is regular.
+func (g *SoakGoal) comparable() bool {
+	return g.Regular && g.Lower != nil && *g.Lower > 0 && g.Upper != nil && *g.Upper > 0 && *g.Rate > 0
+}
+
+// why says what is not regular.
+func (g *SoakGoal) why(p *trial.Plan) string {
+	switch {
+	case g.NoTime:
+		return noTime(p)
+	case g.Lower == nil:
+		return alwaysLossy
+	case g.Upper == nil:
+		return neverLossy
 	}
-	return &GoalChange{Ratio: *ratio(last.Rate, g.Rate), Low: ratio(last.Lower, g.Upper), High: ratio(last.Upper, g.Lower)}
+	return tooWide
 }
 
 // changeOf compares two medians. The interval takes the far ends of both intervals: it misses the true change only if one of
@@ -480,7 +494,7 @@ func (r *Results) warnOfSoaks(add func(format string, args ...any)) {
 		}
 		for _, g := range s.First.Goals {
 			if !g.Regular {
-				add("%v: %s is irregular in the first window: its bounds are missing or wider apart than the goal's width", s.Cell, g.Goal)
+				add("%v: %s is irregular in the first window: %s", s.Cell, g.Goal, g.why(&r.Header.Plan))
 			}
 		}
 		if s.Ended && !s.Change.Interval.Valid() {

@@ -248,7 +248,7 @@ func TestSoakSaysTemperatureClockAndFlags(t *testing.T) {
 		t.Errorf("windows to %v and from %v", s.First.To, s.Last.From)
 	}
 	g := s.Last.Goals[0]
-	if g.Change == nil || math.Abs(g.Change.Ratio+0.3) > 1e-6 || *g.Change.Low > -0.3 || *g.Change.High < -0.3 {
+	if g.Change == nil || math.Abs(g.Change.Ratio+0.3) > 1e-6 || g.Change.Low > -0.3 || g.Change.High < -0.3 {
 		t.Errorf("change of the goal %+v", g.Change)
 	}
 	if r.Done != 1 || r.Planned != 1 {
@@ -346,10 +346,75 @@ func TestSoakSearchWithoutTime(t *testing.T) {
 			b.Upper, b.Regular, b.Marks = nil, false, []string{search.MarkBudget}
 		}
 	}
-	text := strings.Join(analysis.Analyze(soakHeader(10*time.Minute), records).Warnings, "\n")
-	if !strings.Contains(text, "not done when its window was over in 1 of 1 repeat") || strings.Contains(text, "--max-load") ||
-		!strings.Contains(text, "irregular in the first window") {
+	r := analysis.Analyze(soakHeader(10*time.Minute), records)
+	const why = "the search was not done when its window was over (shorten --trial or --sum, widen --width, or search fewer goals)"
+	want := []string{
+		"e captured cold: ndr is irregular in the first window: " + why,
+		"e captured cold: ndr is irregular: " + why + " in 1 of 1 repeat",
+	}
+	if !slices.Equal(r.Warnings, want) {
+		t.Errorf("warnings %q\nwant     %q", r.Warnings, want)
+	}
+	if s := r.Soaks[0]; !s.First.Goals[0].NoTime || !s.Last.Goals[0].NoTime || s.Last.Goals[0].Change != nil {
+		t.Errorf("goals %+v, %+v", s.First.Goals, s.Last.Goals)
+	}
+	// The windows of a short soak grow with it.
+	if text := strings.Join(analysis.Analyze(soakHeader(time.Minute), records).Warnings, "\n"); !strings.Contains(text, "or soak longer) in 1 of") {
 		t.Errorf("warnings %q", text)
+	}
+}
+
+// Only what is regular in both windows can be compared: a lower bound without an upper says nothing of where the rate is.
+func TestSoakComparesRegularGoalsOnly(t *testing.T) {
+	type pair struct{ lower, upper *float64 }
+	regular, wide := pair{pointer(0.999e6), pointer(1e6)}, pair{pointer(0.5e6), pointer(1e6)}
+	tests := []struct {
+		name        string
+		first, last pair
+		warning     string // of the first window
+		changed     bool
+	}{
+		{"regular", regular, regular, "", true},
+		{"too wide at first", wide, regular, "the bounds did not come within the width", false},
+		{"too wide at last", regular, wide, "", false},
+		{"no upper bound at first", pair{pointer(1e6), nil}, regular, "no load was too much (raise --max-load)", false},
+		{"no upper bound at last", regular, pair{pointer(1e6), nil}, "", false},
+		{"no lower bound at first", pair{nil, pointer(1e3)}, regular, "even the lowest load was too much", false},
+		{"no lower bound at last", regular, pair{nil, pointer(1e3)}, "", false},
+		{"a file says regular of nothing", pair{}, pair{}, "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			records := heated{rate: constant(1e6)}.records(1)
+			for i := range records {
+				b, found := records[i].Bounds, tt.first
+				if b == nil {
+					continue
+				}
+				if records[i].Input.Phase == trial.PhaseLast {
+					found = tt.last
+				}
+				b.Lower, b.Upper, b.Regular, b.ConditionalThroughput = found.lower, found.upper, found == regular || found == (pair{}), 0
+				if b.Lower != nil {
+					b.ConditionalThroughput = *b.Lower
+				}
+			}
+			r := analysis.Analyze(soakHeader(10*time.Minute), records)
+			if c := r.Soaks[0].Last.Goals[0].Change; (c != nil) != tt.changed {
+				t.Errorf("change %+v", c)
+			} else if c != nil && (c.Ratio != 0 || math.Abs(c.Low+0.001) > 1e-9 || math.Abs(c.High-1/0.999+1) > 1e-9) {
+				t.Errorf("change %+v, want 0 between the bounds", c)
+			}
+			var of string
+			for _, w := range r.Warnings {
+				if _, after, ok := strings.Cut(w, "ndr is irregular in the first window: "); ok {
+					of = after
+				}
+			}
+			if of != tt.warning {
+				t.Errorf("warnings %q, want one with %q", r.Warnings, tt.warning)
+			}
+		})
 	}
 }
 

@@ -89,8 +89,12 @@ func soakGoalCell(w *analysis.SoakWindow, goal string, between bool, load func(f
 			continue
 		}
 		switch {
+		case g.Rate == nil && g.NoTime:
+			return Text("no time")
 		case g.Rate == nil:
 			return Text("none")
+		case g.Upper == nil && g.NoTime:
+			return Text("> " + load(*g.Rate) + " *")
 		case g.Upper == nil:
 			return Text("> " + load(*g.Rate))
 		case !g.Regular:
@@ -159,11 +163,7 @@ func goalChange(w *analysis.SoakWindow, goal string) string {
 		if g.Goal != goal || g.Change == nil {
 			continue
 		}
-		text := signed(g.Change.Ratio)
-		if g.Change.Low != nil && g.Change.High != nil {
-			text += " (" + between(signed(*g.Change.Low), signed(*g.Change.High)) + ")"
-		}
-		return text
+		return signed(g.Change.Ratio) + " (" + between(signed(g.Change.Low), signed(g.Change.High)) + ")"
 	}
 	return "n/a"
 }
@@ -249,8 +249,9 @@ func soakCause(s *analysis.Soak) string {
 //   - slower_after_s, slower_celsius; start_celsius, max_celsius, end_celsius; min_hz, loop_last, loop_min; throttle (flags in
 //     words); cooled_s;
 //   - for each of first, between and last: _from_s, _to_s, _trials, _service_UNIT with _low, _high and _n (blocks), _celsius
-//     (at its end), _hz, _loop_ns, and for each goal but between _GOAL_UNIT, _smallest_lower and _largest_upper;
-//   - for each goal GOAL_change.
+//     (at its end), _hz, _loop_ns, and for each goal but between _GOAL_UNIT, _GOAL_UNIT_smallest_lower,
+//     _GOAL_UNIT_largest_upper, _GOAL_regular and _GOAL_without_time (whether the search ended with its window);
+//   - for each goal GOAL_change, where both windows are regular.
 func WriteSoakCSV(w io.Writer, r *analysis.Results) error {
 	t := &Table{}
 	head := func(heads ...string) {
@@ -270,7 +271,7 @@ func WriteSoakCSV(w io.Writer, r *analysis.Results) error {
 		for _, g := range goals {
 			if window != "between" {
 				name := window + "_" + g.Name + unit
-				head(name, name+"_smallest_lower", name+"_largest_upper")
+				head(name, name+"_smallest_lower", name+"_largest_upper", window+"_"+g.Name+"_regular", window+"_"+g.Name+"_without_time")
 			}
 		}
 	}
@@ -308,11 +309,13 @@ func WriteSoakCSV(w io.Writer, r *analysis.Results) error {
 				if j == 1 {
 					continue
 				}
-				var of analysis.SoakGoal
+				cells := make([]Cell, 5)
 				if k := slices.IndexFunc(window.Goals, func(f analysis.SoakGoal) bool { return f.Goal == g.Name }); k >= 0 {
-					of = window.Goals[k]
+					of := &window.Goals[k]
+					cells = []Cell{digits(of.Rate, 1), digits(of.Lower, 1), digits(of.Upper, 1), Text(strconv.FormatBool(of.Regular)),
+						Text(strconv.FormatBool(of.NoTime))}
 				}
-				row = append(row, digits(of.Rate, 1), digits(of.Lower, 1), digits(of.Upper, 1))
+				row = append(row, cells...)
 			}
 		}
 		for _, g := range goals {

@@ -134,6 +134,39 @@ func TestSoakOnBoards(t *testing.T) {
 	}
 }
 
+func TestSoakGoalCells(t *testing.T) {
+	low, high := pointer(8e6), pointer(8.02e6)
+	tests := []struct {
+		name string
+		goal analysis.SoakGoal
+		want string
+	}{
+		{"regular", analysis.SoakGoal{Rate: low, Lower: low, Upper: high, Regular: true}, "8.00 Mpps"},
+		{"too wide", analysis.SoakGoal{Rate: low, Lower: low, Upper: pointer(9e6)}, "8.00 Mpps *"},
+		{"no load was too much", analysis.SoakGoal{Rate: low, Lower: low}, "> 8.00 Mpps"},
+		{"the lowest load was too much", analysis.SoakGoal{Upper: high}, "none"},
+		{"no time for any bound", analysis.SoakGoal{NoTime: true}, "no time"},
+		{"no time for a lower bound", analysis.SoakGoal{Upper: high, NoTime: true}, "no time"},
+		{"no time for an upper bound", analysis.SoakGoal{Rate: low, Lower: low, NoTime: true}, "> 8.00 Mpps *"},
+		{"no time to come closer", analysis.SoakGoal{Rate: low, Lower: low, Upper: pointer(9e6), NoTime: true}, "8.00 Mpps *"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.goal.Goal = "ndr"
+			w := &analysis.SoakWindow{Goals: []analysis.SoakGoal{tt.goal}}
+			if got := soakGoalCell(w, "ndr", false, FormatRate).Text; got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+			if got := goalChange(w, "ndr"); got != "n/a" {
+				t.Errorf("change %q of a goal without one", got)
+			}
+		})
+	}
+	if got := soakGoalCell(&analysis.SoakWindow{}, "ndr", false, FormatRate).Text; got != "n/a" {
+		t.Errorf("a window without a search: %q", got)
+	}
+}
+
 func TestSoakSentences(t *testing.T) {
 	valid := func(low, high float64) analysis.Interval {
 		return analysis.Interval{Low: low, High: high, Coverage: 0.98}
@@ -204,6 +237,7 @@ func TestSoakCSVAndJSON(t *testing.T) {
 		{1, "max_celsius", "89.3"}, {1, "min_hz", "1.2e+09"}, {1, "loop_last", "0.8"}, {1, "throttle", "frequency capped"}, {1, "cooled_s", ""},
 		{1, "first_from_s", "1"}, {1, "last_to_s", "180"}, {1, "first_service_pps", "1e+07"}, {1, "first_service_pps_n", "8"},
 		{1, "last_ndr_pps", "5.6e+06"}, {1, "first_trials", "59"},
+		{1, "last_ndr_regular", "true"}, {1, "last_ndr_without_time", "false"},
 		{2, "verdict", "held"}, {2, "slower_after_s", ""}, {2, "max_celsius", ""}, {2, "min_hz", ""}, {2, "throttle", ""}, {2, "cooled_s", "190"},
 		{2, "first_loop_ns", ""}, {2, "ndr_change", "0"},
 	} {
