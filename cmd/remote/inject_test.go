@@ -220,7 +220,7 @@ func TestChattyLogin(t *testing.T) {
 	s := sshtest.Start(t)
 	dir := fakes(t, map[string]string{"chatty": `echo "Welcome!"; printf 'a'; echo; echo pcaplab
 echo "stty: not a tty" >&2; shift; exec /bin/sh -c "$@"`})
-	s.SetShell(dir + "/chatty -c")
+	s.SetShell(quote(dir+"/chatty") + " -c")
 	cfg := config(t, s)
 	h := open(t, cfg)
 	if out, err := run(t, h, "x", "echo"); err != nil || out != "x" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,24 +70,49 @@ func TestCannotConnect(t *testing.T) {
 		fails(t, s, with(func(c *Config) { c.Host = s.Changed }), ErrHostKey, "ssh-keygen -R")
 	})
 	t.Run("unknown name", func(t *testing.T) {
-		fails(t, s, with(func(c *Config) { c.Host = "no-such-board.invalid" }), ErrUnreachable, "no such host")
+		fails(t, s, with(func(c *Config) { c.Host = "no-such-board.invalid" }), ErrUnreachable, "no such host",
+			"spelling", "IP address")
 	})
 	t.Run("connection refused", func(t *testing.T) {
+		// A port that is taken, so that nobody else listens there, but by a connection.
+		c, err := net.Dial("tcp", s.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fails(t, s, with(func(c2 *Config) { c2.Host = "ssh://" + c.LocalAddr().String() }), ErrUnreachable,
+			"Connection refused", "is sshd running there", "ssh -F")
+	})
+	t.Run("connection reset", func(t *testing.T) {
 		s.Refuse()
 		defer s.Restore()
-		fails(t, s, good, ErrUnreachable, "Connection refused")
+		fails(t, s, good, ErrUnreachable, "eset by", "is this the port of its sshd", "ssh -F")
 	})
 	t.Run("no answer", func(t *testing.T) {
 		s.Stall()
 		defer s.Restore()
-		fails(t, s, with(func(c *Config) { c.login = time.Second }), ErrUnreachable, "no answer within 1s")
+		fails(t, s, with(func(c *Config) { c.login = time.Second }), ErrUnreachable, "no answer within 1s",
+			"is the board overloaded", "ssh -F")
 	})
+	for text, want := range map[string]string{
+		"ssh: connect to host pi port 22: Connection timed out":                    "is the board on",
+		"ssh: connect to host pi port 22: No route to host":                        "is the board on",
+		"kex_exchange_identification: Connection closed by remote host":            "port of its sshd",
+		"ssh: connect to host pi port 22: Connection refused":                      "is sshd running there",
+		"ssh: Could not resolve hostname pi: Temporary failure in name resolution": "spelling",
+	} {
+		t.Run(text, func(t *testing.T) {
+			t.Setenv("PATH", fakes(t, map[string]string{"ssh": "echo '" + text + "' >&2; exit 255"})+":"+os.Getenv("PATH"))
+			fails(t, s, good, ErrUnreachable, text, want)
+		})
+	}
 	t.Run("no ssh", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		fails(t, s, good, ErrNoSSH, "install")
 	})
 	t.Run("no shell", func(t *testing.T) {
-		s.SetShell(fakes(t, map[string]string{"nologin": "echo This account is not available.; exit 1"}) + "/nologin")
+		dir := fakes(t, map[string]string{"nologin": "echo This account is not available.; exit 1"})
+		s.SetShell(quote(dir + "/nologin"))
 		defer s.SetShell("/bin/sh")
 		fails(t, s, good, ErrNoShell, "This account is not available")
 	})

@@ -208,7 +208,8 @@ func (h *Host) dial(ctx context.Context) (*session, error) {
 			case ctx.Err() != nil:
 				return nil, fmt.Errorf("%s: %w", cfg.Host, context.Cause(ctx))
 			case late:
-				return nil, faultf(cfg.Host, ErrUnreachable, "no answer within %v", limit)
+				return nil, faultf(cfg.Host, ErrUnreachable, "no answer within %v: is the board overloaded, or does its login "+
+					"wait for something? See by hand: %s", limit, cfg.command("true"))
 			}
 			return nil, s.whyNot(said)
 		}
@@ -261,10 +262,18 @@ func (s *session) whyNot(said string) error {
 		return faultf(host, ErrRefused, "login refused (%s): no password is ever asked for here; copy your key with "+
 			"ssh-copy-id, or load it with ssh-add, until this works: %s", last, s.cfg.command("true"))
 	case code == 255 && has("Could not resolve hostname"):
-		return faultf(host, ErrUnreachable, "no such host: %s", last)
-	case code == 255 && has("Connection refused", "timed out", "No route to host", "unreachable", "Connection closed",
-		"Connection reset", "Broken pipe", "kex_exchange_identification", "banner exchange", "not responding"):
-		return faultf(host, ErrUnreachable, "cannot connect: %s", last)
+		return faultf(host, ErrUnreachable, "no such host (%s): check the spelling, or give its IP address or an alias of "+
+			"ssh_config", last)
+	case code == 255 && has("Connection refused"):
+		return faultf(host, ErrUnreachable, "cannot connect (%s): is sshd running there, and on this port? See by hand: %s",
+			last, s.cfg.command("true"))
+	case code == 255 && has("timed out", "No route to host", "unreachable", "not responding"):
+		return faultf(host, ErrUnreachable, "cannot connect (%s): is the board on, and is this its name or address? "+
+			"See by hand: %s", last, s.cfg.command("true"))
+	case code == 255 && has("Connection closed", "Connection reset", "Broken pipe", "kex_exchange_identification",
+		"banner exchange"):
+		return faultf(host, ErrUnreachable, "cannot connect (%s): something answers, but does not let ssh in: is this the "+
+			"port of its sshd, and what does its log say? See by hand: %s", last, s.cfg.command("true"))
 	case code == 255 || code < 0:
 		if last == "" {
 			last = "ssh says nothing"
@@ -274,7 +283,8 @@ func (s *session) whyNot(said string) error {
 	if last == "" {
 		last = clean(said)
 	}
-	return faultf(host, ErrNoShell, "logged in, but sh did not start there (code %d): %s", code, last)
+	return faultf(host, ErrNoShell, "logged in, but sh did not start there (code %d): %s; the user's login shell "+
+		"must run commands: %s", code, last, s.cfg.command("true"))
 }
 
 // refusal is the script's "no".

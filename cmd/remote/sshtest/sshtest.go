@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// Server is a running server. Its methods may be called at any time during the test.
+// Server is a running server. Its methods may be called from any goroutine, and at any time: what fails while the test
+// runs is an error of the test, and after its end they do nothing.
 type Server struct {
 	Config   string // file for ssh -F with the aliases below
 	Alias    string // logs in
@@ -36,8 +37,9 @@ type Server struct {
 
 	mu       sync.Mutex
 	changed  *sync.Cond
-	listener net.Listener // nil: connections are refused
+	listener net.Listener
 	open     map[*connection]bool
+	refused  bool
 	stalled  bool
 	cutAfter int64 // client octets until the next cut; negative: none
 	sent     int64 // client octets
@@ -70,7 +72,8 @@ func Start(t testing.TB) *Server {
 		programs[name] = path
 	}
 	if os.Getuid() == 0 {
-		// Debian's sshd wants this folder, which its service makes.
+		// Debian's sshd wants this folder, which its service makes. It stays, empty: another process that tests, or a
+		// service that was started since, may need it by then.
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			t.Skipf("sshtest as root needs /run/sshd: %v", err)
 		}
@@ -96,7 +99,12 @@ func Start(t testing.TB) *Server {
 			t.Fatalf("ssh-keygen: %v: %s", err, out)
 		}
 	}
-	s.listen("127.0.0.1:0")
+	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	s.wait.Add(1)
+	go s.accept()
+	t.Cleanup(s.stop)
 	s.Addr = s.listener.Addr().String()
 	_, port, _ := net.SplitHostPort(s.Addr)
 
@@ -107,9 +115,9 @@ func Start(t testing.TB) *Server {
 	s.write("authorized_keys", s.read("user_key.pub"))
 	config := &strings.Builder{}
 	alias := func(name, key, known string) {
-		fmt.Fprintf(config, "Host %s\n\tHostName 127.0.0.1\n\tPort %s\n\tUser %q\n\tIdentityFile %q\n"+
-			"\tUserKnownHostsFile %q\n",
-			name, port, me.Username, filepath.Join(s.dir, key), filepath.Join(s.dir, known))
+		fmt.Fprintf(config, "Host %s\n\tHostName 127.0.0.1\n\tPort %s\n\tUser %s\n\tIdentityFile %s\n"+
+			"\tUserKnownHostsFile %s\n",
+			name, port, quote(me.Username), s.token(key), s.token(known))
 	}
 	alias(s.Alias, "user_key", "known_hosts")
 	alias(s.Stranger, "stranger_key", "known_hosts")
@@ -119,10 +127,11 @@ func Start(t testing.TB) *Server {
 	s.write("ssh_config", config.String())
 
 	// The wrapper gives every session the settings of the moment. SSHTEST marks its processes.
-	s.write("wrapper", fmt.Sprintf("#!/bin/sh\nSSHTEST='%s'; export SSHTEST\nHOME='%s'; export HOME\n"+
+	s.write("wrapper", fmt.Sprintf("#!/bin/sh\nSSHTEST=%s; export SSHTEST\nHOME=%s; export HOME\n"+
 		"cd \"$HOME\" || exit\n"+
-		". '%s'\nif [ -n \"$SSH_ORIGINAL_COMMAND\" ]; then exec $session_shell -c \"$SSH_ORIGINAL_COMMAND\"; fi\n"+
-		"exec $session_shell\n", s.dir, s.Home, s.settings))
+		". %s\nif [ -n \"$SSH_ORIGINAL_COMMAND\" ]; then\n"+
+		"eval \"exec $session_shell -c \"'\"$SSH_ORIGINAL_COMMAND\"'\nfi\n"+
+		"eval \"exec $session_shell\"\n", word(s.dir), word(s.Home), word(s.settings)))
 	if err := os.Chmod(filepath.Join(s.dir, "wrapper"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -140,8 +149,8 @@ UsePAM no
 PidFile none
 UseDNS no
 LogLevel VERBOSE
-`, filepath.Join(s.dir, "host_key"), filepath.Join(s.dir, "authorized_keys"), filepath.Join(s.dir, "wrapper"), s.Home))
-	t.Cleanup(s.stop)
+`, quote(filepath.Join(s.dir, "host_key")), s.token("authorized_keys"), word(filepath.Join(s.dir, "wrapper")),
+		quote("HOME="+s.Home)))
 
 	out, err := exec.Command(programs["ssh"], "-F", s.Config, "-o", "BatchMode=yes", "-T", s.Alias, "echo works").
 		CombinedOutput()
@@ -153,6 +162,19 @@ LogLevel VERBOSE
 		t.Fatalf("cannot log in: %v: %s\nsshd: %s", err, out, text)
 	}
 	return s
+}
+
+// word returns s as one word of a POSIX shell.
+func word(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// quote returns s as one word of a configuration of OpenSSH.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// token returns a file's path for a setting in which OpenSSH expands tokens.
+func (s *Server) token(name string) string {
+	return quote(strings.ReplaceAll(filepath.Join(s.dir, name), "%", "%%"))
 }
 
 func (s *Server) write(name, text string) {
@@ -183,22 +205,28 @@ func (s *Server) Log() string {
 // SetPath puts a folder of programs in front of the others in new sessions; "" takes it away.
 func (s *Server) SetPath(dir string) { s.set(func() { s.session.path = dir }) }
 
-// SetShell sets the login shell of new sessions, a command with words apart by spaces, such as "busybox sh".
+// SetShell sets the login shell of new sessions, a command as sh reads it, such as "busybox sh".
 func (s *Server) SetShell(command string) { s.set(func() { s.session.shell = command }) }
 
 func (s *Server) set(change func()) {
-	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stopped {
+		return
+	}
 	change()
-	text := "session_shell='" + s.session.shell + "'\n"
+	text := "session_shell=" + word(s.session.shell) + "\n"
 	if s.session.path != "" {
-		text += "PATH='" + s.session.path + "':$PATH; export PATH\n"
+		text += "PATH=" + word(s.session.path) + ":$PATH; export PATH\n"
 	}
 	// Renamed into place: a session may be starting.
-	s.write("session.new", text)
-	if err := os.Rename(filepath.Join(s.dir, "session.new"), s.settings); err != nil {
-		s.t.Fatal(err)
+	fresh := s.settings + ".new"
+	err := os.WriteFile(fresh, []byte(text), 0o600)
+	if err == nil {
+		err = os.Rename(fresh, s.settings)
+	}
+	if err != nil {
+		s.t.Errorf("sshtest: %v", err)
 	}
 }
 
@@ -231,29 +259,23 @@ func (s *Server) CutAfter(n int64) {
 func (s *Server) Stall() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stalled = true
+	s.stalled = !s.stopped
 }
 
-// Refuse closes the port: new connections are refused, those that stand go on.
+// Refuse resets new connections before the server has said a word; those that stand go on. The port stays the server's:
+// a closed one could become another test's.
 func (s *Server) Refuse() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.listener != nil {
-		s.listener.Close()
-		s.listener = nil
-	}
+	s.refused = true
 }
 
 // Restore ends Stall and Refuse.
 func (s *Server) Restore() {
-	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stalled = false
+	s.stalled, s.refused = false, false
 	s.changed.Broadcast()
-	if s.listener == nil {
-		s.listen(s.Addr)
-	}
 }
 
 // Sent returns how many octets clients have sent so far, and in how many connections.
@@ -278,30 +300,35 @@ func (s *Server) Processes() []int {
 	return found
 }
 
-func (s *Server) listen(addr string) {
-	s.t.Helper()
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		s.t.Fatalf("sshtest: %v", err)
-	}
-	s.listener = l
-	s.wait.Add(1)
-	go func() {
-		defer s.wait.Done()
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.wait.Add(1)
-			go func() {
-				defer s.wait.Done()
-				if err := s.serve(conn.(*net.TCPConn)); err != nil {
+// accept serves connections until the listener is closed.
+func (s *Server) accept() {
+	defer s.wait.Done()
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		client := conn.(*net.TCPConn)
+		s.mu.Lock()
+		refused := s.refused || s.stopped
+		s.mu.Unlock()
+		if refused {
+			client.SetLinger(0) // a reset, not an end
+			client.Close()
+			continue
+		}
+		s.wait.Add(1)
+		go func() {
+			defer s.wait.Done()
+			if err := s.serve(client); err != nil {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if !s.stopped {
 					s.t.Errorf("sshtest: %v", err)
 				}
-			}()
-		}
-	}()
+			}
+		}()
+	}
 }
 
 // serve runs one sshd for one connection. The server gets a connection of its own, so that what the client sends passes
@@ -398,9 +425,9 @@ func (s *Server) forward(c *connection, to, from *net.TCPConn, fromClient bool) 
 
 // stop ends the server and what its sessions have left running.
 func (s *Server) stop() {
-	s.Refuse()
 	s.mu.Lock()
 	s.stalled, s.stopped = false, true
+	s.listener.Close()
 	s.cut()
 	servers := make([]*exec.Cmd, 0, len(s.open))
 	for c := range s.open {
