@@ -16,6 +16,9 @@ type Measure struct {
 	Metric string
 	Where  string // tells measures of one engine and metric apart, as "64 B, repeat 2"; may be empty
 	Value  float64
+	Why    string // why there is no value (NaN), as "the soak did not end"; may be empty
+	// Interval, where valid, is of a change: a comparison is answered with Value only where 0 or the limit lies outside it.
+	Interval Interval
 }
 
 // Condition is one or several comparisons of measures with limits; it holds where any of them does.
@@ -78,7 +81,8 @@ func (c Condition) String() string {
 
 // Check returns the measures for which a comparison holds, in their order; a measure that two comparisons hold for is
 // returned twice. It is an error when a comparison speaks of a metric, or of an engine with that metric, that no measure
-// has, or of a measure without a value (NaN): a mistyped condition must not pass for one that does not hold.
+// has, of a measure without a value (NaN), or of one whose interval leaves it open: neither a mistyped condition nor noise
+// must pass for one that does not hold.
 func (c Condition) Check(measures []Measure) ([]Match, error) {
 	if len(c.comparisons) == 0 {
 		return nil, errors.New("the condition is empty")
@@ -133,12 +137,17 @@ func (c comparison) applies(measures []Measure) error {
 			continue
 		}
 		found = true
-		if math.IsNaN(m.Value) {
-			where := ""
-			if m.Where != "" {
-				where = ", " + m.Where
-			}
-			return fmt.Errorf("%s of engine %s%s has no value", m.Metric, m.Engine, where)
+		name := m.Metric + " of engine " + m.Engine
+		if m.Where != "" {
+			name += ", " + m.Where
+		}
+		switch i := m.Interval; {
+		case math.IsNaN(m.Value) && m.Why != "":
+			return fmt.Errorf("%s has no value: %s", name, m.Why)
+		case math.IsNaN(m.Value):
+			return fmt.Errorf("%s has no value", name)
+		case i.Valid() && i.holds(0) && i.holds(c.limit):
+			return fmt.Errorf("%s: its interval, %.3g to %.3g, leaves it open", name, i.Low, i.High)
 		}
 	}
 	switch {

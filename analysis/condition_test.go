@@ -13,6 +13,11 @@ var measures = []Measure{
 	{Engine: "direct", Metric: "pdr:0.5%", Value: 13e6},
 	{Engine: "direct", Metric: "loss", Value: 0.004},
 	{Engine: "direct", Metric: "cost", Value: math.NaN()},
+	{Engine: "direct", Metric: "cpu", Where: "64 B", Value: math.NaN(), Why: "the kernel does not tell"},
+	{Engine: "fell", Metric: "soak", Value: -0.06, Interval: Interval{Low: -0.1, High: -0.01, Coverage: 0.98}},
+	{Engine: "same", Metric: "soak", Value: 0.01, Interval: Interval{Low: -0.03, High: 0.02, Coverage: 0.98}},
+	{Engine: "rose", Metric: "soak", Value: 0.06, Interval: Interval{Low: 0.01, High: 0.1, Coverage: 0.98}},
+	{Engine: "noisy", Metric: "soak", Where: "64 B", Value: -0.06, Interval: Interval{Low: -0.2, High: 0.1, Coverage: 0.98}},
 }
 
 func TestCondition(t *testing.T) {
@@ -38,7 +43,23 @@ func TestCondition(t *testing.T) {
 			"ndr[gopacket, eager] (64 B) is 18000: ndr<20k", "ndr[gopacket, eager] (64 B) is 18000: ndr<20001"}, ""},
 		{"negative limits", "loss>-1", []string{"loss[direct] is 0.004: loss>-1"}, ""},
 
-		{"unknown metric", "nrd<20k", nil, `unknown metric "nrd"; there are cost, loss, ndr, pdr:0.5%`},
+		// An interval that holds 0 and the limit leaves a comparison open, whatever the value says.
+		{"a fall that is one", "soak[fell]<-5%", []string{"soak[fell] is -0.06: soak[fell]<-5%"}, ""},
+		{"a fall that is less", "soak[fell]<-8%", nil, ""},
+		{"a fall at all", "soak[fell]<0", []string{"soak[fell] is -0.06: soak[fell]<0"}, ""},
+		{"no fall", "soak[same]<-5%", nil, ""},
+		{"no fall, asked for", "soak[same]>-5%", []string{"soak[same] is 0.01: soak[same]>-5%"}, ""},
+		{"no fall, a limit within the spread", "soak[same]<-2%", nil, "soak of engine same: its interval, -0.03 to 0.02, leaves it open"},
+		{"a rise is no fall", "soak[rose]<-5%", nil, ""},
+		{"a rise", "soak[rose]>5%", []string{"soak[rose] is 0.06: soak[rose]>5%"}, ""},
+		{"spread", "soak[noisy]<-5%", nil, "soak of engine noisy, 64 B: its interval, -0.2 to 0.1, leaves it open"},
+		{"spread, the other way", "soak[noisy]>=-5%", nil, "leaves it open"},
+		{"spread, a limit at its end", "soak[noisy]<-20%", nil, "leaves it open"},
+		{"spread, a limit beyond it", "soak[noisy]<-25%", nil, ""},
+		{"one of many is open", "soak<-5%", nil, "engine noisy"},
+		{"no value, and why", "cpu>1", nil, "cpu of engine direct, 64 B has no value: the kernel does not tell"},
+
+		{"unknown metric", "nrd<20k", nil, `unknown metric "nrd"; there are cost, cpu, loss, ndr, pdr:0.5%, soak`},
 		{"metrics mind case", "NDR<20k", nil, `unknown metric "NDR"`},
 		{"unknown engine", "ndr[dircet]<20k", nil, `unknown engine "dircet"; ndr was measured for direct, gopacket, eager`},
 		{"engine without this metric", "loss[gopacket, eager]<1", nil, "loss was measured for direct"},

@@ -411,8 +411,8 @@ func (f *Found) why(p *trial.Plan) string {
 // Measures returns the numbers that conditions may name: each goal by its name (ndr, pdr:0.5%) and, where no other goal
 // begins so, by what is before the colon (pdr); service (in the unit of loads); cost and cpu (ns per packet), allocs (per
 // packet), peak (octets, median of the repeats); of a soak, whose other numbers are of its last window, soak (the change of the
-// service ceiling against the first, as -0.31); and, where listed loads were measured and nothing searched, loss (ratio)
-// at each. What the plan has but the records have not is NaN.
+// service ceiling against the first, as -0.31, with its interval; NaN without one); and, where listed loads were measured
+// and nothing searched, loss (ratio) at each. What the plan has but the records have not is NaN.
 func (r *Results) Measures() []Measure {
 	var list []Measure
 	add := func(engine, metric, where string, s Summary) {
@@ -439,8 +439,14 @@ func (r *Results) Measures() []Measure {
 	for i := range r.Soaks {
 		s := &r.Soaks[i]
 		m := Measure{Engine: s.Cell.Engine, Metric: "soak", Where: cellWhere(s.Cell), Value: math.NaN()}
-		if s.Ended && s.Change.Ratio != nil {
-			m.Value = *s.Change.Ratio
+		switch {
+		case !s.Ended:
+			m.Why = "the soak did not end"
+		case !s.Change.Interval.Valid():
+			m.Why = fmt.Sprintf("%d and %d closed loops in the windows give no interval of the change; take shorter trials or a longer soak",
+				s.First.Trials, s.Last.Trials)
+		default:
+			m.Value, m.Interval = *s.Change.Ratio, s.Change.Interval
 		}
 		list = append(list, m)
 	}

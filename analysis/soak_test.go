@@ -196,6 +196,14 @@ func TestSoakVerdicts(t *testing.T) {
 			if i := s.Change.Interval; !i.Valid() || i.Low > *s.Change.Ratio || i.High < *s.Change.Ratio {
 				t.Errorf("interval %+v of %v", i, *s.Change.Ratio)
 			}
+			condition, err := analysis.ParseCondition("soak<-5%")
+			if err != nil {
+				t.Fatal(err)
+			}
+			matches, err := condition.Check(r.Measures())
+			if (len(matches) == 1) != (tt.verdict == analysis.SoakFell) || (err != nil) != (tt.verdict == analysis.SoakUnclear) {
+				t.Errorf("the condition %v: %v, error %v", condition, matches, err)
+			}
 			switch {
 			case tt.slower == -1 && s.Slower != nil:
 				t.Errorf("slower after %v, want never", *s.Slower)
@@ -291,11 +299,7 @@ func TestSoakUnfinished(t *testing.T) {
 			if s.Ended || s.Verdict != analysis.SoakUnknown || r.Done != 0 || !strings.HasPrefix(r.Unfinished(), "unfinished: 0 of 1") {
 				t.Errorf("verdict %s, ended %v, %d done", s.Verdict, s.Ended, r.Done)
 			}
-			for _, m := range r.Measures() {
-				if m.Metric == "soak" && !math.IsNaN(m.Value) {
-					t.Errorf("measure %+v of an unfinished soak", m)
-				}
-			}
+			noSoakMeasure(t, r, "the soak did not end")
 		})
 	}
 	// Begun again: the earlier attempt changes nothing but the warning.
@@ -310,6 +314,20 @@ func TestSoakUnfinished(t *testing.T) {
 	}
 	if text := strings.Join(r.Warnings, "\n"); !strings.Contains(text, "interrupted 1 time") {
 		t.Errorf("warnings %q", text)
+	}
+}
+
+// noSoakMeasure checks that no condition on the soak is true or false, whatever its limit.
+func noSoakMeasure(t *testing.T, r *analysis.Results, why string) {
+	t.Helper()
+	for _, text := range []string{"soak<-5%", "soak>=-5%", "soak<1", "soak>1"} {
+		condition, err := analysis.ParseCondition(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if matches, err := condition.Check(r.Measures()); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, error %v, want one with %q", text, matches, err, why)
+		}
 	}
 }
 
@@ -434,6 +452,7 @@ func TestSoakTooShort(t *testing.T) {
 	if text := strings.Join(r.Warnings, "\n"); !strings.Contains(text, "6 and 6 closed loops") {
 		t.Errorf("warnings %q", text)
 	}
+	noSoakMeasure(t, r, "6 and 6 closed loops in the windows give no interval")
 	if s := analysis.Analyze(soakHeader(time.Minute), []trial.Record{{Kind: trial.KindSoak, Cell: soakCell, Repeat: 1}}).Soaks[0]; s.Verdict != analysis.SoakUnknown {
 		t.Errorf("a soak of nothing: %s", s.Verdict)
 	}

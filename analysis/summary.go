@@ -27,6 +27,8 @@ type Interval struct {
 // Valid tells whether there is an interval.
 func (i Interval) Valid() bool { return i.Coverage > 0 }
 
+func (i Interval) holds(v float64) bool { return i.Low <= v && v <= i.High }
+
 // Summary describes repeats of one measurement. It has the unit of its values.
 type Summary struct {
 	N        int      `json:"n"`                  // finite values
