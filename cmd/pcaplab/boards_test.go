@@ -113,7 +113,7 @@ func TestBoards(t *testing.T) {
 			here := machine{emulator, "-cpu", b.cpu, program}
 			if b.cpu == "arm1176" {
 				t.Run("refuses an ARMv7 program", func(t *testing.T) {
-					a := machine{emulator, "-cpu", b.cpu, filepath.Join(bin, "pcaplab-linux-armv7")}.ask(t, "", "--version")
+					a := machine{emulator, "-cpu", b.cpu, filepath.Join(bin, "pcaplab-linux-armv7")}.ask(t, t.TempDir(), "--version")
 					if a.signal != syscall.SIGILL {
 						t.Errorf("exit code %d, signal %v, want an illegal instruction: this emulator shows nothing about ARMv6\n%s%s",
 							a.code, a.signal, a.stdout, a.stderr)
