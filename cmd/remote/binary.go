@@ -79,7 +79,7 @@ func chooseBinary(cfg *Config, arch string) (string, error) {
 		p, err := inspectProgram(path)
 		if err != nil {
 			if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-				return faultf(cfg.Host, ErrNoBinary, "%v", err)
+				return faultf(cfg.Host, ErrNoBinary, "cannot copy from this machine: %v; --binary names a file here", err)
 			}
 			return faultf(cfg.Host, ErrWrongBinary, "%s %v; the host needs one for linux/%s", path, err, arch)
 		}

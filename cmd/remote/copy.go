@@ -29,7 +29,7 @@ const attempts = 4
 func (h *Host) put(ctx context.Context, path, prefix, mode string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", h.cfg.Host, err)
+		return "", fmt.Errorf("%s: cannot copy from this machine: %w", h.cfg.Host, err)
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {

@@ -10,8 +10,9 @@ import (
 )
 
 // ParseHosts splits a comma separated list of hosts, each as ssh takes it: [USER@]HOST, an alias of ssh_config, or
-// ssh://[USER@]HOST[:PORT], HOST being a name or an IP address (IPv6 without brackets, and not in the ssh:// form, where
-// ssh takes none). What a shell, or ssh itself, might take for anything else is an error, and so is a host named twice.
+// ssh://[USER@]HOST[:PORT], HOST being a name or an IP address (IPv6 without brackets, and not in the ssh:// form,
+// where ssh takes none). What a shell, or ssh itself, might take for anything else is an error, and so is a host named
+// twice.
 func ParseHosts(list string) ([]string, error) {
 	if strings.TrimSpace(list) == "" {
 		return nil, errors.New("no host given")

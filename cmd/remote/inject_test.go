@@ -113,6 +113,10 @@ func TestPathsAreLiteral(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
+	_, err := h.Put(t.Context(), filepath.Join(dir, "none"))
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "from this machine") {
+		t.Errorf("missing file: %v", err)
+	}
 	closeHost(t, h)
 	noPWNED(t, s.Home, dir)
 	nothingLeft(t, s)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -40,7 +41,7 @@ func (h *Host) install(ctx context.Context, path string) error {
 		return faultf(h.cfg.Host, ErrFolder,
 			"programs may not run in %s (mounted noexec?): choose another folder with --dir", h.Dir())
 	case code != 0:
-		return faultf(h.cfg.Host, ErrWrongBinary, "%s does not run there (code %d): %s", path, code, text)
+		return faultf(h.cfg.Host, ErrWrongBinary, "%s does not run there (code %d): %s; %s", path, code, text, h.advice())
 	case !strings.Contains(text, h.cfg.Version):
 		return faultf(h.cfg.Host, ErrWrongBinary, "%s is another version: it says %q, not %q; 'make dist' builds them all",
 			path, text, h.cfg.Version)
@@ -48,16 +49,42 @@ func (h *Host) install(ctx context.Context, path string) error {
 	return nil
 }
 
+// advice says what to do about a binary that does not run on the host.
+func (h *Host) advice() string {
+	own := h.own
+	switch {
+	case h.cfg.Arch != "" && own.arch == "":
+		return fmt.Sprintf("its processor is %q, for which there is no binary, and it does not run that of --arch %s",
+			own.uname, h.arch)
+	case h.cfg.Arch != "" && own.arch != h.arch:
+		return fmt.Sprintf("its processor is %q: leave out --arch %s, or choose --arch %s", own.uname, h.arch, own.arch)
+	}
+	return fmt.Sprintf("its processor is %q: choose another of %s with --arch, or a static program for it with --binary",
+		own.uname, strings.Join(Arches, ", "))
+}
+
 // Process is the program running on a host.
 type Process struct {
 	Stdin  io.WriteCloser // of the program; closing it ends its input
-	Stdout io.Reader      // of the program; to be read to its end before Wait
+	Stdout io.Reader      // of the program; what is unread when Wait is called is thrown away
 
 	h      *Host
 	s      *session
 	ctx    context.Context
 	forget func() bool
 	killed atomic.Bool
+}
+
+// shared lets several goroutines read.
+type shared struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (s *shared) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.r.Read(p)
 }
 
 // ExitError says that the program ended there with a code that is not zero.
@@ -102,7 +129,7 @@ func (h *Host) Start(ctx context.Context, args ...string) (*Process, error) {
 	}
 	h.idle = nil
 	h.stray = true // until Wait knows better
-	p := &Process{Stdin: s.in, Stdout: s.out, h: h, s: s, ctx: ctx}
+	p := &Process{Stdin: s.in, Stdout: &shared{r: s.out}, h: h, s: s, ctx: ctx}
 	p.forget = context.AfterFunc(ctx, s.kill)
 	return p, nil
 }
@@ -114,10 +141,20 @@ func (p *Process) Kill() {
 	p.s.kill()
 }
 
-// Wait waits for the program to end. The error is nil for exit code 0, an *ExitError for another, ErrLost if the
-// connection was lost before the program told its code, or the context's.
+// drainTime is for what is left of standard output after ssh has ended: another process may hold its end open.
+const drainTime = time.Second
+
+// Wait throws away what was not read of standard output, so that the program cannot wait for it, and waits for the
+// program to end. Stdout may be read at the same time, and is closed after. The error is nil for exit code 0, an
+// *ExitError for another, ErrLost if the connection was lost before the program told its code, or the context's.
 func (p *Process) Wait() error {
+	drained := make(chan struct{})
+	go func() { io.Copy(io.Discard, p.Stdout); close(drained) }()
 	<-p.s.gone
+	timer := time.AfterFunc(drainTime, func() { p.s.file.Close() })
+	<-drained
+	timer.Stop()
+	p.s.file.Close()
 	p.forget()
 	host := p.h.cfg.Host
 	code, told := p.s.stderr.exit()

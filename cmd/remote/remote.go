@@ -9,9 +9,11 @@ package remote
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -65,7 +67,8 @@ type Config struct {
 	Note     func(format string, args ...any)     // takes what a person should know, one line each; may be nil
 	Progress func(what string, done, total int64) // takes the octets of a copy, often; may be nil
 
-	alive time.Duration // between ssh's signs of life, three of which may fail; 0: 15 s
+	alive time.Duration // between ssh's signs of life; 0: 15 s
+	fails int           // of them that end the connection; 0: 3
 	login time.Duration // until the host's sh must have answered; 0: 60 s
 	pause time.Duration // before the first new attempt of a copy, doubled for the next; 0: 1 s
 	exe   string        // this executable; empty: os.Executable
@@ -113,6 +116,7 @@ type Host struct {
 	mu     sync.Mutex
 	idle   *session // connected and in the folder; nil: connect when needed
 	arch   string
+	own    system
 	dir    string // absolute, as the host says
 	binary string // file name in dir
 	stray  bool   // a process may still run there without a connection
@@ -135,17 +139,17 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.arch, err = probe(ctx, s, &h.cfg); err != nil {
-		s.close()
+	if h.arch, h.own, err = probe(ctx, s, &h.cfg); err != nil {
+		s.end()
 		return nil, err
 	}
 	path, err := chooseBinary(&h.cfg, h.arch)
 	if err != nil {
-		s.close()
+		s.end()
 		return nil, err
 	}
 	if err = h.enter(ctx, s, true); err != nil {
-		s.close()
+		s.end()
 		if !errors.Is(err, ErrLost) && ctx.Err() == nil {
 			return nil, err // the host refused to make the folder
 		}
@@ -170,40 +174,65 @@ func (h *Host) Name() string { return h.cfg.Host }
 // Arch returns the architecture of the binary there, one of Arches.
 func (h *Host) Arch() string { return h.arch }
 
+// Machine identifies the machine until it starts anew, whatever name it was reached by: two Hosts of one machine
+// disturb each other's measurements. It is a hash of the kernel's random boot_id in hexadecimal, so it tells nothing
+// else of the machine; containers on one kernel have the same. It is "" if the host does not say.
+func (h *Host) Machine() string { return h.own.machine }
+
 // Dir returns the folder's absolute path on the host. It is the host's own text, for messages only.
 func (h *Host) Dir() string { return clean(h.dir) }
 
-// probe asks the host what it is and returns its architecture.
-func probe(ctx context.Context, s *session, cfg *Config) (string, error) {
+// system is what a host says that it is.
+type system struct {
+	uname   string // for messages
+	arch    string // one of Arches, or ""
+	machine string // see Host.Machine
+}
+
+// probe asks the host what it is and returns the architecture to use.
+func probe(ctx context.Context, s *session, cfg *Config) (arch string, own system, err error) {
 	says, err := s.ask(ctx, "probe")
 	if err != nil {
-		return "", err
+		return "", own, err
 	}
-	if len(says) != 4 {
-		return "", faultf(cfg.Host, ErrUnsupported, "cannot read what it says of itself: %q", clean(strings.Join(says, "\n")))
+	if len(says) != 5 {
+		return "", own, faultf(cfg.Host, ErrUnsupported, "cannot read what it says of itself: %q",
+			clean(strings.Join(says, "\n")))
 	}
-	system, machine, bits, sum := clean(says[0]), clean(says[1]), says[2], says[3]
-	if system != "Linux" {
-		return "", faultf(cfg.Host, ErrUnsupported, "runs %q; only Linux is supported", system)
+	kernel, uname, bits, sum := clean(says[0]), clean(says[1]), says[2], says[3]
+	own = system{uname: uname, arch: hostArch(uname, bits), machine: machineID(says[4])}
+	if kernel != "Linux" {
+		return "", own, faultf(cfg.Host, ErrUnsupported, "runs %q; only Linux is supported", kernel)
 	}
 	if sum != "yes" {
-		return "", faultf(cfg.Host, ErrUnsupported, "has no sha256sum to check copies: install coreutils or busybox there")
+		return "", own, faultf(cfg.Host, ErrUnsupported,
+			"has no sha256sum to check copies: install coreutils or busybox there")
 	}
 	if cfg.Arch != "" {
-		return cfg.Arch, nil
+		return cfg.Arch, own, nil
 	}
-	arch := hostArch(machine, bits)
-	if arch == "" {
-		return "", faultf(cfg.Host, ErrUnsupported,
+	if own.arch == "" {
+		return "", own, faultf(cfg.Host, ErrUnsupported,
 			"no binary for its processor: uname -m says %q, and there are %s (choose one with --arch if it can run it)",
-			machine, strings.Join(Arches, ", "))
+			uname, strings.Join(Arches, ", "))
 	}
-	if machine == "aarch64" && arch != "arm64" {
+	if uname == "aarch64" && own.arch != "arm64" {
 		cfg.note("%s: 64-bit kernel with a 32-bit userland: measures with the armv7 binary (--arch arm64 for the other)",
 			cfg.Host)
 	}
-	return arch, nil
+	return own.arch, own, nil
 }
+
+// machineID returns Host.Machine for a boot_id.
+func machineID(bootID string) string {
+	if !isBootID.MatchString(bootID) {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("pcaplab machine " + bootID))
+	return hex.EncodeToString(sum[:8])
+}
+
+var isBootID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // hostArch returns the architecture for what uname -m and getconf LONG_BIT say, or "" if there is none.
 func hostArch(machine, bits string) string {
@@ -254,11 +283,34 @@ func (h *Host) enter(ctx context.Context, s *session, create bool) error {
 	if err != nil {
 		return err
 	}
-	if len(says) != 1 || !strings.HasPrefix(says[0], "/") {
+	if len(says) == 0 || !strings.HasPrefix(says[0], "/") || !strings.HasSuffix(says[0], "/"+h.folder) {
 		return faultf(h.cfg.Host, ErrFolder, "cannot read its folder's name: %q", clean(strings.Join(says, "\n")))
 	}
 	h.dir = says[0]
+	h.noteStale(says[1:])
 	return nil
+}
+
+var isFreshFolder = regexp.MustCompile(`^\.pcaplab\.[0-9a-f]{16}$`)
+
+// noteStale tells of folders beside this one that earlier runs left when they were killed or the power failed. Nothing
+// is removed: another run may be connecting again.
+func (h *Host) noteStale(folders []string) {
+	parent := strings.TrimSuffix(h.dir, h.folder)
+	if clean(parent) != parent {
+		return // it could not be typed
+	}
+	remove, count := "rm -rf", 0
+	for _, name := range folders {
+		if isFreshFolder.MatchString(name) {
+			remove += " " + quote(parent+name)
+			count++
+		}
+	}
+	if count > 0 {
+		h.cfg.note("%s: runs that were cut short have left %d of their folders in %s, and nothing runs there; unless another "+
+			"run is just connecting again, remove them: %s", h.cfg.Host, count, parent, h.cfg.command(remove))
+	}
 }
 
 // errGone is ErrFolder for a folder that was there.
@@ -306,7 +358,7 @@ func (h *Host) connect(ctx context.Context) (*session, error) {
 			return nil, err
 		}
 		if err := h.enter(ctx, s, false); err != nil {
-			s.close()
+			s.end()
 			return nil, err
 		}
 		h.idle = s
@@ -317,7 +369,7 @@ func (h *Host) connect(ctx context.Context) (*session, error) {
 // drop ends the idle session. Needs h.mu.
 func (h *Host) drop() {
 	if h.idle != nil {
-		h.idle.close()
+		h.idle.end()
 		h.idle = nil
 	}
 }

@@ -53,6 +53,9 @@ func main() {
 	case "deaf": // does not end with its input
 		fmt.Println("deaf", os.Getpid())
 		time.Sleep(time.Minute)
+	case "flood": // more than pipes and ssh hold
+		os.Stdout.WriteString(strings.Repeat("flooded\n", 1<<20))
+		os.Exit(3)
 	case "read":
 		for _, name := range os.Args[2:] {
 			b, err := os.ReadFile(strings.TrimSpace(name))
@@ -321,6 +324,181 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// The folders of runs that were killed are told, and stay; those in which something runs are not, nor is what is not
+// like them.
+func TestStaleFolders(t *testing.T) {
+	t.Parallel()
+	s := sshtest.Start(t)
+	cfg := config(t, s)
+	var notes []string
+	cfg.Note = func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip(err)
+	}
+	busybox, err := exec.LookPath("busybox")
+	if err == nil {
+		busybox = quote(busybox) + " sh"
+	}
+	for _, row := range []struct {
+		name, dir, shell string
+		told             bool
+	}{
+		{"login folder", "", "/bin/sh", true},
+		{"folder with spaces", "a  b's", "/bin/sh", true},
+		{"busybox", "", busybox, true},
+		{"a name that cannot be typed", "a\tb", "/bin/sh", false},
+		// What is seen of processes is not to be trusted there.
+		{"no ls", "c", fakeShell(t, "ls", "exit 1"), false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if row.shell == "" {
+				t.Skip("needs busybox, which is missing")
+			}
+			s.SetShell(row.shell)
+			defer s.SetShell("/bin/sh")
+			dir := filepath.Join(s.Home, row.dir)
+			cfg.Dir = row.dir
+			stale := []string{".pcaplab.0123456789abcdef", ".pcaplab.fedcba9876543210"}
+			other := []string{".pcaplab.0123456789abcdeg", ".pcaplab.0123456789abcde", ".pcaplab", ".pcaplab.0123 *\n6789abcd",
+				".pcaplab.00000000000000aa/sub", ".pcaplab.00000000000000bb"}
+			for _, name := range append(stale, other...) {
+				if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Symlink(s.Home, filepath.Join(dir, ".pcaplab.0000000000000001")); err != nil {
+				t.Fatal(err)
+			}
+			// One with a connection, one in whose subfolder a process is, and one from which one was started.
+			notes = nil
+			live := open(t, cfg)
+			first := notes
+			program := filepath.Join(dir, ".pcaplab.00000000000000bb", "sleep")
+			// Not written here: while another test forks, it could not be started.
+			if out, err := exec.Command("cp", "-L", sleep, program).CombinedOutput(); err != nil {
+				t.Fatalf("cp: %v: %s", err, out)
+			}
+			inside, from := exec.Command(sleep, "60"), exec.Command(program, "60")
+			inside.Dir = filepath.Join(dir, ".pcaplab.00000000000000aa", "sub")
+			for _, cmd := range []*exec.Cmd{inside, from} {
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				defer cmd.Wait()
+				defer cmd.Process.Kill()
+			}
+			notes = nil
+			h := open(t, cfg)
+			second := notes
+			closeHost(t, h)
+			closeHost(t, live)
+			if !row.told {
+				if len(first)+len(second) > 0 {
+					t.Errorf("told: %q, %q", first, second)
+				}
+			} else if len(first) != 1 || !strings.Contains(first[0], "left 4 of their folders in "+dir) {
+				t.Errorf("before something runs there: %q", first)
+			} else if len(second) != 1 || !strings.HasPrefix(second[0], "board: ") {
+				t.Errorf("told: %q", second)
+			} else {
+				_, command, _ := strings.Cut(second[0], "remove them: ")
+				if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
+					t.Errorf("%s: %v: %s", command, err, out)
+				}
+				for _, name := range stale {
+					if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+						t.Errorf("not removed by the command that is told: %s in %s", command, name)
+					}
+				}
+				if list := names(t, dir); row.dir != "" && len(list) != len(other)+1 {
+					t.Errorf("left after it: %q", list)
+				}
+			}
+			for _, name := range names(t, dir) {
+				os.RemoveAll(filepath.Join(dir, name))
+			}
+			if row.dir != "" {
+				os.Remove(dir)
+			}
+		})
+	}
+	// However many there are.
+	for i := range 200 {
+		if err := os.Mkdir(filepath.Join(s.Home, fmt.Sprintf(".pcaplab.%016x", i)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	notes, cfg.Dir = nil, ""
+	closeHost(t, open(t, cfg))
+	if len(notes) != 1 || !strings.Contains(notes[0], "left 10 of") || len(notes[0]) > 2000 {
+		t.Errorf("200 folders: %q", notes)
+	}
+}
+
+// fakeShell returns a login shell for which one program is a script.
+func fakeShell(t testing.TB, name, text string) string {
+	t.Helper()
+	return "env PATH=" + quote(fakes(t, map[string]string{name: text})) + ":\"$PATH\" /bin/sh"
+}
+
+// One machine is the same by whatever name, and says nothing of itself.
+func TestMachine(t *testing.T) {
+	t.Parallel()
+	s := sshtest.Start(t)
+	cfg := config(t, s)
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Skip(err)
+	}
+	sum := sha256.Sum256([]byte("pcaplab machine " + strings.TrimSpace(string(b))))
+	want := hex.EncodeToString(sum[:8])
+	for _, host := range []string{s.Alias, strings.ToUpper(s.Alias[:1]) + s.Alias[1:]} {
+		config := strings.Replace(read(t, s.Config), "Host board\n", "Host board Board\n", 1)
+		cfg.Host, cfg.SSHConfig = host, filepath.Join(t.TempDir(), "config")
+		if err := os.WriteFile(cfg.SSHConfig, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h := open(t, cfg)
+		if got := h.Machine(); got != want {
+			t.Errorf("%s: %q, want %q", host, got, want)
+		}
+		closeHost(t, h)
+	}
+	for name, text := range map[string]string{"none": "exit 1", "nonsense": "echo unknown",
+		"two lines": "echo 01234567-89ab-cdef-0123-456789abcdef; echo x"} {
+		s.SetPath(fakes(t, map[string]string{"cat": text}))
+		h, err := Open(t.Context(), cfg)
+		if name == "two lines" {
+			if !errors.Is(err, ErrUnsupported) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := h.Machine(); got != "" {
+			t.Errorf("%s: %q", name, got)
+		}
+		closeHost(t, h)
+	}
+	a, b2 := machineID("01234567-89ab-cdef-0123-456789abcdef"), machineID("01234567-89ab-cdef-0123-456789abcdee")
+	if a == b2 || len(a) != 16 || len(b2) != 16 {
+		t.Errorf("two machines: %q, %q", a, b2)
+	}
+	nothingLeft(t, s)
+}
+
+func read(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 // Another run in the kept folder is left alone, and said.
 func TestBusy(t *testing.T) {
 	t.Parallel()
@@ -534,7 +712,7 @@ func TestLost(t *testing.T) {
 	t.Parallel()
 	s := sshtest.Start(t)
 	cfg := config(t, s)
-	cfg.alive = time.Second
+	cfg.alive, cfg.fails = time.Second, 1
 	h := open(t, cfg)
 	for _, row := range []struct {
 		name string
@@ -579,6 +757,52 @@ func TestLost(t *testing.T) {
 	}
 	closeHost(t, h)
 	nothingLeft(t, s)
+}
+
+// Wait does not wait for a reader, and leaves no descriptor open.
+func TestWaitDrains(t *testing.T) {
+	t.Parallel()
+	s := sshtest.Start(t)
+	h := open(t, config(t, s))
+	for _, row := range []struct {
+		name string
+		read func(p *Process)
+	}{
+		{"nothing read", func(*Process) {}},
+		{"a line read", func(p *Process) { io.ReadFull(p.Stdout, make([]byte, 8)) }},
+		{"read at the same time", func(p *Process) { go io.Copy(io.Discard, p.Stdout) }},
+		{"read to the end", func(p *Process) { io.Copy(io.Discard, p.Stdout) }},
+	} {
+		p, err := h.Start(t.Context(), "flood")
+		if err != nil {
+			t.Fatal(row.name, err)
+		}
+		stuck := time.AfterFunc(30*time.Second, p.Kill)
+		row.read(p)
+		var exit *ExitError
+		if err := p.Wait(); !errors.As(err, &exit) || exit.Code != 3 {
+			t.Errorf("%s: %v", row.name, err)
+		}
+		stuck.Stop()
+		if err := p.s.file.Close(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: the pipe was left open: %v", row.name, err)
+		}
+	}
+	closeHost(t, h)
+	nothingLeft(t, s)
+
+	// Another process holds the other end, as one that a ProxyCommand started may.
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ended := &session{file: r, out: bufio.NewReader(ownEnd{r}), gone: make(chan struct{})}
+	close(ended.gone)
+	p := &Process{Stdout: &shared{r: ended.out}, h: h, s: ended, ctx: t.Context(), forget: func() bool { return true }}
+	if err := p.Wait(); !errors.Is(err, ErrLost) {
+		t.Errorf("pipe held open: %v", err)
+	}
 }
 
 func sumOf(b []byte) string {

@@ -55,6 +55,18 @@ others() {
 		case $(mark $p) in "PCAPLAB_REMOTE=$id."*) ;; *) [ ! -e /proc/$p/exe ] || echo $p;; esac;
 	done;
 };
+stale() {
+	d=${PWD%/}; m=; i=0;
+	for n in .pcaplab.????????????????; do
+		[ "$n" != "$f" ] && [ ! -L "$n" ] && [ -d "$n" ] && [ -O "$n" ] || continue;
+		if [ -z "$m" ]; then
+			case "$(ls -l /proc/$$/cwd 2>/dev/null)" in *" -> $PWD") ;; *) return;; esac;
+			m=$(ls -l /proc/[0-9]*/exe /proc/[0-9]*/cwd 2>/dev/null | grep -F -e " -> $d/.pcaplab." | sed "s,\$,/,"; echo .);
+		fi;
+		case "$m" in *" -> $d/$n/"*) continue;; esac;
+		echo "$n"; i=$((i + 1)); [ $i -lt 10 ] || return;
+	done;
+};
 endmine() {
 	for signal in TERM TERM TERM TERM TERM TERM TERM TERM KILL KILL; do
 		m=$(mine); [ -n "$m" ] || return 0;
@@ -67,7 +79,7 @@ endmine() {
 while IFS= read -r request; do case $request in
 probe)
 	m=no; command -v sha256sum >/dev/null 2>&1 && m=yes;
-	ok "$(uname -s)" "$(uname -m)" "$(bits)" "$m";;
+	ok "$(uname -s)" "$(uname -m)" "$(bits)" "$m" "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)";;
 at)
 	IFS= read -r d; IFS= read -r f; IFS= read -r create;
 	case $d in "") d=.;; /*) ;; *) d=./$d;; esac;
@@ -76,7 +88,7 @@ at)
 		if [ "$create" = 0 ] && [ ! -d "$f" ]; then no gone;
 		elif [ ! -L "$f" ] && [ ! -e "$f" ] && ! m=$(mkdir "$f" 2>&1); then no mkdir "$m";
 		elif [ -L "$f" ] || [ ! -d "$f" ] || [ ! -O "$f" ]; then no foreign;
-		elif m=$(cd -P "$f" 2>&1) && cd -P "$f"; then ok "$PWD";
+		elif s=; [ "$create" = 0 ] || s=$(stale); m=$(cd -P "$f" 2>&1) && cd -P "$f"; then ok "$PWD" $s;
 		else no cd "$m"; fi;
 	else no cd "$m"; fi;;
 find)
@@ -129,6 +141,10 @@ func sshArgs(cfg *Config) []string {
 	if alive == 0 {
 		alive = 15 * time.Second
 	}
+	fails := cfg.fails
+	if fails == 0 {
+		fails = 3
+	}
 	var args []string
 	if cfg.SSHConfig != "" {
 		args = append(args, "-F", cfg.SSHConfig)
@@ -137,7 +153,7 @@ func sshArgs(cfg *Config) []string {
 		"-o", "BatchMode=yes",
 		"-o", "ConnectTimeout=20",
 		"-o", "ServerAliveInterval="+strconv.Itoa(int(alive/time.Second)),
-		"-o", "ServerAliveCountMax=3",
+		"-o", "ServerAliveCountMax="+strconv.Itoa(fails),
 		"-o", "LogLevel=ERROR",
 		"-o", "ControlMaster=no",
 		"-o", "ClearAllForwardings=yes",
@@ -151,6 +167,7 @@ type session struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
+	file   *os.File // below out
 	stderr tail
 	gone   chan struct{} // closed when ssh has ended
 }
@@ -178,7 +195,7 @@ func (h *Host) dial(ctx context.Context) (*session, error) {
 		return nil, fmt.Errorf("%s: %w", cfg.Host, err)
 	}
 	s.cmd.Stdout = w
-	s.out = bufio.NewReaderSize(&closeAtEnd{r}, 64<<10)
+	s.file, s.out = r, bufio.NewReaderSize(ownEnd{r}, 64<<10)
 	err = s.cmd.Start()
 	w.Close()
 	if err != nil {
@@ -224,16 +241,13 @@ func (h *Host) dial(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// closeAtEnd closes a file where it ends.
-type closeAtEnd struct{ f *os.File }
+// ownEnd is a file that ends where it was closed.
+type ownEnd struct{ f *os.File }
 
-func (c *closeAtEnd) Read(p []byte) (int, error) {
-	n, err := c.f.Read(p)
-	if err != nil {
-		c.f.Close()
-		if errors.Is(err, os.ErrClosed) {
-			err = io.EOF
-		}
+func (o ownEnd) Read(p []byte) (int, error) {
+	n, err := o.f.Read(p)
+	if errors.Is(err, os.ErrClosed) {
+		err = io.EOF
 	}
 	return n, err
 }
@@ -385,18 +399,13 @@ func (s *session) kill() {
 	})
 }
 
-// end waits for ssh to end, which is expected to be about to, for a moment, and then makes it.
+// end closes the session's input and waits for ssh to end, for a moment, and then makes it.
 func (s *session) end() {
 	s.in.Close()
 	timer := time.AfterFunc(3*time.Second, s.kill)
 	<-s.gone
 	timer.Stop()
-}
-
-// close ends a session that waits for requests.
-func (s *session) close() {
-	s.end()
-	go io.Copy(io.Discard, s.out) // to its end, which closes the file
+	s.file.Close()
 }
 
 // tail keeps the last lines that are written to it, and recognises the lines that tell a program's start and exit code.
