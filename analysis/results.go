@@ -443,8 +443,8 @@ func (r *Results) Measures() []Measure {
 		case !s.Ended:
 			m.Why = "the soak did not end"
 		case !s.Change.Interval.Valid():
-			m.Why = fmt.Sprintf("%d and %d closed loops in the windows give no interval of the change; take shorter trials or a longer soak",
-				s.First.Trials, s.Last.Trials)
+			m.Why = fmt.Sprintf("%d and %d closed loops in the windows give no interval of the change; "+
+				"take shorter trials or a longer soak", s.First.Trials, s.Last.Trials)
 		default:
 			m.Value, m.Interval = *s.Change.Ratio, s.Change.Interval
 		}

@@ -273,7 +273,10 @@ func soakWindow(h *trial.Header, records []trial.Record) SoakWindow {
 		rec := &records[i]
 		if rec.Kind == trial.KindBounds {
 			b := rec.Bounds
-			g := SoakGoal{Goal: b.Goal.Name, Lower: b.Lower, Upper: b.Upper, Regular: b.Regular, NoTime: slices.Contains(b.Marks, search.MarkBudget)}
+			g := SoakGoal{
+				Goal: b.Goal.Name, Lower: b.Lower, Upper: b.Upper, Regular: b.Regular,
+				NoTime: slices.Contains(b.Marks, search.MarkBudget),
+			}
 			if b.Lower != nil {
 				rate := b.ConditionalThroughput
 				g.Rate = &rate

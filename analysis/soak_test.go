@@ -377,7 +377,8 @@ func TestSoakSearchWithoutTime(t *testing.T) {
 		t.Errorf("goals %+v, %+v", s.First.Goals, s.Last.Goals)
 	}
 	// The windows of a short soak grow with it.
-	if text := strings.Join(analysis.Analyze(soakHeader(time.Minute), records).Warnings, "\n"); !strings.Contains(text, "or soak longer) in 1 of") {
+	r = analysis.Analyze(soakHeader(time.Minute), records)
+	if text := strings.Join(r.Warnings, "\n"); !strings.Contains(text, "or soak longer) in 1 of") {
 		t.Errorf("warnings %q", text)
 	}
 }

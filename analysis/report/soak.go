@@ -271,7 +271,8 @@ func WriteSoakCSV(w io.Writer, r *analysis.Results) error {
 		for _, g := range goals {
 			if window != "between" {
 				name := window + "_" + g.Name + unit
-				head(name, name+"_smallest_lower", name+"_largest_upper", window+"_"+g.Name+"_regular", window+"_"+g.Name+"_without_time")
+				head(name, name+"_smallest_lower", name+"_largest_upper", window+"_"+g.Name+"_regular",
+					window+"_"+g.Name+"_without_time")
 			}
 		}
 	}

@@ -379,7 +379,9 @@ func TestWriteCSV(t *testing.T) {
 	if rows, err = csv.NewReader(&b).ReadAll(); err != nil {
 		t.Fatal(err)
 	}
-	for head, want := range map[string]string{"ndr_pps": "", "ndr_repeats_without_time": "1", "ndr_repeats_without_lower": "0", "ndr_regular": "false"} {
+	for head, want := range map[string]string{
+		"ndr_pps": "", "ndr_repeats_without_time": "1", "ndr_repeats_without_lower": "0", "ndr_regular": "false",
+	} {
 		if got := cell(1, head); got != want {
 			t.Errorf("a search that ended with its window: %s is %q, want %q", head, got, want)
 		}
