@@ -57,6 +57,11 @@ func newLab(ctx context.Context, dir string, archs []architecture) (l *lab, skip
 	if err != nil {
 		return l, []string{"no gcc to build the plugin with (Debian: apt-get install gcc)"}, nil
 	}
+	probe := exec.CommandContext(ctx, gcc, "-shared", "-fPIC", "-x", "c", "-o", filepath.Join(dir, "probe.so"), "-")
+	probe.Stdin = strings.NewReader("#include <stdio.h>\n")
+	if _, err := output(probe); err != nil {
+		return l, []string{fmt.Sprintf("gcc builds nothing (Debian: apt-get install libc6-dev): %v", err)}, nil
+	}
 	source, err := output(exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "pcaplab/cmd/icount"))
 	if err != nil {
 		return nil, nil, err
@@ -89,6 +94,10 @@ func newLab(ctx context.Context, dir string, archs []architecture) (l *lab, skip
 			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
 			}
+			// A guest that fails by itself is no fault of the emulator's.
+			if err := l.works(ctx, a); err != nil {
+				return nil, nil, fmt.Errorf("%s: the program fails even without being counted: %w", a.name, err)
+			}
 			skipped = append(skipped, fmt.Sprintf("%s: %s does not count: %v", a.name, a.emulator, refused))
 			continue
 		}
@@ -98,6 +107,20 @@ func newLab(ctx context.Context, dir string, archs []architecture) (l *lab, skip
 }
 
 func (l *lab) guest(a architecture) string { return filepath.Join(l.dir, "guest-"+a.name) }
+
+// works runs a guest without the plugin.
+func (l *lab) works(ctx context.Context, a architecture) error {
+	ctx, cancel := context.WithTimeout(ctx, guestTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, a.emulator, "-cpu", a.cpu, l.guest(a), guestArgument, "direct", "udp-64", "0")
+	cmd.Env = guestEnvironment
+	_, err := output(cmd)
+	return err
+}
+
+// guestEnvironment keeps signals of the scheduler away. The collections that the guest asks for mark and sweep while all
+// else waits: nothing of them is among what is counted, and the heap that they leave does not depend on who was faster.
+var guestEnvironment = []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1,gcstoptheworld=2"}
 
 // run counts the instructions of a cell for a packet.
 func (l *lab) run(ctx context.Context, key cell, again int) (float64, error) {
@@ -115,9 +138,7 @@ func (l *lab) run(ctx context.Context, key cell, again int) (float64, error) {
 	cmd := exec.CommandContext(ctx, a.emulator, "-cpu", a.cpu, "-seed", "1",
 		"-plugin", fmt.Sprintf("%s,getpriority=%d,out=%s", l.plugin[a.name], a.getpriority, file.Name()),
 		l.guest(a), guestArgument, key.engine, key.traffic, strconv.Itoa(again))
-	// No signals of the scheduler. The collections that the guest asks for mark and sweep while all else waits: nothing of
-	// them is among what is counted, and the heap that they leave does not depend on who was faster.
-	cmd.Env = []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1,gcstoptheworld=2"}
+	cmd.Env = guestEnvironment
 	if _, err := output(cmd); err != nil {
 		return 0, err
 	}

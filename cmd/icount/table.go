@@ -12,10 +12,11 @@ import (
 )
 
 // tolerance, in percent, is how far a count may be from the golden one. Repeats differ by nothing for engines that do not
-// allocate. For those that do, nearly all are within half a percent, because of what the allocator meets; see confirm.
+// allocate, builds by an instruction or so in 700, when other code moves theirs.
+// For those that allocate, nearly all are within half a percent, because of what the allocator meets; see confirm.
 func tolerance(engine string) float64 {
 	if engine == "direct" || strings.HasSuffix(engine, "-layers") {
-		return 0.1
+		return 0.5
 	}
 	return 1
 }
