@@ -18,7 +18,8 @@ const soakHelp = `
 a pause for the given time; ceilings are searched in its first and in its last minute, and the tables have both, the change
 with its interval, temperature, clock and throttle flags where the board tells them. Its defaults are one repeat and trials
 and sums short enough for the search to fit the minute. A soak that was interrupted has cooled down: --resume begins it
-again. Between engines it waits, at most ten minutes, until the board is as cool as at the start.`
+again. Between engines it waits, at most ten minutes, until the board is as cool as at the start.
+--fail-if 'soak<-5%' is true of a board that fell, false of one that held, and an error where the spread hides it.`
 
 // soakDefaults sets what the user left open so that a search fits a window: a trial is a 200th of a window, a sum 21 of them.
 // Trials are no shorter than a few times what they take beside their duration.
