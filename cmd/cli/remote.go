@@ -79,6 +79,9 @@ type remotes struct {
 	cfg   remote.Config
 	retry time.Duration
 	stdin func() (string, error) // spools standard input, once, and returns the file's name
+
+	mu       sync.Mutex
+	machines map[string]string // remote.Host.Machine to the host that was there first
 }
 
 func (r *remotes) run(ctx context.Context, a *app, hosts, args []string) (err error) {
@@ -88,6 +91,7 @@ func (r *remotes) run(ctx context.Context, a *app, hosts, args []string) (err er
 	if r.cfg.Arch != "" && !slices.Contains(remote.Arches, r.cfg.Arch) {
 		return usagef("--arch %s: want %s", r.cfg.Arch, orList(remote.Arches))
 	}
+	r.machines = make(map[string]string)
 	spooled := ""
 	r.stdin = sync.OnceValues(func() (string, error) {
 		name, err := a.spool(ctx)
@@ -173,6 +177,15 @@ func (s *session) open(ctx context.Context) error {
 		return err
 	}
 	s.host = host
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id := host.Machine(); id != "" {
+		if other, known := s.machines[id]; known {
+			s.cfg.Note("is the same machine as %s: the two disturb each other's measurements", other)
+		} else {
+			s.machines[id] = s.cfg.Host
+		}
+	}
 	return nil
 }
 
@@ -308,9 +321,6 @@ func (s *session) exchange(ctx context.Context, r request, take func(response) e
 		return take(v)
 	})
 	p.Stdin.Close()
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		go io.Copy(io.Discard, p.Stdout) // so that it does not wait for us
-	}
 	late := time.AfterFunc(2*heartbeat, func() { p.Kill() })
 	ended := p.Wait()
 	late.Stop()

@@ -241,6 +241,9 @@ func TestRemoteHostsSideBySide(t *testing.T) {
 	}
 	hosts := s.Alias + "," + second
 	stdout, stderr := run(t, ExitDone, onBoard(t, s, hosts, sweepArgs("-o", folder, "synth:iot-1:3000")...)...)
+	if !strings.Contains(stderr, "same machine") {
+		t.Errorf("no word of one machine by two names: %s", stderr)
+	}
 	for _, host := range strings.Split(hosts, ",") {
 		if !strings.Contains(stdout, host+"\n  machine ") {
 			t.Errorf("nothing of %s:\n%s\n%s", host, stdout, stderr)
