@@ -60,11 +60,11 @@ func TestCannotConnect(t *testing.T) {
 	}
 	t.Run("refused key", func(t *testing.T) {
 		fails(t, s, with(func(c *Config) { c.Host = s.Stranger }), ErrRefused, "Permission denied (publickey)", "ssh-copy-id",
-			"no password", "ssh -F "+s.Config+" stranger true")
+			"no password", "ssh -F "+quote(s.Config)+" stranger true")
 	})
 	t.Run("unknown host key", func(t *testing.T) {
 		fails(t, s, with(func(c *Config) { c.Host = s.Unknown }), ErrHostKey, "connect once by hand",
-			"ssh -F "+s.Config+" unknown")
+			"ssh -F "+quote(s.Config)+" unknown")
 	})
 	t.Run("changed host key", func(t *testing.T) {
 		fails(t, s, with(func(c *Config) { c.Host = s.Changed }), ErrHostKey, "ssh-keygen -R")

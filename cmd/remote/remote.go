@@ -308,8 +308,8 @@ func (h *Host) noteStale(folders []string) {
 		}
 	}
 	if count > 0 {
-		h.cfg.note("%s: runs that were cut short have left %d of their folders in %s, and nothing runs there; unless another "+
-			"run is just connecting again, remove them: %s", h.cfg.Host, count, parent, h.cfg.command(remove))
+		h.cfg.note("%s: runs that were cut short have left %d of their folders in %s, and nothing runs there; unless "+
+			"another run is just connecting again, remove them: %s", h.cfg.Host, count, parent, h.cfg.command(remove))
 	}
 }
 

@@ -586,9 +586,10 @@ func TestUserSettings(t *testing.T) {
 	}
 	cfg.SSHConfig = filepath.Join(t.TempDir(), "config")
 	socket := filepath.Join(t.TempDir(), "c")
+	escaped := strings.ReplaceAll(socket, "%", "%%") // as ssh expands it
 	text := "Host *\n\tRequestTTY force\n\tRemoteCommand tmux attach\n\tForwardAgent yes\n\tLocalForward 1 localhost:1\n" +
-		"\tExitOnForwardFailure yes\n\tLogLevel QUIET\n\tControlMaster auto\n\tControlPersist yes\n\tControlPath " + socket +
-		"\n" + string(b)
+		"\tExitOnForwardFailure yes\n\tLogLevel QUIET\n\tControlMaster auto\n\tControlPersist yes\n\tControlPath " +
+		quote(escaped) + "\n" + string(b)
 	if err := os.WriteFile(cfg.SSHConfig, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -602,7 +603,7 @@ func TestUserSettings(t *testing.T) {
 	}
 
 	// A connection that the user shares is used.
-	master := exec.Command("ssh", "-F", s.Config, "-M", "-N", "-S", socket, "-o", "ControlPersist=no", s.Alias)
+	master := exec.Command("ssh", "-F", s.Config, "-M", "-N", "-S", escaped, "-o", "ControlPersist=no", s.Alias)
 	if err := master.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -700,7 +701,7 @@ func TestPutGivesUp(t *testing.T) {
 	}
 	err := h.Close(t.Context())
 	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "left there") ||
-		!strings.Contains(err.Error(), "rm -rf "+h.Dir()) {
+		!strings.Contains(err.Error(), quote("rm -rf "+quote(h.Dir()))) {
 		t.Errorf("close of a host out of reach: %v", err)
 	}
 	s.Restore()

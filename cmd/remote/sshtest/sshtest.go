@@ -312,14 +312,17 @@ func (s *Server) accept() {
 		s.mu.Lock()
 		refused := s.refused || s.stopped
 		s.mu.Unlock()
-		if refused {
-			client.SetLinger(0) // a reset, not an end
-			client.Close()
-			continue
-		}
 		s.wait.Add(1)
 		go func() {
 			defer s.wait.Done()
+			if refused {
+				// ssh says why it fails only from when it has sent its greeting.
+				client.SetDeadline(time.Now().Add(2 * time.Second))
+				client.Read(make([]byte, 1))
+				client.SetLinger(0) // a reset, not an end
+				client.Close()
+				return
+			}
 			if err := s.serve(client); err != nil {
 				s.mu.Lock()
 				defer s.mu.Unlock()
