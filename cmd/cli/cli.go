@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -142,8 +143,13 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 	return root
 }
 
+// noting keeps notes of several boards apart.
+var noting sync.Mutex
+
 // note prints a line for the person at the terminal, never data.
 func (a *app) note(format string, args ...any) {
+	noting.Lock()
+	defer noting.Unlock()
 	if !a.quiet {
 		fmt.Fprintf(a.stderr, format+"\n", args...)
 	}

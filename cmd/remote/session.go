@@ -154,7 +154,7 @@ func sshArgs(cfg *Config) []string {
 		"-o", "ConnectTimeout=20",
 		"-o", "ServerAliveInterval="+strconv.Itoa(int(alive/time.Second)),
 		"-o", "ServerAliveCountMax="+strconv.Itoa(fails),
-		"-o", "LogLevel=ERROR",
+		"-o", "LogLevel=INFO", // of which "Connection reset by" is
 		"-o", "ControlMaster=no",
 		"-o", "ClearAllForwardings=yes",
 		"-o", "RemoteCommand=none",

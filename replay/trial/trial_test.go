@@ -248,16 +248,17 @@ func TestRunnerClosedAndOpenLoop(t *testing.T) {
 			if service.Kind != trial.KindService || service.Result.Dropped != 0 {
 				t.Errorf("closed loop: kind %s, %d dropped", service.Kind, service.Result.Dropped)
 			}
+			// A host that was busy meanwhile may make this capacity a tenth of the true one.
 			capacity := service.Result.DeliveredRate()
-			flood, err := r.Measure(context.Background(), trial.Input{Load: 10 * capacity, Duration: 20 * time.Millisecond})
+			flood, err := r.Measure(context.Background(), trial.Input{Load: 100 * capacity, Duration: 20 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
 			consistent(t, flood)
 			if loss := flood.Result.LossRatio(); loss < 0.5 {
-				t.Errorf("ten times the capacity lost %.3f", loss)
+				t.Errorf("a hundred times the capacity lost %.3f", loss)
 			}
-			if want := 10 * capacity * 0.020; float64(flood.Result.Intended) < 0.99*want || float64(flood.Result.Intended) > 1.01*want {
+			if want := 100 * capacity * 0.020; float64(flood.Result.Intended) < 0.99*want || float64(flood.Result.Intended) > 1.01*want {
 				t.Errorf("%d intended, want about %.0f", flood.Result.Intended, want)
 			}
 		})
