@@ -21,16 +21,15 @@ and sums short enough for the search to fit the minute. A soak that was interrup
 again. Between engines it waits, at most ten minutes, until the board is as cool as at the start.
 --fail-if 'soak<-5%' is true of a board that fell, false of one that held, and an error where the spread hides it.`
 
-// soakDefaults sets what the user left open so that a search fits a window: a trial is a 200th of a window, a sum 21 of them.
-// Trials are no shorter than a few times what they take beside their duration.
+// soakDefaults sets what the user left open so that a search fits a window on a noisy machine too: a trial is a 200th of a
+// window and at most 200 ms, a sum 21/200 and at most 2.1 s. Trials are no shorter than a few times what they take beside
+// their duration.
 func soakDefaults(fs *pflag.FlagSet, plan *trial.Plan, sum *time.Duration, width *float64) {
 	step := plan.Window() / 200
-	quickly(fs, "trial", func() { plan.Trial = max(step, 10*time.Millisecond) })
-	quickly(fs, "sum", func() { *sum = 21 * step })
+	quickly(fs, "trial", func() { plan.Trial = min(max(step, 10*time.Millisecond), 200*time.Millisecond) })
+	quickly(fs, "sum", func() { *sum = min(21*step, 2100*time.Millisecond) })
 	quickly(fs, "repeats", func() { plan.Repeats = 1 })
-	if !plan.Quick {
-		quickly(fs, "width", func() { *width = 0.01 })
-	}
+	quickly(fs, "width", func() { *width = 0.02 })
 }
 
 // soakNote says which soak of a study that goes on has to begin again; "" if none.
