@@ -575,7 +575,7 @@ func drawStack(c draw.Canvas, plots []*plot.Plot) {
 	}
 }
 
-// chartSpans is in how many spans the closed loops of a soak are joined for a chart, by their median.
+// chartSpans is in about how many spans the closed loops of a soak are joined for a chart, by their median.
 const chartSpans = 240
 
 func soakChart(r *analysis.Results) (Chart, bool) {
@@ -602,13 +602,16 @@ func soakChart(r *analysis.Results) (Chart, bool) {
 
 // soakPoints joins closed loops. Where they pause for a search there is a gap.
 func soakPoints(s *analysis.Soak, window time.Duration) (points []SoakPoint) {
-	n := min(chartSpans, len(s.Trials))
 	nan := math.NaN()
-	for i := range n {
-		if from := i * len(s.Trials) / n; from > 0 && s.Trials[from].At-s.Trials[from-1].At > window/8 {
+	length := (len(s.Trials) + chartSpans - 1) / chartSpans
+	for from, to := 0, 0; from < len(s.Trials); from = to {
+		pause := func(i int) bool { return i > 0 && s.Trials[i].At-s.Trials[i-1].At > window/20 }
+		for to = from + 1; to < len(s.Trials) && to < from+length && !pause(to); to++ {
+		}
+		if pause(from) {
 			points = append(points, SoakPoint{At: s.Trials[from-1].At, Rate: nan, Celsius: nan, Clock: nan, Loop: nan})
 		}
-		part := s.Trials[i*len(s.Trials)/n : (i+1)*len(s.Trials)/n]
+		part := s.Trials[from:to]
 		middle := func(value func(*analysis.SoakTrial) float64) float64 {
 			var of []float64
 			for j := range part {

@@ -361,3 +361,37 @@ func TestSoakChart(t *testing.T) {
 		})
 	}
 }
+
+// A search must show as a gap wherever it lies among the spans that are joined.
+func TestSoakPointsDoNotBridgeASearch(t *testing.T) {
+	for _, n := range []int{100, 239, 240, 241, 479, 1000} {
+		s := &analysis.Soak{}
+		s.First.Service = analysis.Summary{N: 1, Median: 100}
+		pause := n/3 + 1
+		at := time.Duration(0)
+		for i := range n {
+			if at += 100 * time.Millisecond; i == pause {
+				at += 15 * time.Second
+			}
+			s.Trials = append(s.Trials, analysis.SoakTrial{At: at, Rate: 100})
+		}
+		before, after := s.Trials[pause-1].At, s.Trials[pause].At
+		points := soakPoints(s, time.Minute)
+		if len(points) > chartSpans+2 {
+			t.Errorf("%d trials: %d points", n, len(points))
+		}
+		gaps := 0
+		for i := 1; i < len(points); i++ {
+			if math.IsNaN(points[i].Rate) {
+				gaps++
+				continue
+			}
+			if points[i-1].At <= before && points[i].At >= after && !math.IsNaN(points[i-1].Rate) {
+				t.Errorf("%d trials: the search from %v to %v is bridged", n, before, after)
+			}
+		}
+		if gaps != 1 {
+			t.Errorf("%d trials: %d gaps", n, gaps)
+		}
+	}
+}
