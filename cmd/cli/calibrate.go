@@ -49,8 +49,8 @@ func (a *app) calibrateCommand() *cobra.Command {
 		Use:   "calibrate [flags]",
 		Short: "Measure a fixed kit of work, to compare boards and to predict from",
 		Long: `Runs the same work on every machine: micro-kernels (loads, branches, calls, arithmetic, allocations), then every engine on
-seeded traffic in four sizes, frames hot and cold, in closed loop, three repeats. It takes about two minutes on a 2-core VM
-and somewhat more on a small board. --quick takes some ten seconds: a first look, or a check under an emulator, where
+seeded traffic in four sizes, frames hot and cold, in closed loop, three repeats. It takes about a minute on a 2-core VM and
+more on a small board. --quick takes some ten seconds: a first look, or a check under an emulator, where
 --in-process is needed too.
 
 The file of -o can be shared: it says what the machine is, but names neither host, user, serial number nor address. It holds
@@ -159,7 +159,7 @@ func (k *calibrateFlags) file(p place, places []place) string {
 	return strings.TrimSuffix(k.output, ext) + "-" + fileName(p.name) + ext
 }
 
-// writable finds before two minutes are spent that a file could not be written. What is there stays.
+// writable finds before anything is measured that a file could not be written. What is there stays.
 func writable(path string) error {
 	if path == "" {
 		return nil
