@@ -134,7 +134,7 @@ func TestBoards(t *testing.T) {
 func corpus(t *testing.T) (dir string, captures []string) {
 	dir = os.Getenv("PCAPLAB_CORPUS")
 	if dir == "" {
-		t.Skip("PCAPLAB_CORPUS is unset")
+		t.Skip("PCAPLAB_CORPUS names no folder of captures with known contents")
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

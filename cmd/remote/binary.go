@@ -114,6 +114,6 @@ func chooseBinary(cfg *Config, arch string) (string, error) {
 		}
 	}
 	return "", faultf(cfg.Host, ErrNoBinary,
-		"no binary for linux/%s: looked for %s; 'make dist' builds them all, and --binary names one", arch,
+		"no binary for linux/%s: looked for %s; 'make cross' or 'make dist' builds them all, and --binary names one", arch,
 		strings.Join(looked, " and "))
 }
