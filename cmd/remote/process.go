@@ -43,7 +43,8 @@ func (h *Host) install(ctx context.Context, path string) error {
 	case code != 0:
 		return faultf(h.cfg.Host, ErrWrongBinary, "%s does not run there (code %d): %s; %s", path, code, text, h.advice())
 	case !strings.Contains(text, h.cfg.Version):
-		return faultf(h.cfg.Host, ErrWrongBinary, "%s is another version: it says %q, not %q; 'make build cross' or 'make dist' builds them all",
+		return faultf(h.cfg.Host, ErrWrongBinary,
+			"%s is another version: it says %q, not %q; 'make build cross' or 'make dist' builds them all",
 			path, text, h.cfg.Version)
 	}
 	return nil
