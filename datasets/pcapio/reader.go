@@ -185,6 +185,17 @@ func (r *Reader) Timed() bool { return !r.untimed }
 // Interface returns the index in Facts.Interfaces of the interface of the frame delivered last.
 func (r *Reader) Interface() int { return len(r.earlier) + r.iface }
 
+// Described returns the interface of the frame delivered last; before the first frame, the first that is known.
+func (r *Reader) Described() Interface {
+	switch {
+	case !r.ng:
+		return r.pcapInterface()
+	case r.iface < len(r.ifaces):
+		return r.ifaces[r.iface].Interface
+	}
+	return Interface{}
+}
+
 // Losses returns what Salvage skipped so far: the first 1000 losses. Facts counts all.
 func (r *Reader) Losses() []Loss { return slices.Clone(r.losses) }
 
