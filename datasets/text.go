@@ -45,7 +45,7 @@ func (t *text) head(title, counts string) {
 }
 
 func (t *text) row(label string, n, of uint64) {
-	fmt.Fprintf(t.w, "  %-20s %14s %7.2f%%\n", label, grouped(n), 100*float64(n)/float64(max(of, 1)))
+	fmt.Fprintf(t.w, "  %-20s %14s %7.2f%%\n", label, FormatCount(n), 100*float64(n)/float64(max(of, 1)))
 }
 
 func (t *text) capture(in *Info) {
@@ -58,7 +58,7 @@ func (t *text) capture(in *Info) {
 		stored = ", compressed with " + c.Compression
 	}
 	t.line("Container", "%s %s, %s%s", c.Container, c.Version, c.ByteOrder, stored)
-	t.line("Size as stored", "%s B", grouped(uint64(in.StoredOctets)))
+	t.line("Size as stored", "%s B", FormatCount(uint64(in.StoredOctets)))
 	if in.SHA256 != "" {
 		t.line("SHA-256", "%s", in.SHA256)
 	}
@@ -79,18 +79,18 @@ func (t *text) capture(in *Info) {
 		}
 		snaplen := "snaplen not stated"
 		if i.Snaplen > 0 {
-			snaplen = "snaplen " + grouped(uint64(i.Snaplen))
+			snaplen = "snaplen " + FormatCount(uint64(i.Snaplen))
 		}
 		offset := ""
 		if i.TimeOffset != 0 {
 			offset = fmt.Sprintf(" with offset %d s", i.TimeOffset)
 		}
 		t.line(label, "%slink type %s, %s, times in %v%s, %s packets",
-			name, linkName(i.Link), snaplen, i.Resolution, offset, grouped(i.Packets))
+			name, linkName(i.Link), snaplen, i.Resolution, offset, FormatCount(i.Packets))
 	}
-	t.line("Packets", "%s", grouped(in.Packets))
-	t.line("Octets captured", "%s B", grouped(in.Octets))
-	t.line("Octets on the wire", "%s B", grouped(in.WireOctets))
+	t.line("Packets", "%s", FormatCount(in.Packets))
+	t.line("Octets captured", "%s B", FormatCount(in.Octets))
+	t.line("Octets on the wire", "%s B", FormatCount(in.WireOctets))
 	t.faults(in)
 }
 
@@ -120,7 +120,7 @@ func (t *text) faults(in *Info) {
 		{"Without time", f.NoTime, "simple packet blocks"},
 	} {
 		if c.n > 0 {
-			t.line(c.label, "%s (%s)", grouped(c.n), c.what)
+			t.line(c.label, "%s (%s)", FormatCount(c.n), c.what)
 		}
 	}
 }
@@ -130,7 +130,7 @@ func (t *text) losses(in *Info) {
 	if c.Losses == 0 {
 		return
 	}
-	t.line("Salvaged", "%s, %s B skipped", plural(c.Losses, "loss", "losses"), grouped(uint64(c.LostOctets)))
+	t.line("Salvaged", "%s, %s B skipped", plural(c.Losses, "loss", "losses"), FormatCount(uint64(c.LostOctets)))
 	for i, l := range in.Losses {
 		if i == lossesShown {
 			t.line("", "and %d losses more", c.Losses-lossesShown)
@@ -165,7 +165,7 @@ func (t *text) times(in *Info) {
 	if ti.Duration() > 0 {
 		t.line("Mean rate", "%spps, %s", scaled(in.PacketRate()), scaledBits(in.BitRate()))
 	}
-	t.line("Busiest second", "%s pps, %s, at %s", grouped(ti.Busiest.Packets),
+	t.line("Busiest second", "%s pps, %s, at %s", FormatCount(ti.Busiest.Packets),
 		scaledBits(8*float64(ti.Busiest.WireOctets)),
 		time.Unix(ti.Busiest.Unix, 0).UTC().Format("2006-01-02 15:04:05"))
 	if ti.BackSteps == 0 {
@@ -238,8 +238,8 @@ func linkName(l parse.LinkType) string {
 	return strconv.Itoa(int(l))
 }
 
-// grouped writes a count with commas between thousands.
-func grouped(n uint64) string {
+// FormatCount writes a count with commas between thousands.
+func FormatCount(n uint64) string {
 	digits := strconv.FormatUint(n, 10)
 	var b strings.Builder
 	for i, d := range digits {
@@ -255,7 +255,7 @@ func plural(n uint64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return grouped(n) + " " + many
+	return FormatCount(n) + " " + many
 }
 
 // scaled writes a rate with four digits and an SI prefix.

@@ -136,7 +136,7 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w (see '%s -h')", err, c.CommandPath())
 	})
-	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.infoCommand(), a.synthCommand(),
+	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.infoCommand(), a.featuresCommand(), a.synthCommand(),
 		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand(), a.boardCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand())
 	root.AddCommand(a.buildCommands()...)
 	a.completions(root)

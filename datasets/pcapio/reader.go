@@ -170,6 +170,14 @@ func (r *Reader) Next(f *parse.Frame) error {
 // Name returns the name that was given to NewReader.
 func (r *Reader) Name() string { return r.name }
 
+// Container returns Pcap or PcapNG.
+func (r *Reader) Container() string {
+	if r.ng {
+		return PcapNG
+	}
+	return Pcap
+}
+
 // Packets returns the number of frames delivered.
 func (r *Reader) Packets() uint64 { return r.packets }
 
@@ -202,9 +210,9 @@ func (r *Reader) Losses() []Loss { return slices.Clone(r.losses) }
 // Facts returns what is known so far; after io.EOF it is complete.
 func (r *Reader) Facts() Facts {
 	f := Facts{
-		Container: Pcap, Compression: r.compression, Version: versionText(r.version),
+		Compression: r.compression, Version: versionText(r.version),
 		Sections: r.sections, Packets: r.packets, SkippedBlocks: r.skipped, Faults: r.faults,
-		Losses: r.lossCount, LostOctets: r.lostOctets,
+		Container: r.Container(), Losses: r.lossCount, LostOctets: r.lostOctets,
 	}
 	switch r.byteOrders {
 	case [2]bool{true, false}:
@@ -215,7 +223,6 @@ func (r *Reader) Facts() Facts {
 		f.ByteOrder = "mixed"
 	}
 	if r.ng {
-		f.Container = PcapNG
 		f.Interfaces = slices.Clone(r.earlier)
 		for i := range r.ifaces {
 			f.Interfaces = append(f.Interfaces, r.ifaces[i].Interface)

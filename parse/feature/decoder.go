@@ -146,6 +146,8 @@ const (
 	NoRowMalformed
 	// NoRowUntimed: a frame without a time, as in a simple packet block of a pcapng, which dpkt's reader skips.
 	NoRowUntimed
+	// NoRowLost: the frame gave a row, but the scripts lose its piece (DecoderConfig.Lost).
+	NoRowLost
 	// Fault: EtherType 0x0800 without a whole IPv4 header. The scripts end with an AttributeError and lose the file, or with
 	// pieces the piece.
 	Fault
@@ -153,12 +155,12 @@ const (
 )
 
 var outcomeNames = [outcomes]string{
-	"rows", "short", "ipv6", "vlan", "mpls", "pppoe", "length_802_3", "other_type", "dpkt_refused", "malformed", "untimed", "broken_ipv4",
+	"rows", "short", "ipv6", "vlan", "mpls", "pppoe", "length_802_3", "other_type", "dpkt_refused", "malformed", "untimed", "lost", "broken_ipv4",
 }
 
 var outcomeTexts = [outcomes]string{
 	"gave a row", "shorter than an Ethernet header", "IPv6", "VLAN tags", "MPLS", "PPPoE", "802.3 length (LLC, STP, Novell)",
-	"another EtherType", "refused by dpkt for what the datagram carries", "malformed", "without a time", "broken IPv4 header: the scripts end there",
+	"another EtherType", "refused by dpkt for what the datagram carries", "malformed", "without a time", "lost with what the scripts end at", "broken IPv4 header: the scripts end there",
 }
 
 // String says it for people.
@@ -201,17 +203,25 @@ type DecoderConfig struct {
 	Clock     Clock
 	Snaplen   uint32     // with pieces: longer frames are cut to it; 0 means no cut
 	Attackers *Attackers // whose frames are marked; nil for nobody
+	// Lost are the pieces that the scripts lose; without pieces, piece 0 is the capture. Their frames give no rows.
+	Lost map[uint64]bool
 }
 
 // Decoder makes rows of the frames of one capture, in order. It belongs to one goroutine.
 type Decoder struct {
-	cfg     DecoderConfig
-	started bool    // with AsFixed: there was a row
-	last    float64 // Seconds of the row before; 0 as the scripts have it
-	lastNs  int64
-	piece   uint64 // octets of the piece so far
-	pieces  uint64
-	counts  Counters
+	cfg  DecoderConfig
+	lost bool // the piece is
+	s    DecoderState
+}
+
+// DecoderState is all that a Decoder knows of the frames before: to go on in another process.
+type DecoderState struct {
+	Started     bool     `json:"started"`      // with AsFixed: there was a row
+	Last        float64  `json:"last"`         // Seconds of the row before; the scripts take 0 for none
+	LastNano    int64    `json:"last_ns"`      // Nano of it
+	PieceOctets uint64   `json:"piece_octets"` // length of the piece so far, as tcpdump counts it
+	Piece       uint64   `json:"piece"`        // its number, from 0
+	Counters    Counters `json:"counters"`
 }
 
 // pieceOctets is the unit of tcpdump -C 10; a piece ends before the first record that finds it longer.
@@ -232,11 +242,17 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 
 // Reset begins a capture anew. The counts go on.
 func (d *Decoder) Reset() {
-	d.restart()
-	d.piece, d.pieces = fileHeaderLen, 0
+	d.SetState(DecoderState{PieceOctets: fileHeaderLen, Counters: d.s.Counters})
 }
 
-func (d *Decoder) restart() { d.started, d.last, d.lastNs = false, 0, 0 }
+// State returns what the decoder knows now.
+func (d *Decoder) State() DecoderState { return d.s }
+
+// SetState makes the decoder go on where State was taken.
+func (d *Decoder) SetState(s DecoderState) {
+	d.s = s
+	d.lost = d.cfg.Lost[s.Piece]
+}
 
 // SetClock changes the clock, as between interfaces of a capture.
 func (d *Decoder) SetClock(c Clock) { d.cfg.Clock = c }
@@ -245,13 +261,13 @@ func (d *Decoder) SetClock(c Clock) { d.cfg.Clock = c }
 func (d *Decoder) SetSnaplen(n uint32) { d.cfg.Snaplen = n }
 
 // Counters returns how many frames had which outcome.
-func (d *Decoder) Counters() Counters { return d.counts }
+func (d *Decoder) Counters() Counters { return d.s.Counters }
 
 // Piece returns the number of the piece of the frame decoded last, from 0.
-func (d *Decoder) Piece() uint64 { return d.pieces }
+func (d *Decoder) Piece() uint64 { return d.s.Piece }
 
 // Skip counts a frame that is not to be decoded.
-func (d *Decoder) Skip(o Outcome) { d.counts[o]++ }
+func (d *Decoder) Skip(o Outcome) { d.s.Counters[o]++ }
 
 // Decode sets *r to the row of f if it gives one. Without AsFixed it looks at f only, whatever its link type, as the scripts
 // do; with AsFixed at f and at p, what an engine found in f, nil if the engine refused f. newPiece says that f begins another
@@ -264,20 +280,21 @@ func (d *Decoder) Decode(f *parse.Frame, p *parse.Packet, r *Row) (o Outcome, ne
 			data = data[:d.cfg.Snaplen]
 		}
 		nano -= nano % 1000
-		if d.piece > pieceOctets {
-			d.restart()
-			d.piece = fileHeaderLen
-			d.pieces++
+		if d.s.PieceOctets > pieceOctets {
+			d.SetState(DecoderState{PieceOctets: fileHeaderLen, Piece: d.s.Piece + 1, Counters: d.s.Counters})
 			newPiece = true
 		}
-		d.piece += recordHeaderLen + uint64(len(data))
+		d.s.PieceOctets += recordHeaderLen + uint64(len(data))
 	}
 	if d.cfg.As == AsFixed {
 		o = d.fixed(f, p, r)
 	} else {
 		o = d.exact(data, nano, r)
 	}
-	d.counts[o]++
+	if d.lost && o == MadeRow {
+		o = NoRowLost
+	}
+	d.s.Counters[o]++
 	return o, newPiece
 }
 
@@ -390,11 +407,11 @@ func (d *Decoder) exact(data []byte, nano int64, r *Row) Outcome {
 func (d *Decoder) time(nano int64, r *Row) {
 	r.Nano = nano
 	if d.cfg.Clock.Decimal && !d.cfg.As.Pieces() {
-		if d.lastNs == 0 {
-			d.lastNs = nano
+		if d.s.LastNano == 0 {
+			d.s.LastNano = nano
 		}
-		r.Gap = nano - d.lastNs
-		d.lastNs = nano
+		r.Gap = nano - d.s.LastNano
+		d.s.LastNano = nano
 		return
 	}
 	var seconds float64
@@ -403,11 +420,11 @@ func (d *Decoder) time(nano int64, r *Row) {
 	} else {
 		seconds = d.cfg.Clock.seconds(nano)
 	}
-	if d.last == 0 {
-		d.last = seconds
+	if d.s.Last == 0 {
+		d.s.Last = seconds
 	}
-	r.Seconds, r.IAT = seconds, seconds-d.last
-	d.last = seconds
+	r.Seconds, r.IAT = seconds, seconds-d.s.Last
+	d.s.Last = seconds
 }
 
 func tcpMarks(port uint16) mark {

@@ -163,7 +163,7 @@ func (x *Extractor) Process(f *parse.Frame, p *parse.Packet) error {
 // Counts returns the counts by name, for records (parse.Counting).
 func (x *Extractor) Counts() map[string]uint64 {
 	counts := map[string]uint64{"vectors": x.vectors}
-	for o, n := range x.dec.counts {
+	for o, n := range x.dec.s.Counters {
 		counts[Outcome(o).Name()] = n
 	}
 	return counts

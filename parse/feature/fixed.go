@@ -42,12 +42,12 @@ func (d *Decoder) fixed(f *parse.Frame, p *parse.Packet, r *Row) Outcome {
 		marks |= markL4
 		r.HeaderLen = uint16(n)
 	}
-	if d.started {
-		r.Gap = f.UnixNano - d.lastNs
+	if d.s.Started {
+		r.Gap = f.UnixNano - d.s.LastNano
 	} else {
 		marks |= markFirst
 	}
-	d.started, d.lastNs = true, f.UnixNano
+	d.s.Started, d.s.LastNano = true, f.UnixNano
 	if a := d.cfg.Attackers; a != nil && (a.hasIP(p.Tuple.SrcIP) || a.hasIP(p.Tuple.DstIP) ||
 		f.Link == parse.LinkEthernet && len(f.Data) >= 14 && a.inEthernet(f.Data, binary.BigEndian.Uint16(f.Data[12:]))) {
 		marks |= markAttack

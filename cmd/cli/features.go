@@ -1,0 +1,340 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pcaplab/datasets"
+	"pcaplab/datasets/cic"
+	"pcaplab/datasets/extract"
+	"pcaplab/datasets/synth"
+	"pcaplab/parse"
+	"pcaplab/parse/feature"
+)
+
+// featuresFlags are the flags of the command features.
+type featuresFlags struct {
+	extract.Config
+	output string
+	window string
+	label  string
+	truth  string
+	seed   uint64
+	json   bool
+	hash   bool
+	as     asFlag
+}
+
+// asFlag is a flag for feature.As.
+type asFlag struct{ feature.As }
+
+func (a *asFlag) Set(s string) error { return a.UnmarshalText([]byte(s)) }
+func (a *asFlag) Type() string       { return "string" }
+
+func (a *app) featuresCommand() *cobra.Command {
+	var f featuresFlags
+	c := &cobra.Command{
+		Use:   "features [flags] FILE...",
+		Short: "Extract the 39 feature columns of CIC-IoT-2023",
+		Long: `Summarises windows of packets into the 39 columns of the dataset's CSV files, in its order and spelling, as CSV (octet for octet
+what pandas writes) or Parquet. Several captures are read at once and written in order. Memory does not grow with them.
+
+--as says whose numbers: 'extractor' is what the dataset authors' Python scripts give on the packets of a capture, bit for bit;
+'pipeline' is their whole tool chain (pieces of 10,000,000 octets by tcpdump -C 10, microseconds, snaplen, pandas.read_csv);
+'released' is the pipeline with sums in order, as in the published files; 'fixed' has the known faults mended. METHOD.md says
+what each column means and which frames give no row. Frames that give none are counted by reason.
+
+The output appears whole or not at all. After a kill or Ctrl-C the same command with --resume goes on where it was.`,
+		Example: `  ` + a.Name + ` features capture.pcap -o out.csv
+  ` + a.Name + ` features --window cic --label folder -o cic.parquet PCAP/*/*.pcap
+  ` + a.Name + ` features --label text=ATTACK --truth attackers.txt --window 100 capture.pcap.zst -o out.csv
+  ` + a.Name + ` features --window 1s synth:iot-1 | head -3
+  ` + a.Name + ` features diff ours.csv theirs.csv`,
+		RunE: func(c *cobra.Command, args []string) error {
+			f.Hash = f.hash
+			if !c.Flags().Changed("sha256") {
+				f.Hash = f.format() == extract.Parquet
+			}
+			return f.run(c, a, args)
+		},
+	}
+	fs := c.Flags()
+	fs.StringVarP(&f.output, "output", "o", stdin, "file to write, - for standard output")
+	fs.StringVar(&f.Format, "format", "", "csv or parquet (default: by the ending of the output, csv)")
+	fs.StringVar(&f.window, "window", "10", "rows of a window, a time (1s), or cic: by class, as the dataset has it")
+	fs.Var(&f.as, "as", "whose numbers: extractor, pipeline, released or fixed")
+	fs.StringVar(&f.label, "label", "", "add a column Label: folder (the capture's class), map=FILE (pattern and label a line) or text=LABEL")
+	fs.StringVar(&f.truth, "truth", "", "file of attackers' MAC and IP addresses, or cic: only windows with frames of theirs have the label")
+	fs.StringVar(&f.Benign, "benign", "BENIGN", "label of the other windows, with --truth")
+	fs.Float64Var(&f.AttackShare, "truth-share", 0, "least share of a window's rows that must be an attacker's (0: one row)")
+	fs.BoolVar(&f.Strict, "strict-faults", false, "lose what the scripts lose over a frame that ends them: the capture, or the piece")
+	fs.BoolVar(&f.Salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
+	fs.BoolVar(&f.Resume, "resume", false, "go on where a run of the same command was killed")
+	fs.BoolVar(&f.hash, "sha256", false, "compute the SHA-256 of each capture (default: for parquet, which records it)")
+	fs.IntVar(&f.Workers, "workers", 0, "goroutines that make vectors, and captures open at once (0: as many as CPUs)")
+	fs.Uint64Var(&f.seed, "seed", 1, "of synthetic traffic")
+	fs.BoolVar(&f.json, "json", false, "print what was made as JSON (on standard error with -o -)")
+	return c
+}
+
+func (f *featuresFlags) format() string {
+	if f.Format == "" && strings.EqualFold(filepath.Ext(f.output), ".parquet") {
+		return extract.Parquet
+	}
+	return f.Format
+}
+
+func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
+	if len(args) == 0 {
+		return usagef("no capture: name files, - for standard input, or synth:PROFILE")
+	}
+	cfg := f.Config
+	cfg.As, cfg.Format, cfg.Version, cfg.Stdin = f.as.As, f.format(), version(), a.stdin
+	sources, err := f.sources(args)
+	if err != nil {
+		return err
+	}
+	cfg.Labelled = f.label != ""
+	if f.truth == "" {
+		cfg.Benign = ""
+	} else {
+		if f.label == "" {
+			return usagef("--truth says which windows get the label: give one, as --label folder or --label text=ATTACK")
+		}
+		if cfg.Attackers, err = readAttackers(f.truth); err != nil {
+			return err
+		}
+	}
+	if f.output == stdin && f.Resume {
+		return usagef("--resume goes on with a file: -o FILE")
+	}
+	if cfg.Format == extract.Parquet && f.output == stdin && isTerminal(a.stdout) {
+		return usagef("parquet is not for a terminal: -o FILE, or a pipe")
+	}
+	cfg.Settings = strings.Join([]string{"window " + f.window, "label " + f.label, "truth " + f.truth}, ", ")
+	total, err := storedSize(sources)
+	if err != nil {
+		return err
+	}
+	defer a.interruptible(c.Context(), args, func() {})()
+	bar := a.octetsBar("reading")
+	cfg.Progress = func(done int64) { bar.set(done, total) }
+	var summary *extract.Summary
+	if f.output == stdin {
+		summary, err = extract.Stream(c.Context(), a.stdout, cfg, sources)
+	} else {
+		summary, err = extract.File(c.Context(), f.output, cfg, sources)
+	}
+	bar.done()
+	if summary == nil {
+		switch {
+		case errors.Is(err, extract.ErrConfig):
+			return usageError{err}
+		case c.Context().Err() != nil && f.output != stdin:
+			a.note("the same command with --resume goes on from here")
+		}
+		return err
+	}
+	if f.json {
+		w := a.stdout
+		if f.output == stdin {
+			w = a.stderr
+		}
+		return errors.Join(err, json.NewEncoder(w).Encode(summary))
+	}
+	f.tell(a, summary)
+	return err
+}
+
+// sources makes a source of each argument.
+func (f *featuresFlags) sources(args []string) ([]extract.Source, error) {
+	if err := (&captureFlags{}).check(args); err != nil {
+		return nil, err
+	}
+	label, err := f.labels()
+	if err != nil {
+		return nil, err
+	}
+	var span feature.Span
+	if f.window != "cic" {
+		if span, err = feature.ParseSpan(f.window); err != nil {
+			return nil, usageError{fmt.Errorf("--window: %w", err)}
+		}
+	}
+	var sources []extract.Source
+	for _, arg := range args {
+		s := extract.Source{Path: arg, Span: span}
+		if f.window == "cic" {
+			class, ok := cic.Find(arg)
+			if !ok {
+				return nil, usagef("--window cic: %s is in no folder and of no name that CIC-IoT-2023 has; give --window a number", arg)
+			}
+			s.Span.Rows = class.Window
+		}
+		if s.Label, err = label(arg); err != nil {
+			return nil, err
+		}
+		if strings.HasPrefix(arg, synthPrefix) {
+			profile, frames, err := parseSynth(arg)
+			if err != nil {
+				return nil, err
+			}
+			s.Open = func() (extract.Frames, error) {
+				src, err := synth.New(profile, f.seed)
+				return &limited{src, frames}, err
+			}
+		}
+		sources = append(sources, s)
+	}
+	return sources, nil
+}
+
+// limited is synthetic traffic with an end.
+type limited struct {
+	*synth.Source
+	left int
+}
+
+func (l *limited) Next(f *parse.Frame) error {
+	if l.left == 0 {
+		return io.EOF
+	}
+	l.left--
+	return l.Source.Next(f)
+}
+
+// labels returns what gives a capture its label.
+func (f *featuresFlags) labels() (func(path string) (string, error), error) {
+	kind, value, _ := strings.Cut(f.label, "=")
+	switch {
+	case f.label == "":
+		return func(string) (string, error) { return "", nil }, nil
+	case f.label == "folder":
+		return func(path string) (string, error) {
+			if class, ok := cic.Find(path); ok {
+				return class.Label, nil
+			}
+			full, err := filepath.Abs(path)
+			if folder := filepath.Base(filepath.Dir(full)); err == nil && path != stdin && !strings.HasPrefix(path, synthPrefix) &&
+				folder != string(filepath.Separator) {
+				return folder, nil
+			}
+			return "", usagef("--label folder: %s is in no folder", path)
+		}, nil
+	case kind == "text" && value != "":
+		return func(string) (string, error) { return value, nil }, nil
+	case kind == "map" && value != "":
+		file, err := os.Open(value)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		m, err := cic.ReadLabelMap(file, value)
+		if err != nil {
+			return nil, err
+		}
+		return func(path string) (string, error) {
+			label, ok := m.Label(path)
+			if !ok {
+				return "", fmt.Errorf("%s: no pattern in it matches %s", value, path)
+			}
+			return label, nil
+		}, nil
+	}
+	return nil, usagef("--label %q: want folder, map=FILE or text=LABEL", f.label)
+}
+
+func readAttackers(name string) (*feature.Attackers, error) {
+	if name == "cic" {
+		return feature.ReadAttackers(cic.Attackers(), "attackers of CIC-IoT-2023")
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return feature.ReadAttackers(file, name)
+}
+
+// storedSize returns the sum of the sizes of the files, -1 if it is not known, and an error if one is not there.
+func storedSize(sources []extract.Source) (int64, error) {
+	var sum int64
+	for _, s := range sources {
+		if s.Open != nil || s.Path == stdin {
+			sum = -1
+			continue
+		}
+		info, err := os.Stat(s.Path)
+		if err != nil {
+			return 0, err
+		}
+		if info.IsDir() {
+			return 0, &fs.PathError{Op: "read", Path: s.Path, Err: errors.New("is a folder: name the captures in it")}
+		}
+		if !info.Mode().IsRegular() || sum < 0 {
+			sum = -1
+			continue
+		}
+		sum += info.Size()
+	}
+	return sum, nil
+}
+
+// tell notes what was made, and what the numbers hide.
+func (f *featuresFlags) tell(a *app, s *extract.Summary) {
+	var frames, rows uint64
+	noRow := map[string]uint64{}
+	for _, source := range s.Sources {
+		frames += source.Frames
+		rows += source.Rows
+		for name, n := range source.NoRow {
+			noRow[name] += n
+		}
+	}
+	a.note("%s frames, %s rows, %s vectors", datasets.FormatCount(frames), datasets.FormatCount(rows), datasets.FormatCount(s.Vectors))
+	if len(noRow) > 0 {
+		var reasons []string
+		for _, o := range feature.Outcomes() {
+			if n := noRow[o.Name()]; n > 0 {
+				reasons = append(reasons, fmt.Sprintf("%s %v", datasets.FormatCount(n), o))
+			}
+		}
+		a.note("%s frames gave no row: %s", datasets.FormatCount(frames-rows), strings.Join(reasons, "; "))
+	}
+	unit := "the whole capture"
+	if s.As.Pieces() {
+		unit = "the piece of 10,000,000 octets around each"
+	}
+	for _, source := range s.Sources {
+		for _, loss := range source.Losses {
+			a.note("%s: %s", source.Path, loss)
+		}
+		lost := "--strict-faults loses it too"
+		if s.Strict {
+			lost = "lost here too"
+		}
+		if n := source.NoRow[feature.Fault.Name()]; n > 0 {
+			a.note("%s: %s frames without a whole IPv4 header, the first is frame %s: the scripts lose %s; %s", source.Path,
+				datasets.FormatCount(n), datasets.FormatCount(source.FirstFault), unit, lost)
+		}
+		if source.Endless > 0 {
+			a.note("%s: %s windows without duration: on times in ns the scripts divide by zero and lose the whole capture; %s",
+				source.Path, datasets.FormatCount(source.Endless), lost)
+		}
+		if source.OtherLinks > 0 && s.As != feature.AsFixed {
+			a.note("%s: %s frames are not Ethernet but read as if they were, as the scripts do; --as fixed decodes them", source.Path,
+				datasets.FormatCount(source.OtherLinks))
+		}
+		if source.Rows == 0 && source.Frames > 0 {
+			a.note("%s: no rows (the scripts make no file)", source.Path)
+		}
+	}
+}

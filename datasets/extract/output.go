@@ -1,0 +1,275 @@
+package extract
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// output is where vectors go.
+type output interface {
+	io.Writer
+	spill() (*os.File, error) // a new temporary file
+	keep(checkpoint) error    // a later run can go on here
+}
+
+// stream is an output that cannot be resumed.
+type stream struct{ w io.Writer }
+
+func (s *stream) Write(p []byte) (int, error) { return s.w.Write(p) }
+func (s *stream) spill() (*os.File, error)    { return os.CreateTemp("", "pcaplab-features-*") }
+func (s *stream) keep(checkpoint) error       { return nil }
+
+// checkpoint is what a later run must know to go on.
+type checkpoint struct {
+	Job      string          `json:"job"`     // digest of settings and captures
+	Octets   int64           `json:"octets"`  // of the unfinished file that count
+	Lengths  []int64         `json:"lengths"` // of row groups in it
+	Position position        `json:"position"`
+	Done     []SourceSummary `json:"done"` // of the sources before
+}
+
+// ErrBusy says that another run writes the same file.
+var ErrBusy = errors.New("another run is writing it")
+
+// ErrNoResume says that there is nothing to resume.
+var ErrNoResume = errors.New("nothing to resume")
+
+// file is an output that appears whole or not at all. Until then there are two hidden files beside it: what is written,
+// and the checkpoint.
+type file struct {
+	*os.File
+	target, partial, record string
+	job                     string
+}
+
+func (f *file) spill() (*os.File, error) {
+	dir, base := filepath.Split(f.target)
+	return os.CreateTemp(dir, "."+base+".spill-*")
+}
+
+func (f *file) keep(c checkpoint) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	c.Job = f.job
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	next := f.record + ".new"
+	if err := os.WriteFile(next, text, 0o666); err != nil {
+		return errors.Join(err, ignoreMissing(os.Remove(next)))
+	}
+	return os.Rename(next, f.record)
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// remove takes away all but the target.
+func (f *file) remove() {
+	f.Close()
+	for _, name := range []string{f.partial, f.record, f.record + ".new"} {
+		_ = os.Remove(name)
+	}
+	spills, _ := filepath.Glob(filepath.Join(filepath.Dir(f.target), globEscape("."+filepath.Base(f.target)+".spill-")+"*"))
+	for _, name := range spills {
+		_ = os.Remove(name)
+	}
+}
+
+var globEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+func globEscape(s string) string { return globEscaper.Replace(s) }
+
+// File writes the vectors of all sources in order to the file at path, which appears whole or not at all. A run that is
+// killed or interrupted leaves hidden files beside it, with which a run of the same job goes on if Config.Resume is set,
+// and which any other run to the same path replaces. After any other error nothing is left. The error is a *FaultError
+// where captures were damaged and all else was written.
+func File(ctx context.Context, path string, cfg Config, sources []Source) (*Summary, error) {
+	if err := cfg.check(sources); err != nil {
+		return nil, err
+	}
+	target, err := filepath.EvalSymlinks(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		target = path
+	case err != nil:
+		return nil, err
+	}
+	if info, err := os.Lstat(target); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file; name a new file or a regular one", path)
+	}
+	dir, base := filepath.Split(target)
+	f := &file{target: target, partial: dir + "." + base + ".partial", record: dir + "." + base + ".resume"}
+	if f.job, err = digest(&cfg, sources); err != nil {
+		return nil, err
+	}
+	if err := f.open(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	j := newJob(cfg, sources, f)
+	summary, err := f.fill(ctx, j)
+	fault := new(FaultError)
+	switch {
+	case err != nil && !errors.As(err, &fault):
+		j.dropSpills()
+		if ctx.Err() != nil { // what there is can be resumed
+			return nil, errors.Join(err, f.Close())
+		}
+		f.remove()
+		return nil, err
+	}
+	if failed := f.publish(); failed != nil {
+		f.remove()
+		return nil, failed
+	}
+	return summary, err
+}
+
+// open opens the unfinished file and locks it.
+func (f *file) open() (err error) {
+	for {
+		if f.File, err = os.OpenFile(f.partial, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
+			return err
+		}
+		if err := lock(f.File); err != nil {
+			return errors.Join(err, f.Close())
+		}
+		mine, err := f.Stat()
+		if err != nil {
+			return errors.Join(err, f.Close())
+		}
+		if there, err := os.Stat(f.partial); err == nil && os.SameFile(mine, there) {
+			return nil
+		}
+		f.Close() // another run has just given it its name
+	}
+}
+
+// fill runs the job, from its start or from the checkpoint.
+func (f *file) fill(ctx context.Context, j *job) (*Summary, error) {
+	var c checkpoint
+	if j.cfg.Resume {
+		var err error
+		if c, err = f.resumable(j); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.Truncate(c.Octets); err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(c.Octets, io.SeekStart); err != nil {
+		return nil, err
+	}
+	j.order.octets, j.order.good = c.Octets, c
+	for i, s := range c.Done {
+		j.sources[i].summary = s
+		j.order.parts[i].ended = true
+	}
+	if c.Octets == 0 {
+		_ = os.Remove(f.record)
+	}
+	summary, err := j.run(ctx, c.Position)
+	if summary != nil {
+		summary.Resumed = c.Octets > 0
+	}
+	return summary, err
+}
+
+// resumable reads the checkpoint, checks that it is of this job, and takes over the row groups. Without a checkpoint the
+// run begins anew.
+func (f *file) resumable(j *job) (c checkpoint, err error) {
+	text, err := os.ReadFile(f.record)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	} else if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		return checkpoint{}, nil // cut by a power failure
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return c, err
+	}
+	if c.Job != f.job {
+		return c, fmt.Errorf("%s: %w: the unfinished run had other settings, captures or another version; run without resuming to begin anew", f.target, ErrNoResume)
+	}
+	if info.Size() < c.Octets || c.Position.Source >= len(j.sources) || len(c.Done) != c.Position.Source {
+		return checkpoint{}, nil
+	}
+	at := int64(0)
+	for _, n := range c.Lengths {
+		octets := make([]byte, n)
+		if _, err := f.ReadAt(octets, at); err != nil {
+			return c, fmt.Errorf("%s: read back: %w", f.partial, err)
+		}
+		if err := j.order.index.Add(octets); err != nil {
+			return checkpoint{}, fmt.Errorf("%s: %w", f.partial, err)
+		}
+		at += n
+	}
+	j.order.lengths = c.Lengths
+	return c, nil
+}
+
+// publish gives the file its name.
+func (f *file) publish() error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.partial, f.target); err != nil {
+		return err
+	}
+	_ = os.Remove(f.record)
+	err := f.Close()
+	// Syncing a folder keeps the new name over a power cut. File systems that cannot do it have no better to offer.
+	if dir, err := os.Open(filepath.Dir(f.target)); err == nil {
+		_ = dir.Sync()
+		dir.Close()
+	}
+	return err
+}
+
+// digest names a job: the settings, and each capture's path, size and time.
+func digest(cfg *Config, sources []Source) (string, error) {
+	sum := sha256.New()
+	text, err := json.Marshal(struct {
+		*Config
+		Sources []Source
+	}{cfg, sources})
+	if err != nil {
+		return "", err
+	}
+	sum.Write(text)
+	for _, s := range sources {
+		if info, err := os.Stat(s.Path); err == nil && s.Open == nil {
+			sum.Write([]byte(strconv.FormatInt(info.Size(), 10) + " " + strconv.FormatInt(info.ModTime().UnixNano(), 10) + "\n"))
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// metadata is what a Parquet file says of itself.
+func (s *Summary) metadata() (map[string]string, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"pcaplab": string(text), "pcaplab.version": s.Version}, nil
+}

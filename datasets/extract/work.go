@@ -1,0 +1,202 @@
+package extract
+
+import (
+	"context"
+	"strings"
+
+	"pcaplab/parse/feature"
+	"pcaplab/parse/feature/vectorio"
+)
+
+// segmentVectors is how many vectors a row group of a Parquet file has, but for the last.
+const segmentVectors = 16 << 10
+
+// segment is a row group under way.
+type segment struct {
+	vectors       []feature.Vector
+	vecs, endless uint64
+}
+
+// worker makes vectors of rows and octets of vectors.
+type worker struct {
+	job     *job
+	windows map[windowKey]*feature.Window
+	vector  feature.Vector
+	encoder *stubEncoder
+}
+
+type windowKey struct {
+	span    feature.Span
+	decimal bool
+}
+
+func newWorker(j *job) *worker {
+	w := &worker{job: j, windows: make(map[windowKey]*feature.Window)}
+	if j.cfg.Format == Parquet {
+		w.encoder = newStub(j.cfg.parquet())
+	}
+	return w
+}
+
+func (c *Config) parquet() stubConfig { return stubConfig{Labelled: c.Labelled} }
+
+// run works until there is no more.
+func (w *worker) run(ctx context.Context) {
+	for b := range w.job.work {
+		if ctx.Err() != nil {
+			continue // drain
+		}
+		if err := w.batch(b); err != nil {
+			w.job.failed(err)
+		}
+	}
+}
+
+func (w *worker) window(b *batch) (*feature.Window, error) {
+	key := windowKey{b.source.Span, b.source.decimal}
+	win := w.windows[key]
+	if win == nil {
+		var err error
+		if win, err = feature.NewWindow(w.job.cfg.As, key.span, key.decimal); err != nil {
+			return nil, err
+		}
+		w.windows[key] = win
+	}
+	return win, nil
+}
+
+// batch does the work of a batch and hands it to the order.
+func (w *worker) batch(b *batch) error {
+	if len(b.ends) > 0 {
+		win, err := w.window(b)
+		if err != nil {
+			return err
+		}
+		from := 0
+		for _, end := range b.ends {
+			for i := from; i < end; i++ {
+				win.Add(&b.rows[i])
+			}
+			from = end
+			v := &w.vector
+			if w.encoder != nil {
+				b.vectors = append(b.vectors, feature.Vector{})
+				v = &b.vectors[len(b.vectors)-1]
+			}
+			win.Close(v)
+			w.vectorDone(b, v)
+		}
+	} else {
+		for i := range b.vectors {
+			w.vectorDone(b, &b.vectors[i])
+		}
+	}
+	if w.encoder == nil {
+		return w.job.order.put(b.source, b.number, deliver{octets: b.text, after: b.after, vectors: b.vecs, endless: b.endless, last: b.last, batch: b})
+	}
+	return w.gather(b)
+}
+
+func (w *worker) vectorDone(b *batch, v *feature.Vector) {
+	b.vecs++
+	if b.source.decimal && v.RateNano == 0 && len(b.ends) > 0 {
+		b.endless++
+	}
+	if w.job.cfg.As.Pieces() {
+		roundTrip(v)
+	}
+	if w.encoder != nil {
+		return
+	}
+	b.text = vectorio.AppendCSV(b.text, v)
+	if w.job.cfg.Labelled {
+		b.text = append(b.text, ',')
+		b.text = append(b.text, quoted(b.source.labelOf(v))...)
+	}
+	b.text = append(b.text, '\n')
+}
+
+// labelOf returns the label of a vector.
+func (s *sourceRun) labelOf(v *feature.Vector) string {
+	cfg := &s.job.cfg
+	if cfg.Attackers == nil {
+		return s.Label
+	}
+	if v.AttackRows > 0 && float64(v.AttackRows) >= cfg.AttackShare*v.Values[feature.Number] {
+		return s.Label
+	}
+	return cfg.Benign
+}
+
+// quoted returns a field as pandas writes it: in quotes only where it must be.
+func quoted(s string) string {
+	if !strings.ContainsAny(s, ",\"\r\n") {
+		return s
+	}
+	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
+}
+
+// gather moves the vectors of batches, in order, into segments, which end with a batch, and encodes those that are full:
+// who fills one encodes it.
+func (w *worker) gather(b *batch) error {
+	s := b.source
+	type closed struct {
+		number int
+		deliver
+		*segment
+	}
+	var all []closed
+	s.mu.Lock()
+	s.waiting[b.number] = b
+	for {
+		b, ok := s.waiting[s.next]
+		if !ok {
+			break
+		}
+		delete(s.waiting, s.next)
+		s.next++
+		if s.segment == nil {
+			s.segment = &segment{vectors: make([]feature.Vector, 0, segmentVectors+batchVectors)}
+		}
+		g := s.segment
+		g.vectors = append(g.vectors, b.vectors...)
+		g.vecs += b.vecs
+		g.endless += b.endless
+		full, last := len(g.vectors) >= segmentVectors, b.last
+		if full || last {
+			d := deliver{after: b.after, vectors: g.vecs, endless: g.endless, last: last}
+			if len(g.vectors) <= segmentVectors/4 {
+				d.tail = g.vectors
+			}
+			all = append(all, closed{s.segments, d, g})
+			s.segments++
+			s.segment = nil
+		}
+		w.job.free <- b
+	}
+	s.mu.Unlock()
+	for _, c := range all {
+		if c.tail == nil {
+			var err error
+			if c.octets, err = w.encode(s, c.segment.vectors); err != nil {
+				return err
+			}
+		}
+		if err := w.job.order.put(s, c.number, c.deliver); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encode returns a row group; the octets are the caller's.
+func (w *worker) encode(s *sourceRun, vectors []feature.Vector) ([]byte, error) {
+	var labels []string
+	if w.job.cfg.Labelled {
+		labels = make([]string, len(vectors))
+		for i := range vectors {
+			labels[i] = s.labelOf(&vectors[i])
+		}
+	}
+	return w.encoder.Encode(nil, vectors, labels)
+}
