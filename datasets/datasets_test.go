@@ -450,7 +450,7 @@ func TestMemoryLimitDefault(t *testing.T) {
 
 func TestTextOfNumbers(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		if got := grouped(n); got != want {
+		if got := FormatCount(n); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
 		}
 	}
