@@ -36,27 +36,61 @@ type Capture struct {
 type stored struct {
 	r      io.Reader
 	octets atomic.Int64
-	hash   hash.Hash // nil if not wanted
+	hash   *hasher // nil if not wanted
 	ended  bool
 }
 
 func (s *stored) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	s.octets.Add(int64(n))
-	if s.hash != nil {
-		s.hash.Write(p[:n])
+	if s.hash != nil && n > 0 {
+		s.hash.write(p[:n])
 	}
 	s.ended = s.ended || err == io.EOF
 	return n, err
+}
+
+// hasher computes a SHA-256 beside the reading, which may be faster.
+type hasher struct {
+	full, empty chan []byte
+	sum         hash.Hash
+	done        chan struct{}
+	ended       bool
+}
+
+// hashAhead is how many blocks may wait for the hash.
+const hashAhead = 4
+
+func newHasher() *hasher {
+	h := &hasher{full: make(chan []byte, hashAhead), empty: make(chan []byte, hashAhead), sum: sha256.New(), done: make(chan struct{})}
+	for range hashAhead {
+		h.empty <- nil
+	}
+	go func() {
+		defer close(h.done)
+		for block := range h.full {
+			h.sum.Write(block)
+			h.empty <- block
+		}
+	}()
+	return h
+}
+
+func (h *hasher) write(p []byte) { h.full <- append((<-h.empty)[:0], p...) }
+
+// end waits for what was written. Nothing can be written afterwards.
+func (h *hasher) end() {
+	if !h.ended {
+		h.ended = true
+		close(h.full)
+		<-h.done
+	}
 }
 
 // Open opens the capture at path, or standard input if path is "-". Pipes and devices can be opened like files. Errors
 // of the content are those of pcapio.NewReader. Close the capture after use.
 func Open(path string, cfg OpenConfig) (*Capture, error) {
 	c := &Capture{size: -1, stored: &stored{r: cfg.Stdin}}
-	if cfg.Hash {
-		c.stored.hash = sha256.New()
-	}
 	name := path
 	if path == "-" {
 		name = "standard input"
@@ -76,6 +110,9 @@ func Open(path string, cfg OpenConfig) (*Capture, error) {
 		} else if info.Mode().IsRegular() {
 			c.size = info.Size()
 		}
+	}
+	if cfg.Hash {
+		c.stored.hash = newHasher()
 	}
 	reader, err := pcapio.Config{Salvage: cfg.Salvage}.NewReader(c.stored, name)
 	if err != nil {
@@ -97,18 +134,22 @@ func (c *Capture) SHA256() (string, error) {
 	if c.stored.hash == nil {
 		return "", errors.New("the capture was opened without Hash")
 	}
-	if !c.stored.ended {
+	if !c.stored.ended && !c.stored.hash.ended {
 		if _, err := io.Copy(io.Discard, c.stored); err != nil {
 			return "", fmt.Errorf("%s: hash: %w", c.Name(), err)
 		}
 	}
-	return hex.EncodeToString(c.stored.hash.Sum(nil)), nil
+	c.stored.hash.end()
+	return hex.EncodeToString(c.stored.hash.sum.Sum(nil)), nil
 }
 
 // Close closes the file; standard input stays open.
 func (c *Capture) Close() error { return errors.Join(c.Reader.Close(), c.closeFile()) }
 
 func (c *Capture) closeFile() error {
+	if c.stored.hash != nil {
+		c.stored.hash.end()
+	}
 	if c.file == nil {
 		return nil
 	}
