@@ -42,6 +42,15 @@ type Ceiling struct {
 	Skew    float64    `json:"skew,omitempty"`      // of several workers: the largest one's share of frames times their number
 	Goals   []Found    `json:"goals,omitempty"`
 	Marks   []string   `json:"marks,omitempty"`
+	Stages  *StageCost `json:"stages,omitempty"` // of a plan with EngineAlone, once the engine alone was measured
+}
+
+// StageCost is what the stages of a cell take, beside what its engine takes: closed loops with and without them, of one
+// process in each repeat.
+type StageCost struct {
+	EngineNS Summary  `json:"engine_alone_ns_per_packet"` // as Ceiling.NS, without the stages
+	NS       Summary  `json:"stages_ns_per_packet"`       // difference of the two in each repeat; negative where noise is larger
+	Marks    []string `json:"marks,omitempty"`            // of the closed loops without the stages
 }
 
 // Found is what the searches of one cell found for one goal, over the repeats. A repeat without a lower bound sustained
@@ -133,6 +142,7 @@ func (r *Results) count(records []trial.Record) {
 	}
 	type parts struct {
 		service bool
+		alone   bool
 		soaked  bool
 		trials  int
 		goals   map[string]bool
@@ -149,6 +159,8 @@ func (r *Results) count(records []trial.Record) {
 		switch rec.Kind {
 		case trial.KindService:
 			m.service = true
+		case trial.KindEngineAlone:
+			m.alone = true
 		case trial.KindSoak:
 			m.soaked = true
 		case trial.KindTrial:
@@ -158,7 +170,7 @@ func (r *Results) count(records []trial.Record) {
 		}
 	}
 	for _, m := range measured {
-		done := m.service && (m.soaked || p.Soak == 0) && m.trials >= len(p.Rates) // the listed loads come before those of a search
+		done := m.service && (m.alone || !p.EngineAlone) && (m.soaked || p.Soak == 0) && m.trials >= len(p.Rates) // the listed loads come before those of a search
 		if p.Search != trial.SearchNone {
 			for _, g := range p.Goals {
 				done = done && m.goals[g.Name]
@@ -181,19 +193,27 @@ func (r *Results) Unfinished() string {
 func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) Ceiling {
 	c := Ceiling{Cell: cell}
 	var fed parse.Counters
-	var service, ns, cpu, allocs, gc, insns, share perRepeat
+	var service, ns, alone, cpu, allocs, gc, insns, share perRepeat
 	var peak []float64
 	found := make(map[string][]trial.Record)
 	var goals []string
 	for i := range records {
 		rec := &records[i]
+		if rec.Kind == trial.KindEngineAlone { // of nothing but the cost of the stages
+			if c.Stages == nil {
+				c.Stages = &StageCost{}
+			}
+			addMarks(&c.Stages.Marks, rec.Marks)
+			if rec.Result.Delivered > 0 {
+				alone.add(rec.Repeat, rec.CostNanos())
+			}
+			continue
+		}
 		if rec.Usage.EnginePeakOctets != nil {
 			peak = append(peak, float64(*rec.Usage.EnginePeakOctets))
 		}
-		for _, mark := range rec.Marks {
-			if rec.Kind != trial.KindWarmUp && rec.Kind != trial.KindTrial && !slices.Contains(c.Marks, mark) {
-				c.Marks = append(c.Marks, mark)
-			}
+		if rec.Kind != trial.KindWarmUp && rec.Kind != trial.KindTrial {
+			addMarks(&c.Marks, rec.Marks)
 		}
 		switch {
 		case rec.Kind == trial.KindBounds:
@@ -228,10 +248,22 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 	c.Service, c.NS, c.CPUNS, c.Allocs = service.summary(), ns.summary(), cpu.summary(), allocs.summary()
 	c.GC, c.Insns, c.Feed = gc.summary(), insns.summary(), share.summary()
 	c.Peak = Summarize(peak)
+	if c.Stages != nil {
+		c.Stages.EngineNS, c.Stages.NS = alone.summary(), Summarize(ns.less(&alone))
+	}
 	for _, goal := range goals {
 		c.Goals = append(c.Goals, foundIn(found[goal]))
 	}
 	return c
+}
+
+// addMarks adds the marks that are not in the list.
+func addMarks(list *[]string, marks []string) {
+	for _, mark := range marks {
+		if !slices.Contains(*list, mark) {
+			*list = append(*list, mark)
+		}
+	}
 }
 
 func foundIn(records []trial.Record) Found {
@@ -313,11 +345,7 @@ func curve(cell trial.Cell, records []trial.Record) Curve {
 		p.Intended += rec.Result.Intended
 		p.Lost += rec.Lost()
 		p.Drained += rec.Result.LateDrained
-		for _, mark := range rec.Marks {
-			if !slices.Contains(p.Marks, mark) {
-				p.Marks = append(p.Marks, mark)
-			}
-		}
+		addMarks(&p.Marks, rec.Marks)
 	}
 	slices.SortFunc(c.Points, func(a, b CurvePoint) int { return cmp.Compare(a.Load, b.Load) })
 	return c

@@ -1,7 +1,7 @@
 package analysis
 
 import (
-	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -507,7 +507,7 @@ func (r *Results) warnOfSoaks(add func(format string, args ...any)) {
 	}
 }
 
-// perRepeat returns the median of each repeat: a soak has many closed loops in one process, which are no repeats.
+// perRepeat collects values, of which the median of each repeat counts: a soak has many closed loops in one process, which are no repeats.
 type perRepeat struct {
 	repeats []int
 	values  []float64
@@ -518,17 +518,28 @@ func (p *perRepeat) add(repeat int, v float64) {
 	p.values = append(p.values, v)
 }
 
-func (p *perRepeat) summary() Summary {
-	var medians []float64
-	for _, repeat := range slices.Compact(slices.Sorted(slices.Values(p.repeats))) {
-		var of []float64
-		for i, r := range p.repeats {
-			if r == repeat {
-				of = append(of, p.values[i])
-			}
-		}
-		slices.SortFunc(of, cmp.Compare)
-		medians = append(medians, middle(of))
+func (p *perRepeat) medians() map[int]float64 {
+	of := make(map[int][]float64)
+	for i, repeat := range p.repeats {
+		of[repeat] = append(of[repeat], p.values[i])
 	}
-	return Summarize(medians)
+	medians := make(map[int]float64, len(of))
+	for repeat, values := range of {
+		slices.Sort(values)
+		medians[repeat] = middle(values)
+	}
+	return medians
+}
+
+func (p *perRepeat) summary() Summary { return Summarize(slices.Collect(maps.Values(p.medians()))) }
+
+// less returns by how much p is more than o in each repeat that both have.
+func (p *perRepeat) less(o *perRepeat) (differences []float64) {
+	subtrahends := o.medians()
+	for repeat, v := range p.medians() {
+		if w, ok := subtrahends[repeat]; ok {
+			differences = append(differences, v-w)
+		}
+	}
+	return differences
 }

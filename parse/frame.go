@@ -145,8 +145,12 @@ type Stage interface {
 // StageKind is a kind of stage under a name, as in --stages.
 type StageKind struct {
 	Name string
-	Doc  string // one line for listings
-	New  func() (Stage, error)
+	Doc  string // one line for listings; of a kind that takes a value, also what it may be
+	// New makes a stage; with several workers each has one of its own.
+	New func() (Stage, error)
+	// Set reads the value of a stage that is given as NAME=VALUE and returns what takes the place of New. It is called before
+	// anything is measured: what can be wrong with a value is found here. Nil is a kind that takes no value.
+	Set func(value string) (func() (Stage, error), error)
 }
 
 // Counting is a Stage that has counts for the records of a study, by name. Counts is called after a trial, on the goroutine

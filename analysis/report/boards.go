@@ -105,11 +105,15 @@ func boardsTable(boards []Board) *Table {
 		name string
 		cell func(b Board, c *analysis.Ceiling) Cell
 	}
-	measures := []measure{
-		{"time/packet", func(_ Board, c *analysis.Ceiling) Cell { return with(c.NS, FormatDuration) }},
-		{"CPU/packet", func(_ Board, c *analysis.Ceiling) Cell { return with(c.CPUNS, FormatDuration) }},
-		{"service", func(b Board, c *analysis.Ceiling) Cell { return with(c.Service, formatLoad(b.Results)) }},
+	measures := []measure{{"time/packet", func(_ Board, c *analysis.Ceiling) Cell { return with(c.NS, FormatDuration) }}}
+	if slices.ContainsFunc(boards, func(b Board) bool { return b.Results.Header.Plan.EngineAlone }) {
+		measures = append(measures,
+			measure{"engine alone", func(_ Board, c *analysis.Ceiling) Cell { return with(stageCost(c).EngineNS, FormatDuration) }},
+			measure{"stages", func(_ Board, c *analysis.Ceiling) Cell { return with(stageCost(c).NS, FormatDuration) }})
 	}
+	measures = append(measures,
+		measure{"CPU/packet", func(_ Board, c *analysis.Ceiling) Cell { return with(c.CPUNS, FormatDuration) }},
+		measure{"service", func(b Board, c *analysis.Ceiling) Cell { return with(c.Service, formatLoad(b.Results)) }})
 	for _, goal := range goals {
 		measures = append(measures, measure{goalHead(goal), func(b Board, c *analysis.Ceiling) Cell {
 			return goalCell(c, goal, formatLoad(b.Results))
@@ -117,7 +121,7 @@ func boardsTable(boards []Board) *Table {
 	}
 	measures = append(measures,
 		measure{"peak", func(_ Board, c *analysis.Ceiling) Cell { return with(noInterval(maxOf(c.Peak)), FormatOctets) }},
-		measure{"marks", func(_ Board, c *analysis.Ceiling) Cell { return Text(strings.Join(c.Marks, " ")) }})
+		measure{"marks", func(_ Board, c *analysis.Ceiling) Cell { return Text(marks(c)) }})
 	for _, cell := range cells {
 		for _, m := range measures {
 			row := []Cell{Text(cell.Engine), Text(cell.Size), Text(cell.Cache), Text(m.name)}

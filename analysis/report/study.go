@@ -229,7 +229,12 @@ func ceilingTable(r *analysis.Results) *Table {
 	if several {
 		t.Columns = append(t.Columns, right("workers", "skew")...)
 	}
-	t.Columns = append(t.Columns, right("time/packet", "CPU/packet", "service")...)
+	alone := r.Header.Plan.EngineAlone
+	t.Columns = append(t.Columns, right("time/packet")...)
+	if alone {
+		t.Columns = append(t.Columns, right("engine alone", "stages")...)
+	}
+	t.Columns = append(t.Columns, right("CPU/packet", "service")...)
 	for _, g := range r.Header.Plan.Goals {
 		t.Columns = append(t.Columns, right(goalHead(g.Name))...)
 	}
@@ -248,7 +253,12 @@ func ceilingTable(r *analysis.Results) *Table {
 		if several {
 			row = append(row, Text(strconv.Itoa(c.Cell.Workers)), Number(max(1, c.Skew), decimals(2)))
 		}
-		row = append(row, with(c.NS, FormatDuration), with(c.CPUNS, FormatDuration), with(c.Service, load))
+		row = append(row, with(c.NS, FormatDuration))
+		if alone {
+			cost := stageCost(c)
+			row = append(row, with(cost.EngineNS, FormatDuration), with(cost.NS, FormatDuration))
+		}
+		row = append(row, with(c.CPUNS, FormatDuration), with(c.Service, load))
 		for _, g := range r.Header.Plan.Goals {
 			row = append(row, goalCell(c, g.Name, load))
 		}
@@ -257,7 +267,7 @@ func ceilingTable(r *analysis.Results) *Table {
 		if insns {
 			row = append(row, with(noInterval(c.Insns), decimals(0)))
 		}
-		t.Add(append(row, Text(strings.Join(c.Marks, " ")))...)
+		t.Add(append(row, Text(marks(c)))...)
 	}
 	for _, resizing := range r.Header.Resizing {
 		if resizing.Report.Sized() < resizing.Report.Frames {
@@ -270,6 +280,25 @@ func ceilingTable(r *analysis.Results) *Table {
 		}
 	}
 	return t
+}
+
+// stageCost returns what the stages take; nothing where that was not measured.
+func stageCost(c *analysis.Ceiling) analysis.StageCost {
+	if c.Stages == nil {
+		return analysis.StageCost{}
+	}
+	return *c.Stages
+}
+
+// marks joins the marks of a ceiling, and those that only the engine alone has.
+func marks(c *analysis.Ceiling) string {
+	all := slices.Clone(c.Marks)
+	for _, mark := range stageCost(c).Marks {
+		if !slices.Contains(c.Marks, mark) {
+			all = append(all, "alone:"+mark)
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // lossesShown is how many losses of a capture a note lists.

@@ -11,8 +11,9 @@ import (
 )
 
 // WriteStudyBenchfmt writes a study for benchstat: a line BenchmarkCeiling for each repeat of each cell with its closed
-// loop and what was found for each goal (0 where a repeat has no lower bound), and, where nothing was searched, a line
-// BenchmarkTrial for each trial at a listed load. What all share stands before them.
+// loop, where the engine was measured alone what that and the stages took, and what was found for each goal (0 where a
+// repeat has no lower bound), and, where nothing was searched, a line BenchmarkTrial for each trial at a listed load. What
+// all share stands before them.
 func WriteStudyBenchfmt(w io.Writer, h trial.Header, records []trial.Record) error {
 	type key struct {
 		cell   trial.Cell
@@ -23,12 +24,22 @@ func WriteStudyBenchfmt(w io.Writer, h trial.Header, records []trial.Record) err
 	var lines []*BenchLine
 	results := analysis.Analyze(h, records)
 	records = settled(&h, records)
+	alone := make(map[key]float64) // ns
+	for i := range records {
+		if rec := &records[i]; rec.Kind == trial.KindEngineAlone && rec.Result.Delivered > 0 {
+			alone[key{rec.Cell, rec.Repeat}] = rec.CostNanos()
+		}
+	}
 	for i := range records {
 		rec := &records[i]
 		k := key{rec.Cell, rec.Repeat}
 		switch {
 		case rec.Kind == trial.KindService && rec.Result.Delivered > 0 && ceilings[k] == nil:
 			ceilings[k] = ceilingLine(rec)
+			if ns, ok := alone[k]; ok {
+				ceilings[k].Values = append(ceilings[k].Values, BenchValue{ns, "engine-alone-ns/op", "lower"},
+					BenchValue{rec.CostNanos() - ns, "stages-ns/op", "lower"})
+			}
 			lines = append(lines, ceilings[k])
 		case rec.Kind == trial.KindBounds && ceilings[k] != nil:
 			goal := strings.NewReplacer(":", "-", "%", "pct").Replace(rec.Bounds.Goal.Name)

@@ -14,13 +14,14 @@ import (
 //   - engine, size, cache, workers, skew, mean_octets;
 //   - repeats: of the closed loop;
 //   - ns_per_packet, cpu_ns_per_packet and service_UNIT, each as NAME (median), NAME_low and NAME_high (the interval of the
-//     median, empty where there is none) and NAME_n (values behind them);
+//     median, empty where there is none) and NAME_n (values behind them); of a plan with EngineAlone also
+//     engine_alone_ns_per_packet and stages_ns_per_packet, after ns_per_packet;
 //   - allocs_per_packet, gc_per_million_packets, engine_peak_octets (the largest), feed_share, instructions_per_packet;
 //   - for each goal of the plan GOAL_UNIT with _low, _high and _n as above, GOAL_UNIT_smallest_lower and
 //     GOAL_UNIT_largest_upper (relevant bounds over the repeats, empty where a repeat has none),
 //     GOAL_repeats_without_lower, GOAL_repeats_without_upper, GOAL_repeats_without_time (whose search ended with the window of
 //     a soak, so that a bound may be missing for no other reason) and GOAL_regular (true or false);
-//   - marks, separated by spaces.
+//   - marks, separated by spaces; alone:MARK is of the engine alone.
 //
 // UNIT is pps or bit_per_s.
 func WriteCSV(w io.Writer, r *analysis.Results) error { return studyTable(r).WriteCSV(w) }
@@ -36,6 +37,11 @@ func studyTable(r *analysis.Results) *Table {
 	unit := "_" + strings.ReplaceAll(r.Header.Settings.Unit, "/", "_per_")
 	add("engine", "size", "cache", "workers", "skew", "mean_octets", "repeats")
 	summary("ns_per_packet")
+	alone := r.Header.Plan.EngineAlone
+	if alone {
+		summary("engine_alone_ns_per_packet")
+		summary("stages_ns_per_packet")
+	}
 	summary("cpu_ns_per_packet")
 	summary("service" + unit)
 	add("allocs_per_packet", "gc_per_million_packets", "engine_peak_octets", "feed_share", "instructions_per_packet")
@@ -52,6 +58,10 @@ func studyTable(r *analysis.Results) *Table {
 			exact(c.Octets, c.Octets > 0), whole(c.Service.N),
 		}
 		row = append(row, described(c.NS)...)
+		if alone {
+			cost := stageCost(c)
+			row = append(append(row, described(cost.EngineNS)...), described(cost.NS)...)
+		}
 		row = append(row, described(c.CPUNS)...)
 		row = append(row, described(c.Service)...)
 		for _, s := range []analysis.Summary{c.Allocs, c.GC, maxOf(c.Peak), c.Feed, c.Insns} {
@@ -60,7 +70,7 @@ func studyTable(r *analysis.Results) *Table {
 		for _, goal := range r.Header.Plan.Goals {
 			row = append(row, goalCells(c, goal.Name)...)
 		}
-		t.Add(append(row, Text(strings.Join(c.Marks, " ")))...)
+		t.Add(append(row, Text(marks(c)))...)
 	}
 	return t
 }

@@ -14,6 +14,7 @@ import (
 
 	"pcaplab/analysis/report"
 	"pcaplab/parse"
+	"pcaplab/parse/feature"
 	"pcaplab/parse/flow"
 	"pcaplab/parse/gopkt"
 	"pcaplab/replay/trial"
@@ -23,7 +24,7 @@ func program() Program {
 	return Program{
 		Name:    "pcaplab",
 		Engines: append([]parse.Engine{parse.DirectEngine()}, gopkt.Engines()...),
-		Stages:  []parse.StageKind{flow.Kind(flow.Config{})},
+		Stages:  []parse.StageKind{flow.Kind(flow.Config{}), feature.Kind()},
 		Default: []string{"direct", "gopacket-layers"},
 	}
 }
@@ -84,6 +85,9 @@ func TestUsageErrorsExit2AndSayWhatToDo(t *testing.T) {
 		{"bad load", []string{"sweep", "--rates", "fast", "synth:iot-1"}, "fast"},
 		{"falling range", []string{"sweep", "--rates", "3x..1x/4", "synth:iot-1"}, "3x..1x/4"},
 		{"unknown engine", []string{"ceiling", "--engines", "libpcap", "synth:iot-1"}, "gopacket-layers"},
+		{"unknown stage", []string{"ceiling", "--stages", "encore", "synth:iot-1"}, "there are flow, features"},
+		{"stage without values", []string{"sweep", "--rates", "1x", "--stages", "flow=3", "synth:iot-1"}, "takes no value"},
+		{"bad value of a stage", []string{"trial", "--stages", "flow,features=ten", "synth:iot-1"}, `window "ten"`},
 		{"unknown profile", []string{"ceiling", "synth:iot-9"}, "iot-1"},
 		{"bad goal", []string{"ceiling", "--goal", "best", "synth:iot-1"}, "best"},
 		{"bad size", []string{"ceiling", "--sizes", "12", "synth:iot-1"}, "12"},

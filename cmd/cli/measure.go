@@ -44,7 +44,7 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 		}
 	}
 	fs.StringSliceVar(&m.engines, "engines", engines, "parsers to measure, or all ('"+a.Name+" engines' lists them)")
-	fs.StringSliceVar(&m.settings.Stages, "stages", nil, "work after the parser, in order ('"+a.Name+" engines' lists it)")
+	fs.StringSliceVar(&m.settings.Stages, "stages", nil, "work after the parser, in order: NAME or NAME=VALUE ('"+a.Name+" engines' lists it)")
 	fs.StringVar(&m.sizes, "sizes", "", "resize frames first: RFC 2544 sizes with FCS, as 64,128,1518, or imix (default: as captured)")
 	fs.StringVar(&m.settings.Queue, "queue", "", "queue before the parser: frames (1024), octets (2MiB) or a preset (see 'engines')")
 	fs.StringVar(&m.settings.Pattern, "pattern", "constant", "arrivals: constant, poisson, burst:N, onoff:ON/OFF, ramp:FROM-TO/TIME, or recorded (scaled to the load)")
@@ -72,7 +72,7 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 func (m *measureFlags) plan(a *app) (trial.Plan, error) {
 	p := trial.Plan{
 		Engines: m.engines, Caches: m.caches, Workers: m.workers, Repeats: m.repeats, Trial: m.trial,
-		Search: trial.SearchNone, Sizes: []string{trial.Captured},
+		Search: trial.SearchNone, Sizes: []string{trial.Captured}, EngineAlone: len(m.settings.Stages) > 0,
 	}
 	if slices.Equal(m.engines, []string{"all"}) {
 		p.Engines = nil
@@ -128,6 +128,7 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 				quickly(c.Flags(), "repeats", func() { plan.Repeats = 3 })
 			}
 			if plan.Soak = soak; soak > 0 {
+				plan.EngineAlone = false // what heats the board is the whole pipeline
 				soakDefaults(c.Flags(), &plan, &sum, &width)
 			}
 			if searching == trial.SearchRFC2544 && !quick && soak == 0 {

@@ -7,6 +7,7 @@ import (
 
 	"pcaplab/cmd/cli"
 	"pcaplab/parse"
+	"pcaplab/parse/feature"
 	"pcaplab/parse/flow"
 	"pcaplab/parse/gopkt"
 	"pcaplab/parse/gopkt/fork"
@@ -16,7 +17,7 @@ func main() {
 	os.Exit(cli.Main(cli.Program{
 		Name:    "pcaplab",
 		Engines: slices.Concat([]parse.Engine{parse.DirectEngine()}, gopkt.Engines(), fork.Engines()),
-		Stages:  []parse.StageKind{flow.Kind(flow.Config{})},
+		Stages:  []parse.StageKind{flow.Kind(flow.Config{}), feature.Kind()},
 		Default: []string{"direct", "gopacket-layers", "gopacket-eager", "fork-gopacket-layers"},
 	}))
 }

@@ -25,7 +25,7 @@ var memoryLimit = regexp.MustCompile(`^(off|[0-9]{1,18}(B|[KMGT]iB)?)$`)
 // Settings are what all trials of a study share. Zero values mean the documented defaults; Normalize fills them in, so
 // that what is recorded is what was done.
 type Settings struct {
-	Stages  []string `json:"stages"`  // kinds of stages after the parser, in order
+	Stages  []string `json:"stages"`  // after the parser, in order: NAME or NAME=VALUE, as given
 	Pattern string   `json:"pattern"` // pacer, as replay.ParsePacer reads it; default "constant"
 	Unit    string   `json:"unit"`    // of loads: "pps" (default) or "bit/s" of wire octets
 	Queue   string   `json:"queue"`   // as replay.ParseQueue reads it
@@ -153,15 +153,18 @@ type Input struct {
 	Seed uint64 `json:"seed,omitempty"`
 	// Phase is the part of a soak that the trial is of; "" without one.
 	Phase string `json:"phase,omitempty"`
+	// EngineAlone leaves the stages out; closed loop only.
+	EngineAlone bool `json:"engine_alone,omitempty"`
 }
 
 // Kinds of records.
 const (
-	KindWarmUp  = "warm-up" // not used for results
-	KindService = "service" // closed loop: the parser's own pace
-	KindTrial   = "trial"   // open loop at an intended load
-	KindBounds  = "bounds"  // what a search found for one goal; no counts of its own
-	KindSoak    = "soak"    // the end of a soak that came to its end; no counts of its own
+	KindWarmUp      = "warm-up"      // not used for results
+	KindService     = "service"      // closed loop: the parser's own pace, stages included
+	KindEngineAlone = "engine-alone" // closed loop without the stages
+	KindTrial       = "trial"        // open loop at an intended load
+	KindBounds      = "bounds"       // what a search found for one goal; no counts of its own
+	KindSoak        = "soak"         // the end of a soak that came to its end; no counts of its own
 )
 
 // Record is one line of records.jsonl: a trial, or the outcome of a search.
@@ -180,7 +183,8 @@ type Record struct {
 	Result   replay.Result  `json:"result"`            // summed over the workers
 	Workers  []WorkerCounts `json:"workers,omitempty"` // where there are several
 	Counters parse.Counters `json:"counters"`          // of this trial
-	// Stages are the counts of stages that have some (parse.Counting), summed over the workers, since the process began.
+	// Stages are the counts of stages that have some (parse.Counting), by their text in Settings.Stages, summed over the
+	// workers, since the process began. None with Input.EngineAlone.
 	Stages     map[string]map[string]uint64 `json:"stages,omitempty"`
 	Usage      meter.Usage                  `json:"usage"`
 	First      int                          `json:"first_frame"`        // of the (first worker's) working set, from 0: trials go on where the last one ended

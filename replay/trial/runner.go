@@ -37,6 +37,7 @@ type Runner struct {
 type worker struct {
 	frames   *arena.Frames
 	pipeline *parse.Pipeline
+	alone    *parse.Pipeline // of the same engine, without stages
 	stages   []parse.Stage
 	source   *arena.Source // goes on from trial to trial, so that all trials together see the whole capture
 	share    float64       // of the frames, or of the wire octets where loads are in bit/s
@@ -71,6 +72,9 @@ func NewRunner(engine parse.Engine, stages []parse.StageKind, settings Settings,
 			made = append(made, s)
 		}
 		w.pipeline, w.stages = parse.NewPipeline(engine, made...), made
+		if w.alone = w.pipeline; len(made) > 0 {
+			w.alone = parse.NewPipeline(engine)
+		}
 		w.source = p.Source(0, p.Len(), 0, !settings.RepeatTimes)
 		p.Touch()
 		r.workers = append(r.workers, w)
@@ -94,6 +98,9 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 	if in.Load < 0 || math.IsNaN(in.Load) || math.IsInf(in.Load, 0) {
 		return Record{}, fmt.Errorf("load %v %s: want a positive number, or 0 for closed loop", in.Load, r.settings.Unit)
 	}
+	if in.EngineAlone && in.Load > 0 {
+		return Record{}, fmt.Errorf("load %v %s: the engine alone is measured in closed loop", in.Load, r.settings.Unit)
+	}
 	if in.Duration < 0 || in.Duration == 0 && r.settings.Passes == 0 {
 		return Record{}, fmt.Errorf("trial of %v: want a positive duration", in.Duration)
 	}
@@ -108,7 +115,10 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 		Schema: Schema, Kind: KindTrial, Cell: r.cell, Input: in, Settings: r.settings,
 		Frames: int(r.total), First: r.workers[0].source.Position(),
 	}
-	if in.Load == 0 {
+	switch {
+	case in.EngineAlone:
+		rec.Kind = KindEngineAlone
+	case in.Load == 0:
 		rec.Kind = KindService
 	}
 	feeds := make([]feedFunc, len(r.workers))
@@ -137,7 +147,11 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 			defer done.Done()
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			before := w.pipeline.Counters()
+			pipeline := w.pipeline
+			if in.EngineAlone {
+				pipeline = w.alone
+			}
+			before := pipeline.Counters()
 			src := w.source
 			if n := r.settings.loops(); n > 0 {
 				src = w.frames.Source(0, w.frames.Len(), n, !r.settings.RepeatTimes)
@@ -147,7 +161,7 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 			<-start
 			o := &outcomes[i]
 			if err == nil {
-				o.result, err = feeds[i](ctx, src, w.pipeline)
+				o.result, err = feeds[i](ctx, src, pipeline)
 			}
 			ended.Done()
 			if len(r.workers) > 1 {
@@ -157,7 +171,7 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 				o.usage = m.Stop()
 			}
 			o.err = err
-			o.counters = w.pipeline.Counters()
+			o.counters = pipeline.Counters()
 			o.counters.Sub(before)
 		}()
 	}
@@ -186,7 +200,9 @@ func (r *Runner) Measure(ctx context.Context, in Input) (Record, error) {
 			})
 		}
 	}
-	rec.Stages = r.stageCounts()
+	if !in.EngineAlone {
+		rec.Stages = r.stageCounts()
+	}
 	rec.Marks = r.marks(&rec, len(results))
 	return rec, errors.Join(errs...)
 }

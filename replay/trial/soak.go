@@ -47,6 +47,8 @@ func (p *Plan) soakFaults(faults *faultList, s *Settings) {
 		faults.add("a soak has trials by time, not of %d passes", s.Passes)
 	case len(p.Rates) > 0:
 		faults.add("a soak searches ceilings: it has no listed loads")
+	case p.EngineAlone:
+		faults.add("a soak is of the whole pipeline: it has no trials of the engine alone")
 	}
 	if quarter := p.Window() / 4; p.Trial > quarter {
 		faults.add("trials of %v: the windows of a soak of %v begin with %v of closed loop; take shorter trials", p.Trial, p.Soak, quarter)

@@ -381,6 +381,7 @@ func TestSoakFaults(t *testing.T) {
 		{"too long", func(s *Study) { s.Header.Plan.Soak = 1000 * time.Hour }, "soak of 1000h"},
 		{"negative", func(s *Study) { s.Header.Plan.Soak = -time.Minute }, "soak of -1m"},
 		{"passes", func(s *Study) { s.Header.Settings.Passes = 2 }, "passes"},
+		{"the engine alone", func(s *Study) { s.Header.Plan.EngineAlone = true }, "engine alone"},
 		{"listed loads", func(s *Study) { s.Header.Plan.Rates = []Rate{{Value: 1}} }, "listed loads"},
 		{"long trials", func(s *Study) { s.Header.Plan.Trial = 20 * time.Second }, "shorter trials"},
 		{"long sums", func(s *Study) { s.Header.Plan.Goals[0].DurationSum = 100 * time.Second }, "--sum"},

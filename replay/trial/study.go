@@ -45,6 +45,9 @@ type Plan struct {
 	Goals   []search.Goal `json:"goals,omitempty"`
 	MaxLoad float64       `json:"max_load,omitempty"` // of the search; 0: four times the service ceiling
 	Quick   bool          `json:"quick,omitempty"`    // short trials: for a first look, not for publication
+	// EngineAlone has each repeat of a cell also measure a closed loop of the engine without Settings.Stages, beside the one
+	// with them, so that the difference is what the stages cost.
+	EngineAlone bool `json:"engine_alone,omitempty"`
 	// Soak is how long each cell is kept busy to see what the heat does: ceilings are measured in its first and last
 	// window (Window), closed loops run between. 0 is no soak.
 	Soak time.Duration `json:"soak_ns,omitempty"`
@@ -118,7 +121,10 @@ func (s *Study) Expected() time.Duration {
 		return s.expectedSoak(cells)
 	}
 	trials := 2 + len(p.Rates)
-	cell := p.Trial/4 + p.Trial + time.Duration(len(p.Rates))*p.Trial
+	if p.EngineAlone {
+		trials++
+	}
+	cell := p.Trial/4 + time.Duration(trials-1)*p.Trial
 	switch p.Search {
 	case SearchMLR:
 		for _, goals := range sameLength(p.Goals) {
@@ -226,6 +232,9 @@ func (s *Study) Check() error {
 	}
 	if _, err := findStages(s.Stages, settings.Stages); err != nil {
 		faults.add("%w", err)
+	}
+	if p.EngineAlone && len(settings.Stages) == 0 {
+		faults.add("the engine alone is measured beside stages: there are none")
 	}
 	for _, c := range p.Caches {
 		if c != CacheHot && c != CacheCold && c != CacheAsIs {
@@ -415,7 +424,7 @@ func (c *cellRun) measure() (err error) {
 	if _, err := c.trial(KindWarmUp, Input{Duration: length / 4}); err != nil {
 		return err
 	}
-	service, err := c.trial(KindService, Input{Duration: length})
+	service, err := c.closedLoop(length)
 	if err != nil {
 		return err
 	}
@@ -442,6 +451,28 @@ func (c *cellRun) measure() (err error) {
 		return errors.New("nothing was delivered in closed loop: no ceiling to search for")
 	}
 	return c.search(ceiling, unit)
+}
+
+// closedLoop measures the closed loop and, where the plan wants it, that of the engine alone: before it in odd repeats, after
+// it in even ones, so that neither has the drift of the machine or the work of the other always before it.
+func (c *cellRun) closedLoop(length time.Duration) (service Record, err error) {
+	kinds := []string{KindService}
+	if c.study.Header.Plan.EngineAlone {
+		kinds = []string{KindEngineAlone, KindService}
+		if c.repeat%2 == 0 {
+			slices.Reverse(kinds)
+		}
+	}
+	for _, kind := range kinds {
+		rec, err := c.trial(kind, Input{Duration: length, EngineAlone: kind == KindEngineAlone})
+		if err != nil {
+			return Record{}, err
+		}
+		if kind == KindService {
+			service = rec
+		}
+	}
+	return service, nil
 }
 
 // unit is how much of Settings.Unit a packet is, by what a closed loop fed.
@@ -683,20 +714,35 @@ func findEngine(engines []parse.Engine, name string) (parse.Engine, error) {
 	return parse.Engine{}, fmt.Errorf("no engine %q: there are %s", name, strings.Join(names, ", "))
 }
 
-func findStages(kinds []parse.StageKind, names []string) ([]parse.StageKind, error) {
+// findStages returns the kinds of stages that are given as NAME or NAME=VALUE, each under the text as it was given.
+func findStages(kinds []parse.StageKind, given []string) ([]parse.StageKind, error) {
 	var found []parse.StageKind
-	var errs []error
-	for _, name := range names {
+	var faults faultList
+	for _, text := range given {
+		name, value, valued := strings.Cut(text, "=")
 		i := slices.IndexFunc(kinds, func(k parse.StageKind) bool { return k.Name == name })
 		if i < 0 {
 			var known []string
 			for _, k := range kinds {
 				known = append(known, k.Name)
 			}
-			errs = append(errs, fmt.Errorf("no stage %q: there are %s", name, strings.Join(known, ", ")))
+			faults.add("no stage %q: there are %s", name, strings.Join(known, ", "))
 			continue
 		}
-		found = append(found, kinds[i])
+		kind := kinds[i]
+		switch {
+		case valued && kind.Set == nil:
+			faults.add("stage %s takes no value: give it as %s, not as %q", name, name, text)
+			continue
+		case valued:
+			var err error
+			if kind.New, err = kind.Set(value); err != nil {
+				faults.add("stage %s: %w", text, err)
+				continue
+			}
+		}
+		kind.Name = text
+		found = append(found, kind)
 	}
-	return found, errors.Join(errs...)
+	return found, faults.err()
 }

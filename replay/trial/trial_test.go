@@ -17,6 +17,7 @@ import (
 	"pcaplab/datasets/arena"
 	"pcaplab/datasets/synth"
 	"pcaplab/parse"
+	"pcaplab/parse/feature"
 	"pcaplab/parse/flow"
 	"pcaplab/parse/gopkt"
 	"pcaplab/replay/meter"
@@ -55,7 +56,9 @@ func engines() []parse.Engine {
 	)
 }
 
-func stages() []parse.StageKind { return []parse.StageKind{flow.Kind(flow.Config{})} }
+func stages() []parse.StageKind {
+	return []parse.StageKind{flow.Kind(flow.Config{}), feature.Kind()}
+}
 
 func TestMain(m *testing.M) {
 	if served, err := trial.Serve(engines(), stages()); served {
