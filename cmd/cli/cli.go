@@ -27,7 +27,7 @@ const (
 	ExitDone        = 0
 	ExitFailed      = 1
 	ExitUsage       = 2   // flags or arguments are wrong; nothing was run
-	ExitMissed      = 3   // ran, but a condition of --fail-if is true
+	ExitMissed      = 3   // ran, but a condition of --fail-if is true, or two files differ
 	ExitInterrupted = 130 // ended by a signal; what was measured is kept
 )
 
@@ -94,7 +94,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(a.stderr, "%s: %v\n", a.Name, err)
 		return ExitUsage
-	case errors.Is(err, errMissed):
+	case errors.Is(err, errMissed), errors.Is(err, errDiffer):
 		fmt.Fprintf(a.stderr, "%s: %v\n", a.Name, err)
 		return ExitMissed
 	}

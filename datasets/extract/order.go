@@ -47,8 +47,8 @@ type order struct {
 	parts   []part
 	tail    []feature.Vector // of sources that ended, too few for a row group
 	labels  []string         // of tail
-	encoder *stubEncoder
-	index   stubIndex
+	encoder *vectorio.ParquetEncoder
+	index   vectorio.ParquetIndex
 	lengths []int64    // of the row groups written
 	octets  int64      // written
 	good    checkpoint // from here a later run can go on
@@ -58,7 +58,7 @@ type order struct {
 }
 
 // keepEvery is how much work a killed run may lose.
-const keepEvery = 5 * time.Second
+var keepEvery = 5 * time.Second
 
 // start writes what comes before the first vector, unless an earlier run has.
 func (o *order) start() error {
@@ -66,7 +66,7 @@ func (o *order) start() error {
 	o.parts[o.head].vectors, o.parts[o.head].endless = o.begin.Vectors, o.begin.Endless
 	o.kept = time.Now()
 	if cfg.Format == Parquet {
-		o.encoder = newStub(cfg.parquet())
+		o.encoder = &vectorio.ParquetEncoder{Labelled: cfg.Labelled}
 		return nil
 	}
 	if o.begin != (position{}) {

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"pcaplab/parse/feature/vectorio"
 )
 
 // output is where vectors go.
@@ -213,16 +215,8 @@ func (f *file) resumable(j *job) (c checkpoint, err error) {
 	if info.Size() < c.Octets || c.Position.Source >= len(j.sources) || len(c.Done) != c.Position.Source {
 		return checkpoint{}, nil
 	}
-	at := int64(0)
-	for _, n := range c.Lengths {
-		octets := make([]byte, n)
-		if _, err := f.ReadAt(octets, at); err != nil {
-			return c, fmt.Errorf("%s: read back: %w", f.partial, err)
-		}
-		if err := j.order.index.Add(octets); err != nil {
-			return checkpoint{}, fmt.Errorf("%s: %w", f.partial, err)
-		}
-		at += n
+	if err := j.order.index.Restore(f.File, c.Lengths); err != nil {
+		return c, fmt.Errorf("%s: read back: %w", f.partial, err)
 	}
 	j.order.lengths = c.Lengths
 	return c, nil
@@ -266,10 +260,10 @@ func digest(cfg *Config, sources []Source) (string, error) {
 }
 
 // metadata is what a Parquet file says of itself.
-func (s *Summary) metadata() (map[string]string, error) {
+func (s *Summary) metadata() ([]vectorio.KeyValue, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"pcaplab": string(text), "pcaplab.version": s.Version}, nil
+	return []vectorio.KeyValue{{Key: "pcaplab", Value: string(text)}, {Key: "pcaplab.version", Value: s.Version}}, nil
 }

@@ -22,7 +22,7 @@ type worker struct {
 	job     *job
 	windows map[windowKey]*feature.Window
 	vector  feature.Vector
-	encoder *stubEncoder
+	encoder *vectorio.ParquetEncoder
 }
 
 type windowKey struct {
@@ -33,12 +33,10 @@ type windowKey struct {
 func newWorker(j *job) *worker {
 	w := &worker{job: j, windows: make(map[windowKey]*feature.Window)}
 	if j.cfg.Format == Parquet {
-		w.encoder = newStub(j.cfg.parquet())
+		w.encoder = &vectorio.ParquetEncoder{Labelled: j.cfg.Labelled}
 	}
 	return w
 }
-
-func (c *Config) parquet() stubConfig { return stubConfig{Labelled: c.Labelled} }
 
 // run works until there is no more.
 func (w *worker) run(ctx context.Context) {
@@ -103,7 +101,7 @@ func (w *worker) vectorDone(b *batch, v *feature.Vector) {
 		b.endless++
 	}
 	if w.job.cfg.As.Pieces() {
-		roundTrip(v)
+		vectorio.RoundTrip(v)
 	}
 	if w.encoder != nil {
 		return

@@ -317,7 +317,7 @@ func (d *Decoder) exact(data []byte, nano int64, r *Row) Outcome {
 	if kind <= 1500 {
 		for depth := 0; kind <= 1500 && isl(data[off:]); depth++ {
 			off += islLen
-			if len(data)-off < 14 || depth > costMost/costPacket {
+			if len(data)-off < 14 || depth*costISL > costMost-costIP-costPacket-1 {
 				return NoRowRefused
 			}
 			kind = binary.BigEndian.Uint16(data[off+12:])

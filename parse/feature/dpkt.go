@@ -18,9 +18,11 @@ const (
 // Python frames that a decoder takes, and how many there may be (CPython's recursion limit of 1000, less what the scripts
 // take themselves; measured with dpkt 1.9.8).
 const (
-	costIP     = 4
-	costPacket = 3
-	costMost   = 991
+	costIP       = 4
+	costPacket   = 3
+	costEthernet = 5
+	costISL      = 1
+	costMost     = 991
 )
 
 // decodeProtocol decodes the payload of an IP header that is no fragment after the first.
@@ -250,7 +252,7 @@ func decodeType(kind uint16, b []byte, cost int) answer {
 	case typeIPv6:
 		return decodeIP6(b, cost+costPacket)
 	case typeBridged:
-		return decodeEthernet(b, cost+costIP)
+		return decodeEthernet(b, cost+costEthernet)
 	case typePPP:
 		if len(b) < 3 {
 			return refused
@@ -299,12 +301,15 @@ const islLen = 26
 
 // decodeEthernet decodes an Ethernet frame inside a datagram.
 func decodeEthernet(b []byte, cost int) answer {
+	if cost > costMost {
+		return raised
+	}
 	if len(b) < 14 {
 		return refused
 	}
 	kind := binary.BigEndian.Uint16(b[12:])
 	for kind <= 1500 && isl(b) {
-		if cost += costPacket; cost > costMost {
+		if cost += costISL; cost > costMost {
 			return raised
 		}
 		if len(b) < islLen+14 {

@@ -2,9 +2,21 @@ package feature
 
 import "math"
 
-// pairwise returns the sum of a as numpy adds a contiguous axis: in order below 8 values, in eight accumulators up to
-// 128, in halves above.
+// numpyBuffer is how many values numpy adds at a time.
+const numpyBuffer = 8192
+
+// pairwise returns the sum of a as numpy adds a contiguous axis: in blocks of numpyBuffer, one after another.
 func pairwise(a []float64) float64 {
+	var s float64
+	for ; len(a) > numpyBuffer; a = a[numpyBuffer:] {
+		s += halves(a[:numpyBuffer])
+	}
+	return s + halves(a)
+}
+
+// halves returns the sum of a as numpy adds a block: in order below 8 values, in eight accumulators up to 128, in halves
+// above.
+func halves(a []float64) float64 {
 	n := len(a)
 	switch {
 	case n < 8:
@@ -35,7 +47,7 @@ func pairwise(a []float64) float64 {
 	default:
 		half := n / 2
 		half -= half % 8
-		return pairwise(a[:half]) + pairwise(a[half:])
+		return halves(a[:half]) + halves(a[half:])
 	}
 }
 

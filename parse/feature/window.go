@@ -3,6 +3,7 @@ package feature
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"math/bits"
 	"time"
 )
@@ -275,10 +276,11 @@ func (w *Window) exactVariance() float64 {
 	return (math.Ldexp(float64(high), 64) + float64(low)) / (float64(n) * float64(n-1))
 }
 
-// decimalRate returns n rows over so many ns, rounded once: n is at most MaxRows, so the product is exact.
+// decimalRate returns n rows over so many ns, rounded once.
 func decimalRate(n int, nano int64) float64 {
-	if nano < 1<<53 {
+	if n < 1<<23 && nano < 1<<53 { // then both are exact
 		return float64(n) * 1e9 / float64(nano)
 	}
-	return float64(n) / decimalSeconds(nano)
+	v, _ := new(big.Rat).SetFrac(new(big.Int).Mul(big.NewInt(int64(n)), big.NewInt(1e9)), big.NewInt(nano)).Float64()
+	return v
 }
