@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -169,6 +171,13 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 	total, err := storedSize(sources)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOMEMLIMIT") == "" { // collect earlier rather than grow: row groups are large and short-lived
+		workers := cfg.Workers
+		if workers == 0 {
+			workers = runtime.GOMAXPROCS(0)
+		}
+		debug.SetMemoryLimit(int64(40+16*workers) << 20)
 	}
 	defer a.interruptible(c.Context(), args, func() {})()
 	bar := a.octetsBar("reading")

@@ -170,6 +170,8 @@ type job struct {
 	work    chan *batch
 	done    atomic.Int64 // octets of the captures that were read
 	order   order
+	vectors sync.Pool // of *[]feature.Vector, for row groups
+	octets  sync.Pool // of *[]byte, of encoded ones
 	failed  context.CancelCauseFunc
 }
 

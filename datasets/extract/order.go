@@ -135,8 +135,13 @@ func (o *order) take(s *sourceRun, p *part, d deliver) error {
 	} else {
 		err = o.spill(p, d)
 	}
-	if d.batch != nil {
+	switch {
+	case d.batch != nil:
 		o.job.free <- d.batch
+	case len(d.octets) > 0:
+		o.job.octets.Put(&d.octets)
+	case len(d.tail) > 0 && s.index == o.head: // a spilled tail is still wanted
+		o.job.vectors.Put(&d.tail)
 	}
 	if err == nil && d.last && s.index == o.head {
 		err = o.advance()

@@ -154,7 +154,7 @@ func (w *worker) gather(b *batch) error {
 		delete(s.waiting, s.next)
 		s.next++
 		if s.segment == nil {
-			s.segment = &segment{vectors: make([]feature.Vector, 0, segmentVectors+batchVectors)}
+			s.segment = &segment{vectors: w.job.spareVectors()}
 		}
 		g := s.segment
 		g.vectors = append(g.vectors, b.vectors...)
@@ -179,6 +179,7 @@ func (w *worker) gather(b *batch) error {
 			if c.octets, err = w.encode(s, c.segment.vectors); err != nil {
 				return err
 			}
+			w.job.vectors.Put(&c.segment.vectors)
 		}
 		if err := w.job.order.put(s, c.number, c.deliver); err != nil {
 			return err
@@ -196,5 +197,22 @@ func (w *worker) encode(s *sourceRun, vectors []feature.Vector) ([]byte, error) 
 			labels[i] = s.labelOf(&vectors[i])
 		}
 	}
-	return w.encoder.Encode(nil, vectors, labels)
+	octets := w.job.spareOctets()
+	return w.encoder.Encode(octets, vectors, labels)
+}
+
+// spareVectors returns an empty slice for a row group, one that was used if there is one.
+func (j *job) spareVectors() []feature.Vector {
+	if v, ok := j.vectors.Get().(*[]feature.Vector); ok {
+		return (*v)[:0]
+	}
+	return make([]feature.Vector, 0, segmentVectors+batchVectors)
+}
+
+// spareOctets is the same for an encoded row group.
+func (j *job) spareOctets() []byte {
+	if b, ok := j.octets.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"unicode/utf8"
 
@@ -217,7 +218,9 @@ func (x *ParquetIndex) add(r io.ReaderAt, n int64) error {
 	return nil
 }
 
-func sameElement(a, b format.SchemaElement) bool { return a.Name == b.Name && a.Type == b.Type }
+func sameElement(a, b format.SchemaElement) bool {
+	return a.Name == b.Name && reflect.DeepEqual(a.Type, b.Type)
+}
 
 // shift moves a row group from its segment to where the segment stands.
 func (x *ParquetIndex) shift(g *format.RowGroup) {

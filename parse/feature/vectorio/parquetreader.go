@@ -106,13 +106,7 @@ func (p *parquetRows) findColumns() error {
 }
 
 // plainNumber reports whether a type of numbers means numbers, not times or decimals.
-func plainNumber(logical *format.LogicalType) bool {
-	if logical == nil || logical.Value == nil {
-		return true
-	}
-	_, isInt := logical.Value.(*format.IntType)
-	return isInt
-}
+func plainNumber(logical *format.LogicalType) bool { return logical == nil || logical.Integer != nil }
 
 func (p *parquetRows) next(rec *Record) error {
 	for p.left == 0 {
