@@ -315,7 +315,8 @@ func (s *sourceRun) open() (Frames, *datasets.Capture, error) {
 		frames, err := s.Open()
 		return frames, nil, err
 	}
-	c, err := datasets.Open(s.Path, datasets.OpenConfig{Salvage: s.job.cfg.Salvage, Hash: s.job.cfg.Hash, Stdin: s.job.cfg.Stdin})
+	cfg := &s.job.cfg
+	c, err := datasets.Open(s.Path, datasets.OpenConfig{Salvage: cfg.Salvage, Hash: cfg.Hash, Stdin: cfg.Stdin, Ahead: cfg.Workers > 1})
 	return c, c, err
 }
 
