@@ -22,9 +22,6 @@ type OpenConfig struct {
 	Salvage bool      `json:"salvage"` // go on after damage, see pcapio.Config
 	Hash    bool      `json:"hash"`    // compute the SHA-256 of the file as stored, while it is read
 	Stdin   io.Reader `json:"-"`       // what "-" means; nil means os.Stdin
-	// Ahead reads a regular file on a goroutine of its own, a little ahead: where another CPU is free the copy out of the
-	// page cache, which may cost more than decoding, is off the caller's.
-	Ahead bool `json:"-"`
 }
 
 // Capture is an open capture: a source of frames, with the facts of its pcapio.Reader and of its file.
@@ -40,7 +37,6 @@ type stored struct {
 	r      io.Reader
 	octets atomic.Int64
 	hash   *hasher // nil if not wanted
-	ahead  *ahead  // r, if it reads ahead
 	ended  bool
 }
 
@@ -91,68 +87,6 @@ func (h *hasher) end() {
 	}
 }
 
-// ahead reads blocks before they are wanted.
-type ahead struct {
-	full  chan block
-	empty chan []byte
-	block block
-	rest  []byte // of block
-	done  chan struct{}
-}
-
-type block struct {
-	octets []byte
-	err    error
-}
-
-// Blocks of ahead: as long as those that captures are walked in, and enough of them that neither side waits for the other.
-const (
-	aheadOctets = pcapio.DefaultBlock
-	aheadBlocks = 4
-)
-
-func newAhead(r io.Reader) *ahead {
-	a := &ahead{full: make(chan block, aheadBlocks), empty: make(chan []byte, aheadBlocks), done: make(chan struct{})}
-	for range aheadBlocks {
-		a.empty <- nil
-	}
-	go func() {
-		defer close(a.done)
-		for octets := range a.empty {
-			if octets == nil {
-				octets = make([]byte, aheadOctets)
-			}
-			n, err := r.Read(octets[:aheadOctets])
-			if a.full <- (block{octets[:n], err}); err != nil {
-				return
-			}
-		}
-	}()
-	return a
-}
-
-func (a *ahead) Read(p []byte) (int, error) {
-	for len(a.rest) == 0 {
-		if a.block.err != nil {
-			return 0, a.block.err
-		}
-		if a.block.octets != nil {
-			a.empty <- a.block.octets
-		}
-		a.block = <-a.full
-		a.rest = a.block.octets
-	}
-	n := copy(p, a.rest)
-	a.rest = a.rest[n:]
-	return n, nil
-}
-
-// end stops reading. Nothing can be read afterwards.
-func (a *ahead) end() {
-	close(a.empty)
-	<-a.done
-}
-
 // Open opens the capture at path, or standard input if path is "-". Pipes and devices can be opened like files. Errors
 // of the content are those of pcapio.NewReader. Close the capture after use.
 func Open(path string, cfg OpenConfig) (*Capture, error) {
@@ -175,10 +109,6 @@ func Open(path string, cfg OpenConfig) (*Capture, error) {
 			return nil, errors.Join(&fs.PathError{Op: "open", Path: path, Err: ErrDirectory}, file.Close())
 		} else if info.Mode().IsRegular() {
 			c.size = info.Size()
-			if cfg.Ahead {
-				c.stored.ahead = newAhead(file)
-				c.stored.r = c.stored.ahead
-			}
 		}
 	}
 	if cfg.Hash {
@@ -219,10 +149,6 @@ func (c *Capture) Close() error { return errors.Join(c.Reader.Close(), c.closeFi
 func (c *Capture) closeFile() error {
 	if c.stored.hash != nil {
 		c.stored.hash.end()
-	}
-	if c.stored.ahead != nil {
-		c.stored.ahead.end()
-		c.stored.ahead = nil
 	}
 	if c.file == nil {
 		return nil

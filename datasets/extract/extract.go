@@ -209,6 +209,7 @@ func (j *job) run(parent context.Context, from position) (*Summary, error) {
 	defer cancel(nil)
 	j.failed = cancel
 	j.order.head = from.Source
+	j.order.headNow.Store(int64(from.Source))
 	j.order.begin = from
 	// Each worker has one at hand, the rest wait in order or for a worker.
 	j.free = make(chan *batch, 3*j.cfg.Workers+1)
@@ -316,7 +317,7 @@ func (s *sourceRun) open() (Frames, *datasets.Capture, error) {
 		return frames, nil, err
 	}
 	cfg := &s.job.cfg
-	c, err := datasets.Open(s.Path, datasets.OpenConfig{Salvage: cfg.Salvage, Hash: cfg.Hash, Stdin: cfg.Stdin, Ahead: cfg.Workers > 1})
+	c, err := datasets.Open(s.Path, datasets.OpenConfig{Salvage: cfg.Salvage, Hash: cfg.Hash, Stdin: cfg.Stdin})
 	return c, c, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pcaplab/parse/feature"
@@ -44,6 +45,7 @@ type order struct {
 
 	mu      sync.Mutex
 	head    int
+	headNow atomic.Int64 // head, for who must not wait
 	parts   []part
 	tail    []feature.Vector // of sources that ended, too few for a row group
 	labels  []string         // of tail
@@ -74,6 +76,9 @@ func (o *order) start() error {
 	}
 	return o.append(vectorio.AppendHeader(nil, cfg.Labelled))
 }
+
+// isHead reports whether what source i makes goes straight to the output.
+func (o *order) isHead(i int) bool { return o.headNow.Load() == int64(i) }
 
 // ahead is how many sources a worker may be ahead of the head: what is left over of each is in memory.
 const ahead = 8
@@ -252,6 +257,7 @@ func (o *order) flush() error {
 func (o *order) advance() error {
 	for o.head < len(o.parts) && o.parts[o.head].ended {
 		o.head++
+		o.headNow.Store(int64(o.head))
 		select {
 		case o.moved <- struct{}{}:
 		default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"pcaplab/datasets"
 	"pcaplab/parse"
@@ -305,8 +306,18 @@ func (p *producer) summarise() {
 	}
 }
 
-// take gets an empty batch.
+// yieldFor is how long a source behind the head waits before it looks again whether workers are idle.
+const yieldFor = 200 * time.Microsecond
+
+// take gets an empty batch. What a source behind the head makes is spilled, so it makes some only where the head leaves the
+// workers idle: all other batches are empty.
 func (p *producer) take() error {
+	for len(p.job.free) < cap(p.job.free)-1 && !p.job.order.isHead(p.index) {
+		if p.ctx.Err() != nil {
+			return errStopped
+		}
+		time.Sleep(yieldFor)
+	}
 	select {
 	case p.batch = <-p.job.free:
 		p.batch.reset(p.sourceRun, p.number)
