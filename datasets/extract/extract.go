@@ -169,6 +169,7 @@ type job struct {
 	free    chan *batch
 	work    chan *batch
 	done    atomic.Int64 // octets of the captures that were read
+	pending atomic.Int64 // batches that workers or their turn have before them
 	order   order
 	vectors sync.Pool // of *[]feature.Vector, for row groups
 	octets  sync.Pool // of *[]byte, of encoded ones
@@ -282,6 +283,12 @@ func (j *job) summary() *Summary {
 		s.Vectors += source.summary.Vectors
 	}
 	return s
+}
+
+// release gives back a batch.
+func (j *job) release(b *batch) {
+	j.pending.Add(-1)
+	j.free <- b
 }
 
 // tell reports progress until the function that it returns is called.

@@ -229,14 +229,14 @@ func TestKilledRunsResume(t *testing.T) {
 			killed := 0
 			for round := range 20 {
 				target := filepath.Join(out, fmt.Sprintf("%d.%s", round, format))
-				for {
+				for most := 320; ; most += 80 { // ms: a slow machine gets on too
 					command := exec.Command(self)
 					command.Env = append(os.Environ(), child+"="+strings.Join(append([]string{target, format}, paths...), "\n"))
 					command.Stderr = os.Stderr
 					if err := command.Start(); err != nil {
 						t.Fatal(err)
 					}
-					timer := time.AfterFunc(time.Duration(20+random.IntN(300))*time.Millisecond, func() { command.Process.Kill() })
+					timer := time.AfterFunc(time.Duration(20+random.IntN(most))*time.Millisecond, func() { command.Process.Kill() })
 					err := command.Wait()
 					if stopped := timer.Stop(); err == nil {
 						break

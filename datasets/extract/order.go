@@ -142,7 +142,7 @@ func (o *order) take(s *sourceRun, p *part, d deliver) error {
 	}
 	switch {
 	case d.batch != nil:
-		o.job.free <- d.batch
+		o.job.release(d.batch)
 	case len(d.octets) > 0:
 		o.job.octets.Put(&d.octets)
 	case len(d.tail) > 0 && s.index == o.head: // a spilled tail is still wanted

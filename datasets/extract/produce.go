@@ -310,9 +310,9 @@ func (p *producer) summarise() {
 const yieldFor = 200 * time.Microsecond
 
 // take gets an empty batch. What a source behind the head makes is spilled, so it makes some only where the head leaves the
-// workers idle: all other batches are empty.
+// workers idle.
 func (p *producer) take() error {
-	for len(p.job.free) < cap(p.job.free)-1 && !p.job.order.isHead(p.index) {
+	for p.job.pending.Load() >= int64(p.job.cfg.Workers) && !p.job.order.isHead(p.index) {
 		if p.ctx.Err() != nil {
 			return errStopped
 		}
@@ -337,6 +337,7 @@ func (p *producer) send() error {
 func (p *producer) post() {
 	p.at.Decoder = p.dec.State()
 	p.batch.after = p.at
+	p.job.pending.Add(1)
 	p.job.work <- p.batch // never full: it has room for all batches
 	p.batch = nil
 }

@@ -170,7 +170,7 @@ func (w *worker) gather(b *batch) error {
 			s.segments++
 			s.segment = nil
 		}
-		w.job.free <- b
+		w.job.release(b)
 	}
 	s.mu.Unlock()
 	for _, c := range all {
