@@ -14,6 +14,7 @@ import (
 
 	"pcaplab/analysis/report"
 	"pcaplab/cmd/remote"
+	"pcaplab/datasets/extract"
 	"pcaplab/datasets/synth"
 	"pcaplab/replay"
 	"pcaplab/replay/trial"
@@ -66,8 +67,13 @@ func (a *app) flagChoices() map[string]choices {
 			"bisection by long trials"), false},
 		"goal": {pairs("ndr", "no drop", "pdr:0.5%", "at most 0.5 % lost", "rfc2544", "no drop, one long trial",
 			"tst009", "ETSI NFV-TST 009"), true},
-		"arch":  {remote.Arches, false},
-		"rates": {}, "rate": {}, "gogc": {}, "gomemlimit": {}, "fail-if": {}, "dir": {},
+		"arch": {remote.Arches, false},
+		"as": {pairs("extractor", "what the scripts give on a capture", "pipeline", "what their tool chain gives",
+			"released", "as the published files", "fixed", "known faults mended"), false},
+		"window": {pairs("10", "rows", "100", "rows", "cic", "by class, as the dataset has it", "1s", "of time"), false},
+		"label":  {pairs("folder", "the class of the capture", "map=", "a file of patterns and labels", "text=", "the same for all"), false},
+		"format": {[]string{extract.CSV, extract.Parquet}, false},
+		"benign": {}, "rates": {}, "rate": {}, "gogc": {}, "gomemlimit": {}, "fail-if": {}, "dir": {},
 	}
 }
 

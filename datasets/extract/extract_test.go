@@ -227,7 +227,7 @@ func TestKilledRunsResume(t *testing.T) {
 			}
 			random := rand.New(rand.NewPCG(3, uint64(len(format))))
 			killed := 0
-			for round := range 20 {
+			for round := range rounds {
 				target := filepath.Join(out, fmt.Sprintf("%d.%s", round, format))
 				for most := 320; ; most += 80 { // ms: a slow machine gets on too
 					command := exec.Command(self)
@@ -260,7 +260,7 @@ func TestKilledRunsResume(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("%d kills in 20 runs", killed)
+			t.Logf("%d kills in %d runs", killed, rounds)
 		})
 	}
 }

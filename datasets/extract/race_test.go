@@ -1,0 +1,6 @@
+//go:build race
+
+package extract_test
+
+// rounds of runs that are killed: the race detector starts slowly.
+const rounds = 2
