@@ -90,6 +90,9 @@ func TestAnyGoroutine(t *testing.T) {
 		busy.Go(func() { login(s, "echo works") })
 		time.Sleep(5 * time.Millisecond)
 	})
+	if s == nil {
+		t.Skip("no server was started: the subtest says why")
+	}
 	busy.Wait()
 	for _, method := range methods(s) {
 		method()
