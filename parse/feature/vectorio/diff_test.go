@@ -137,6 +137,7 @@ func TestDiff(t *testing.T) {
 }
 
 func TestDiffFormats(t *testing.T) {
+	notOnARM(t)
 	vectors := made(5000, 22)
 	labels := labelsOf(len(vectors))
 	path := filepath.Join(t.TempDir(), "v.parquet")

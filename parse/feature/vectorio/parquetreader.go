@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -35,10 +37,20 @@ type parquetColumn struct {
 	labels interned
 }
 
-// guarded runs f and returns as an error what the library panics with over a damaged file.
+// errAlignment says that parquet-go 0.25.1 and 0.32.0 read floats behind levels at any address, which 32-bit ARM refuses.
+var errAlignment = errors.New("parquet-go cannot read this file on 32-bit ARM: read it on another machine, or extract CSV")
+
+// guarded runs f and returns as an error what the library panics with over a damaged file, or faults with on 32-bit ARM.
 func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if p := recover(); p != nil {
+		p := recover()
+		fault, _ := p.(interface{ Addr() uintptr }) // what runtime/debug documents
+		switch {
+		case p == nil:
+		case fault != nil && runtime.GOARCH == "arm":
+			err = fmt.Errorf("%w: %w", ErrUnsupported, errAlignment)
+		default:
 			err = fmt.Errorf("damaged Parquet file: %v", p)
 		}
 	}()
