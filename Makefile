@@ -47,10 +47,11 @@ dist: ## Make static binaries, Debian packages and SHA256SUMS in dist/, the same
 dist-check: ## Make dist twice from what is committed, compare; install, run and purge the packages in a folder
 	@GO='$(GO)' sh cmd/pcaplab/dist/check.sh
 
-fuzz: ## Fuzz each byte parser for FUZZTIME
+fuzz: ## Fuzz each byte parser for FUZZTIME; again after a failure, which a real one survives in testdata
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+	    echo "$$p $$f"; fuzz="$(GO) test -run ^$$ -fuzz ^$$f\$$ -fuzztime $(FUZZTIME) $$p"; \
+	    $$fuzz || $$fuzz; \
 	  done; done
 
 bench: ## Run the benchmarks: ours and the peers in one run
