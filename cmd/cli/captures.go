@@ -69,10 +69,14 @@ func (c *captureFlags) check(args []string) error {
 	return nil
 }
 
-// interruptible ends the process on a signal while standard input is read, which nothing else can interrupt. Nothing has
-// been measured then; before tidies up. The function that it returns ends this.
+// interruptible ends the process on a signal while standard input or a pipe is read, which nothing else can interrupt. Nothing
+// has been measured then; before tidies up. The function that it returns ends this.
 func (a *app) interruptible(ctx context.Context, files []string, before func()) (done func() bool) {
-	if !slices.Contains(files, stdin) || a.stdin != os.Stdin {
+	waits := func(file string) bool {
+		info, err := os.Stat(file)
+		return file == stdin && a.stdin == os.Stdin || err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeCharDevice) != 0
+	}
+	if !slices.ContainsFunc(files, waits) {
 		return func() bool { return true }
 	}
 	return context.AfterFunc(ctx, func() {

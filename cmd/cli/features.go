@@ -134,6 +134,7 @@ name. The exit code is 0 if they are equal within the tolerance, 3 if not. Files
 }
 
 func (f *featuresFlags) format() string {
+	f.Format = strings.ToLower(f.Format)
 	if f.Format == "" && strings.EqualFold(filepath.Ext(f.output), ".parquet") {
 		return extract.Parquet
 	}
@@ -152,6 +153,9 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 	}
 	cfg.Labelled = f.label != ""
 	if f.truth == "" {
+		if c.Flags().Changed("truth-share") || c.Flags().Changed("benign") {
+			return usagef("--truth-share and --benign need --truth")
+		}
 		cfg.Benign = ""
 	} else {
 		if f.label == "" {
@@ -161,13 +165,25 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 			return err
 		}
 	}
+	if strings.EqualFold(filepath.Ext(f.output), ".parquet") && cfg.Format == extract.CSV {
+		return usagef("--format csv into %s: name it .csv, or leave the format out", f.output)
+	}
 	if f.output == stdin && f.Resume {
 		return usagef("--resume goes on with a file: -o FILE")
 	}
 	if cfg.Format == extract.Parquet && f.output == stdin && isTerminal(a.stdout) {
 		return usagef("parquet is not for a terminal: -o FILE, or a pipe")
 	}
-	cfg.Settings = strings.Join([]string{"window " + f.window, "label " + f.label, "truth " + f.truth}, ", ")
+	cfg.Settings = "--window " + f.window
+	if f.label != "" {
+		cfg.Settings += " --label " + f.label
+	}
+	if f.truth != "" {
+		cfg.Settings += " --truth " + f.truth
+	}
+	if strings.HasPrefix(args[0], synthPrefix) {
+		cfg.Settings += fmt.Sprint(" --seed ", f.seed)
+	}
 	total, err := storedSize(sources)
 	if err != nil {
 		return err
@@ -191,9 +207,9 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 	bar.done()
 	if summary == nil {
 		switch {
-		case errors.Is(err, extract.ErrConfig):
+		case errors.As(err, new(*extract.ConfigError)):
 			return usageError{err}
-		case c.Context().Err() != nil && f.output != stdin:
+		case errors.Is(err, extract.ErrResumable):
 			a.note("the same command with --resume goes on from here")
 		}
 		return err
@@ -380,13 +396,13 @@ func (f *featuresFlags) tell(a *app, s *extract.Summary) {
 			a.note("%s: %s frames without a whole IPv4 header, the first is frame %s: the scripts lose %s; %s", source.Path,
 				datasets.FormatCount(n), datasets.FormatCount(source.FirstFault), unit, lost)
 		}
-		if source.Endless > 0 {
+		if source.NoDuration > 0 {
 			a.note("%s: %s windows without duration: on times in ns the scripts divide by zero and lose the whole capture; %s",
-				source.Path, datasets.FormatCount(source.Endless), lost)
+				source.Path, datasets.FormatCount(source.NoDuration), lost)
 		}
-		if source.OtherLinks > 0 && s.As != feature.AsFixed {
+		if source.NotEthernet > 0 && s.As != feature.AsFixed {
 			a.note("%s: %s frames are not Ethernet but read as if they were, as the scripts do; --as fixed decodes them", source.Path,
-				datasets.FormatCount(source.OtherLinks))
+				datasets.FormatCount(source.NotEthernet))
 		}
 		if source.Rows == 0 && source.Frames > 0 {
 			a.note("%s: no rows (the scripts make no file)", source.Path)

@@ -45,6 +45,12 @@ func TestFeaturesUsage(t *testing.T) {
 		{"missing", ExitFailed, []string{filepath.Join(dir, "none.pcap")}, "no such file"},
 		{"folder", ExitFailed, []string{dir}, "name the captures in it"},
 		{"no capture inside", ExitFailed, []string{table}, "not a pcap"},
+		{"share alone", ExitUsage, []string{"--truth-share", "0.5", capture}, "need --truth"},
+		{"share", ExitUsage, []string{"--label", "text=A", "--truth", "cic", "--truth-share", "nan", capture}, "attack share NaN"},
+		{"label of two lines", ExitUsage, []string{"--label", "text=a\nb", capture}, "control characters"},
+		{"output is input", ExitUsage, []string{"-o", capture, capture}, "a capture to read"},
+		{"no folder", ExitUsage, []string{"-o", filepath.Join(dir, "none", "x.csv"), capture}, "a folder that is there"},
+		{"csv as parquet", ExitUsage, []string{"-o", filepath.Join(dir, "x.parquet"), "--format", "CSV", capture}, "name it .csv"},
 		{"diff of one", ExitUsage, []string{"diff", capture}, "want two files"},
 		{"diff tolerance", ExitUsage, []string{"diff", "--tolerance", "2", capture, capture}, "tolerance 2"},
 	} {
@@ -109,6 +115,13 @@ func TestFeaturesFilesAndStreamsAreTheSame(t *testing.T) {
 	}
 	if err != nil || len(inside.Sources) != 1 || inside.Sources[0].SHA256 != s.Sources[0].SHA256 || inside.Sources[0].Span != s.Sources[0].Span {
 		t.Errorf("metadata: %v, %v", r.Metadata(), err)
+	}
+
+	quoted := filepath.Join(dir, "quoted.csv")
+	run(t, ExitDone, "features", "--label", `text=a, "b"`, capture, "-o", quoted)
+	run(t, ExitDone, "features", "--label", `text=a, "b"`, capture, "-o", parquet)
+	if equal, _ := run(t, ExitDone, "features", "diff", quoted, parquet); !strings.HasPrefix(equal, "equal") {
+		t.Errorf("diff: %s", equal)
 	}
 
 	other := filepath.Join(dir, "other.csv")

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"pcaplab/datasets"
 	"pcaplab/datasets/pcapio"
@@ -87,8 +91,8 @@ type SourceSummary struct {
 	Pieces       uint64            `json:"pieces,omitempty"` // of 10,000,000 octets, with As that cuts
 	Lost         []uint64          `json:"lost_pieces,omitempty"`
 	FirstFault   uint64            `json:"first_fault,omitempty"` // number of the first frame, from 1, that ends the scripts
-	Endless      uint64            `json:"no_duration,omitempty"` // vectors of times in ns without duration: they end the scripts too
-	OtherLinks   uint64            `json:"not_ethernet"`          // frames of another link type, read as Ethernet unless fixed
+	NoDuration   uint64            `json:"no_duration,omitempty"` // vectors of times in ns without duration: they end the scripts too
+	NotEthernet  uint64            `json:"not_ethernet"`          // frames of another link type, read as Ethernet unless fixed
 	Losses       []string          `json:"losses,omitempty"`      // what salvage skipped
 	Error        string            `json:"error,omitempty"`       // what ended reading
 }
@@ -128,11 +132,17 @@ func (c *Config) check(sources []Source) error {
 		if err := s.Span.Check(); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", s.Path, err))
 		}
-		if c.Strict && s.Path == "-" && s.Open == nil {
-			faults = append(faults, errors.New("strict faults read a capture twice, which standard input cannot: name a file"))
+		if info, err := os.Stat(s.Path); c.Strict && s.Open == nil && (s.Path == "-" || err == nil && !info.Mode().IsRegular()) {
+			faults = append(faults, fmt.Errorf("%s: strict faults read a capture twice, which standard input and pipes cannot: name a file", s.Path))
+		}
+		if c.Labelled {
+			faults = append(faults, checkLabel(s.Label))
 		}
 	}
-	if c.AttackShare < 0 || c.AttackShare > 1 {
+	if c.Labelled {
+		faults = append(faults, checkLabel(c.Benign))
+	}
+	if !(c.AttackShare >= 0 && c.AttackShare <= 1) {
 		faults = append(faults, fmt.Errorf("attack share %v: choose 0 to 1", c.AttackShare))
 	}
 	if c.Workers < 0 {
@@ -141,14 +151,28 @@ func (c *Config) check(sources []Source) error {
 	if c.Workers == 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
 	}
-	if len(faults) > 0 {
-		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(faults...))
+	if err := errors.Join(faults...); err != nil {
+		return &ConfigError{err}
 	}
 	return nil
 }
 
-// ErrConfig says that a setting is wrong: nothing was read.
-var ErrConfig = errors.New("settings")
+// checkLabel refuses what not every reader of CSV and Parquet takes.
+func checkLabel(label string) error {
+	if !utf8.ValidString(label) || strings.ContainsFunc(label, unicode.IsControl) {
+		return fmt.Errorf("label %q: want UTF-8 without control characters", label)
+	}
+	return nil
+}
+
+// ConfigError says that a setting is wrong: nothing was read.
+type ConfigError struct{ Err error }
+
+// Error says which.
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the fault, or several joined.
+func (e *ConfigError) Unwrap() error { return e.Err }
 
 // Stream writes the vectors of all sources in order to w. The error is a *FaultError where captures were damaged and all
 // else was written; any other error leaves a part in w.
@@ -318,13 +342,13 @@ func (j *job) tell() (stop func()) {
 func (s *sourceRun) long() bool { return s.Span.Time > 0 || s.Span.Rows > longWindow }
 
 // open opens the source.
-func (s *sourceRun) open() (Frames, *datasets.Capture, error) {
+func (s *sourceRun) open(hash bool) (Frames, *datasets.Capture, error) {
 	if s.Open != nil {
 		frames, err := s.Open()
 		return frames, nil, err
 	}
 	cfg := &s.job.cfg
-	c, err := datasets.Open(s.Path, datasets.OpenConfig{Salvage: cfg.Salvage, Hash: cfg.Hash, Stdin: cfg.Stdin})
+	c, err := datasets.Open(s.Path, datasets.OpenConfig{Salvage: cfg.Salvage, Hash: cfg.Hash && hash, Stdin: cfg.Stdin})
 	return c, c, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -572,9 +573,87 @@ func TestWrongSettings(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := extract.Stream(context.Background(), io.Discard, c.cfg, c.sources)
-			if !errors.Is(err, extract.ErrConfig) || !strings.Contains(err.Error(), c.want) {
+			if !errors.As(err, new(*extract.ConfigError)) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v", err)
 			}
 		})
 	}
+}
+
+func TestOutputIsNoInput(t *testing.T) {
+	dir := t.TempDir()
+	path := capture(t, filepath.Join(dir, "in.pcap"), 1, 100)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link.csv")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{path, link, filepath.Join(dir, "none", "out.csv"), dir + "/", os.DevNull} {
+		if _, err := extract.File(context.Background(), target, extract.Config{}, sourcesOf([]string{path})); !errors.As(err, new(*extract.ConfigError)) {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the capture is another: %v", err)
+	}
+	if left := hidden(t, dir, "in.pcap", "link.csv"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestInterruptedTwice resumes, is stopped before anything more is done, and resumes again.
+func TestInterruptedTwice(t *testing.T) {
+	extract.SetKeepEvery(0)
+	defer extract.SetKeepEvery(5 * time.Second)
+	dir := t.TempDir()
+	first := capture(t, filepath.Join(dir, "a.pcap"), 1, 30_000)
+	second := capture(t, filepath.Join(dir, "b.pcap"), 2, 60_000)
+	want, _ := stream(t, extract.Config{As: feature.AsPipeline}, sourcesOf([]string{first, second})...)
+	target := filepath.Join(dir, "out.csv")
+	sources := func(at int, stop func()) []extract.Source {
+		return []extract.Source{stopping(first, 0, nil), stopping(second, at, stop)}
+	}
+	for round, at := range []int{45_000, 1, 1, 0} {
+		ctx, cancel := context.WithCancel(context.Background())
+		s, err := extract.File(ctx, target, extract.Config{As: feature.AsPipeline, Workers: 1, Resume: round > 0}, sources(at, cancel))
+		cancel()
+		if at > 0 {
+			if !errors.Is(err, context.Canceled) || !errors.Is(err, extract.ErrResumable) {
+				t.Fatalf("round %d: %v", round, err)
+			}
+			continue
+		}
+		if err != nil || !s.Resumed || len(s.Sources) != 2 {
+			t.Fatalf("round %d: %v, %+v", round, err, s)
+		}
+	}
+	got, err := os.ReadFile(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameLines(t, string(got), want)
+}
+
+// TestStoppedRunsLeaveNothing looks for goroutines of captures that were open.
+func TestStoppedRunsLeaveNothing(t *testing.T) {
+	path := capture(t, filepath.Join(t.TempDir(), "in.pcap"), 1, 60_000)
+	before := runtime.NumGoroutine()
+	for range 10 {
+		ctx, cancel := context.WithCancel(context.Background())
+		cfg := extract.Config{Hash: true, Workers: 2}
+		sources := append(sourcesOf([]string{path, path}), stopping(path, 20_000, cancel))
+		if _, err := extract.Stream(ctx, io.Discard, cfg, sources); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 }

@@ -131,7 +131,7 @@ func (o *order) take(s *sourceRun, p *part, d deliver) error {
 	p.endless += d.endless
 	d.after.Vectors, d.after.Endless = p.vectors, p.endless
 	if d.last {
-		s.summary.Vectors, s.summary.Endless = p.vectors, p.endless
+		s.summary.Vectors, s.summary.NoDuration = p.vectors, p.endless
 		p.ended = true
 	}
 	var err error
@@ -212,6 +212,7 @@ func (o *order) stand(at position) error {
 func (o *order) keep() error {
 	o.kept = time.Now()
 	c := o.good
+	c.Done = nil
 	for _, s := range o.job.sources[:c.Position.Source] {
 		c.Done = append(c.Done, s.summary)
 	}
@@ -220,10 +221,10 @@ func (o *order) keep() error {
 
 // interrupted keeps what a later run can go on with.
 func (o *order) interrupted() error {
-	if o.good.Octets == 0 {
+	if o.good.Octets == 0 || o.good.Position == (position{}) {
 		return nil
 	}
-	return o.keep()
+	return errors.Join(o.keep(), ErrResumable)
 }
 
 // append writes octets to the output.
@@ -305,7 +306,7 @@ func (p *part) drop() error {
 	if p.spill == nil {
 		return nil
 	}
-	err := errors.Join(p.spill.Close(), os.Remove(p.spill.Name()))
+	err := errors.Join(p.spill.Close(), ignoreMissing(os.Remove(p.spill.Name())))
 	p.spill = nil
 	return err
 }

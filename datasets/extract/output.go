@@ -28,8 +28,17 @@ type output interface {
 type stream struct{ w io.Writer }
 
 func (s *stream) Write(p []byte) (int, error) { return s.w.Write(p) }
-func (s *stream) spill() (*os.File, error)    { return os.CreateTemp("", "pcaplab-features-*") }
+func (s *stream) spill() (*os.File, error)    { return spillIn("", "pcaplab-features-*") }
 func (s *stream) keep(checkpoint) error       { return nil }
+
+// spillIn makes a temporary file that is gone when it is closed, or when the process is killed, where the system can do that.
+func spillIn(dir, pattern string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, pattern)
+	if err == nil {
+		_ = os.Remove(f.Name())
+	}
+	return f, err
+}
 
 // checkpoint is what a later run must know to go on.
 type checkpoint struct {
@@ -43,8 +52,11 @@ type checkpoint struct {
 // ErrBusy says that another run writes the same file.
 var ErrBusy = errors.New("another run is writing it")
 
-// ErrNoResume says that there is nothing to resume.
-var ErrNoResume = errors.New("nothing to resume")
+// ErrNoResume says that what an earlier run left is of another job. It stays.
+var ErrNoResume = errors.New("what is unfinished there is another job's")
+
+// ErrResumable says that a run which was interrupted can be resumed where it was.
+var ErrResumable = errors.New("it can be resumed")
 
 // file is an output that appears whole or not at all. Until then there are two hidden files beside it: what is written,
 // and the checkpoint.
@@ -52,11 +64,12 @@ type file struct {
 	*os.File
 	target, partial, record string
 	job                     string
+	foreign                 bool // what is unfinished is another job's
 }
 
 func (f *file) spill() (*os.File, error) {
 	dir, base := filepath.Split(f.target)
-	return os.CreateTemp(dir, "."+base+".spill-*")
+	return spillIn(dir, "."+base+".spill-*")
 }
 
 func (f *file) keep(c checkpoint) error {
@@ -84,7 +97,7 @@ func ignoreMissing(err error) error {
 
 // remove takes away all but the target.
 func (f *file) remove() {
-	f.Close()
+	defer f.Close() // the lock is held until all is gone
 	for _, name := range []string{f.partial, f.record, f.record + ".new"} {
 		_ = os.Remove(name)
 	}
@@ -114,10 +127,20 @@ func File(ctx context.Context, path string, cfg Config, sources []Source) (*Summ
 		return nil, err
 	}
 	if info, err := os.Lstat(target); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file; name a new file or a regular one", path)
+		return nil, &ConfigError{fmt.Errorf("%s: not a regular file; name a file, or - for standard output", path)}
 	}
 	dir, base := filepath.Split(target)
+	for _, s := range sources {
+		in, err := os.Stat(s.Path)
+		out, there := os.Stat(target)
+		if s.Open == nil && err == nil && there == nil && os.SameFile(in, out) {
+			return nil, &ConfigError{fmt.Errorf("%s is a capture to read: write to another file", path)}
+		}
+	}
 	f := &file{target: target, partial: dir + "." + base + ".partial", record: dir + "." + base + ".resume"}
+	if info, err := os.Stat(filepath.Dir(target)); err != nil || !info.IsDir() || base == "" {
+		return nil, &ConfigError{fmt.Errorf("%q: want a file in a folder that is there", path)}
+	}
 	if f.job, err = digest(&cfg, sources); err != nil {
 		return nil, err
 	}
@@ -130,7 +153,7 @@ func File(ctx context.Context, path string, cfg Config, sources []Source) (*Summ
 	switch {
 	case err != nil && !errors.As(err, &fault):
 		j.dropSpills()
-		if ctx.Err() != nil { // what there is can be resumed
+		if ctx.Err() != nil || f.foreign || j.order.begin != (position{}) { // what there is can be resumed
 			return nil, errors.Join(err, f.Close())
 		}
 		f.remove()
@@ -181,6 +204,7 @@ func (f *file) fill(ctx context.Context, j *job) (*Summary, error) {
 	j.order.octets, j.order.good = c.Octets, c
 	for i, s := range c.Done {
 		j.sources[i].summary = s
+		j.done.Add(s.StoredOctets)
 		j.order.parts[i].ended = true
 	}
 	if c.Octets == 0 {
@@ -210,7 +234,8 @@ func (f *file) resumable(j *job) (c checkpoint, err error) {
 		return c, err
 	}
 	if c.Job != f.job {
-		return c, fmt.Errorf("%s: %w: the unfinished run had other settings, captures or another version; run without resuming to begin anew", f.target, ErrNoResume)
+		f.foreign = true
+		return c, fmt.Errorf("%s: %w (%s): its settings, captures or version were others; without resuming it is begun anew", f.target, ErrNoResume, f.partial)
 	}
 	if info.Size() < c.Octets || c.Position.Source >= len(j.sources) || len(c.Done) != c.Position.Source {
 		return checkpoint{}, nil
@@ -243,17 +268,23 @@ func (f *file) publish() error {
 // digest names a job: the settings, and each capture's path, size and time.
 func digest(cfg *Config, sources []Source) (string, error) {
 	sum := sha256.New()
+	attackers := ""
+	if cfg.Attackers != nil {
+		attackers = cfg.Attackers.Digest()
+	}
 	text, err := json.Marshal(struct {
 		*Config
-		Sources []Source
-	}{cfg, sources})
+		Sources   []Source
+		Attackers string
+	}{cfg, sources, attackers})
 	if err != nil {
 		return "", err
 	}
 	sum.Write(text)
 	for _, s := range sources {
 		if info, err := os.Stat(s.Path); err == nil && s.Open == nil {
-			sum.Write([]byte(strconv.FormatInt(info.Size(), 10) + " " + strconv.FormatInt(info.ModTime().UnixNano(), 10) + "\n"))
+			full, _ := filepath.Abs(s.Path)
+			sum.Write([]byte(full + " " + strconv.FormatInt(info.Size(), 10) + " " + strconv.FormatInt(info.ModTime().UnixNano(), 10) + "\n"))
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

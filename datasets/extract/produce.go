@@ -17,11 +17,11 @@ type position struct {
 	Source int    `json:"source"`
 	Frames uint64 `json:"frames"` // of the source, read before
 	// Decoder and Vectors are the state of the source there; zero at its start.
-	Decoder    feature.DecoderState `json:"decoder"`
-	Vectors    uint64               `json:"vectors"`
-	FirstFault uint64               `json:"first_fault,omitempty"`
-	OtherLinks uint64               `json:"not_ethernet,omitempty"`
-	Endless    uint64               `json:"no_duration,omitempty"`
+	Decoder     feature.DecoderState `json:"decoder"`
+	Vectors     uint64               `json:"vectors"`
+	FirstFault  uint64               `json:"first_fault,omitempty"`
+	NotEthernet uint64               `json:"not_ethernet,omitempty"`
+	Endless     uint64               `json:"no_duration,omitempty"`
 }
 
 // batch is a run of rows whose last window is whole, or vectors where windows are long.
@@ -78,6 +78,11 @@ var errStopped = errors.New("stopped")
 // produce reads the source from a position on. Faults of the capture end it early and are kept.
 func (s *sourceRun) produce(ctx context.Context, at position) {
 	p := &producer{sourceRun: s, ctx: ctx, at: at, iface: -1}
+	defer func() {
+		if p.capture != nil { // the run was stopped
+			p.capture.Close()
+		}
+	}()
 	err := p.run()
 	if errors.Is(err, errStopped) || ctx.Err() != nil {
 		return
@@ -116,8 +121,8 @@ func (p *producer) run() error {
 // begin opens the source at its start.
 func (p *producer) begin(lost map[uint64]bool) (err error) {
 	cfg := &p.job.cfg
-	p.frames, p.capture, err = p.open()
-	if err != nil {
+	if p.frames, p.capture, err = p.open(!p.silent); err != nil {
+		p.capture = nil
 		return err
 	}
 	p.dec = feature.NewDecoder(feature.DecoderConfig{
@@ -210,7 +215,7 @@ func (p *producer) skip(frames uint64) error {
 // decode decodes f into r.
 func (p *producer) decode(f *parse.Frame, r *feature.Row) (feature.Outcome, bool) {
 	if f.Link != parse.LinkEthernet {
-		p.at.OtherLinks++
+		p.at.NotEthernet++
 	}
 	if p.engine == nil {
 		return p.dec.Decode(f, nil, r)
@@ -354,7 +359,7 @@ func (p *producer) close() {
 	}
 	sum := &p.summary
 	sum.count(p.dec.Counters())
-	sum.FirstFault, sum.OtherLinks = p.at.FirstFault, p.at.OtherLinks
+	sum.FirstFault, sum.NotEthernet = p.at.FirstFault, p.at.NotEthernet
 	if p.job.cfg.As.Pieces() {
 		sum.Pieces = p.dec.Piece() + 1
 	}
@@ -370,6 +375,7 @@ func (p *producer) close() {
 		p.tell()
 		sum.StoredOctets = c.StoredOctets()
 		p.blame(c.Close())
+		p.capture = nil
 	}
 	p.batch.last = true
 	p.post()

@@ -2,7 +2,6 @@ package extract
 
 import (
 	"context"
-	"strings"
 
 	"pcaplab/parse/feature"
 	"pcaplab/parse/feature/vectorio"
@@ -108,8 +107,7 @@ func (w *worker) vectorDone(b *batch, v *feature.Vector) {
 	}
 	b.text = vectorio.AppendCSV(b.text, v)
 	if w.job.cfg.Labelled {
-		b.text = append(b.text, ',')
-		b.text = append(b.text, quoted(b.source.labelOf(v))...)
+		b.text = vectorio.AppendLabel(b.text, b.source.labelOf(v))
 	}
 	b.text = append(b.text, '\n')
 }
@@ -124,14 +122,6 @@ func (s *sourceRun) labelOf(v *feature.Vector) string {
 		return s.Label
 	}
 	return cfg.Benign
-}
-
-// quoted returns a field as pandas writes it: in quotes only where it must be.
-func quoted(s string) string {
-	if !strings.ContainsAny(s, ",\"\r\n") {
-		return s
-	}
-	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
 }
 
 // gather moves the vectors of batches, in order, into segments, which end with a batch, and encodes those that are full:

@@ -2,11 +2,14 @@ package feature
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +47,20 @@ func ReadAttackers(r io.Reader, name string) (*Attackers, error) {
 		return nil, fmt.Errorf("%s: no addresses", name)
 	}
 	return a, nil
+}
+
+// Digest is the same for the same addresses, whatever their order.
+func (a *Attackers) Digest() string {
+	var all []string
+	for mac := range a.macs {
+		all = append(all, string(mac[:]))
+	}
+	for ip := range a.ips {
+		all = append(all, string(ip[:]))
+	}
+	slices.Sort(all)
+	sum := sha256.Sum256([]byte(strings.Join(all, "")))
+	return hex.EncodeToString(sum[:])
 }
 
 func (a *Attackers) hasIP(ip [16]byte) bool { return len(a.ips) > 0 && a.ips[ip] }

@@ -60,6 +60,17 @@ func AppendCSV(dst []byte, v *feature.Vector) []byte {
 	return dst
 }
 
+// AppendLabel appends a label behind a line of AppendCSV, with a comma, and in quotes where it must be, as pandas does.
+func AppendLabel(dst []byte, label string) []byte {
+	dst = append(dst, ',')
+	if !strings.ContainsAny(label, ",\"\r\n") {
+		return append(dst, label...)
+	}
+	dst = append(dst, '"')
+	dst = append(dst, strings.ReplaceAll(label, `"`, `""`)...)
+	return append(dst, '"')
+}
+
 var whole = func() (t [feature.NumColumns]bool) {
 	for i := range t {
 		t[i] = feature.Whole(i)

@@ -65,8 +65,13 @@ func (c *csvRows) readHeader() error {
 		return errors.New("compressed Parquet: decompress the file first")
 	}
 	var names []string
-	for field := range bytes.SplitSeq(line, []byte(",")) {
-		names = append(names, string(trimQuotes(field)))
+	for rest := line; rest != nil; {
+		n := fieldEnd(rest)
+		names = append(names, string(trimQuotes(rest[:n])))
+		if n == len(rest) {
+			break
+		}
+		rest = rest[n+1:]
 	}
 	c.header, err = parseHeader(names)
 	return err
@@ -111,6 +116,25 @@ func (c *csvRows) whereIn(line []byte) string {
 	return "in field " + c.fieldsOf(line) + " of its last row"
 }
 
+// fieldEnd returns where the field that a line begins with ends: at a comma outside quotes, or with the line.
+func fieldEnd(line []byte) int {
+	from := 0
+	if len(line) > 0 && line[0] == '"' {
+		for from = 1; from < len(line); from++ {
+			if line[from] == '"' {
+				if from+1 == len(line) || line[from+1] != '"' {
+					break
+				}
+				from++
+			}
+		}
+	}
+	if n := bytes.IndexByte(line[min(from, len(line)):], ','); n >= 0 {
+		return from + n
+	}
+	return len(line)
+}
+
 func (c *csvRows) next(rec *Record) error {
 	line, ended, err := c.readLine()
 	if err == io.EOF {
@@ -125,7 +149,10 @@ func (c *csvRows) next(rec *Record) error {
 	rest := line
 	for i := range to {
 		field := rest
-		comma := bytes.IndexByte(rest, ',')
+		comma := -1
+		if n := fieldEnd(rest); n < len(rest) {
+			comma = n
+		}
 		switch last := i == len(to)-1; {
 		case comma < 0 && !last:
 			if !ended {

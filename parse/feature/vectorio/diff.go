@@ -121,6 +121,7 @@ type DiffReport struct {
 
 	// Row by row: Compared rows are as many as the shorter file has. RowsDiffer of them hold a value beyond the tolerance
 	// or another label.
+	Incomplete   bool         `json:"incomplete,omitempty"` // an error ended the comparison
 	Compared     int64        `json:"compared"`
 	RowsDiffer   int64        `json:"rows_differ"`
 	LabelsDiffer int64        `json:"labels_differ"`
@@ -136,7 +137,7 @@ type DiffReport struct {
 
 // Equal reports whether the files have the same columns and rows, within the tolerance.
 func (r *DiffReport) Equal() bool {
-	return r.A.Rows == r.B.Rows && len(r.A.Only) == 0 && len(r.B.Only) == 0 && r.RowsDiffer == 0 && r.OnlyA == 0 && r.OnlyB == 0
+	return !r.Incomplete && r.A.Rows == r.B.Rows && len(r.A.Only) == 0 && len(r.B.Only) == 0 && r.RowsDiffer == 0 && r.OnlyA == 0 && r.OnlyB == 0
 }
 
 // exact reports whether nothing differs at all.
@@ -167,6 +168,7 @@ func Diff(ctx context.Context, a, b string, cfg DiffConfig) (DiffReport, error) 
 		err = r.inOrder(ctx, ra, rb)
 	}
 	r.A.Rows, r.B.Rows = ra.Rows(), rb.Rows()
+	r.Incomplete = err != nil
 	r.A.Unterminated, r.B.Unterminated = ra.Unterminated(), rb.Unterminated()
 	return r, err
 }
@@ -428,13 +430,16 @@ func (rec *Record) text(labelled bool) string {
 
 func withLabel(b []byte, label string, labelled bool) string {
 	if labelled {
-		b = append(append(b, ','), label...)
+		b = AppendLabel(b, label)
 	}
 	return string(b)
 }
 
 // verdict is the report in a line.
 func (r *DiffReport) verdict() string {
+	if r.Incomplete {
+		return fmt.Sprintf("not compared to the end: a fault after %d rows of a, %d of b; rows that differ until then: %d", r.A.Rows, r.B.Rows, r.RowsDiffer)
+	}
 	if r.exact() {
 		s := fmt.Sprintf("equal: %d rows", r.A.Rows)
 		if r.Config.AnyOrder {
