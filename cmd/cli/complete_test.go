@@ -156,7 +156,15 @@ func TestWhatIsOfferedIsTaken(t *testing.T) {
 				continue
 			}
 			// The others are checked by the command itself; an unknown value ends it before anything is measured.
-			code, _, stderr := runIn(t.Context(), strings.NewReader(""), "ceiling", "--"+name, value, "no-such.pcap")
+			command, path := "ceiling", "no-such.pcap"
+			switch name {
+			case "as", "window", "label", "format":
+				command, path = "features", "DDoS-SYN_Flood/no-such.pcap"
+			}
+			if strings.HasSuffix(value, "=") {
+				continue // the beginning of one
+			}
+			code, _, stderr := runIn(t.Context(), strings.NewReader(""), command, "--"+name, value, path)
 			if code != ExitFailed || !strings.Contains(stderr, "no-such.pcap") {
 				t.Errorf("--%s %s: exit code %d, %s", name, value, code, stderr)
 			}
