@@ -58,7 +58,8 @@ type Config struct {
 	Strict      bool               `json:"strict_faults"` // lose what the scripts lose; reads captures twice
 	Hash        bool               `json:"sha256"`        // compute the SHA-256 of each capture
 	Version     string             `json:"version"`       // of the program, for the record
-	Settings    string             `json:"settings,omitempty"`
+	// Settings is text for the record: what the user asked for. A run resumes only one with the same.
+	Settings string `json:"settings,omitempty"`
 
 	// Workers is how many goroutines make vectors, and how many captures are open at once. 0 means GOMAXPROCS.
 	Workers int `json:"-"`

@@ -230,18 +230,14 @@ const (
 	typeARP     = 0x0806
 	typeBridged = 0x6558
 	typeVLAN    = 0x8100
-	typeIPX     = 0x8137
 	typeIPv6    = 0x86dd
 	typeMPLS    = 0x8847
 	typeMPLSAll = 0x8848
 	typePPP     = 0x880b
 	typePPPoE   = 0x8864
 	typeService = 0x88a8
-	typeLLDP    = 0x88cc
 	typeQinQ1   = 0x9100
 	typeQinQ2   = 0x9200
-	typeRARP    = 0x8035
-	typeEAPOL   = 0x888e
 )
 
 // decodeType decodes b by an EtherType.
