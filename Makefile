@@ -50,7 +50,7 @@ dist-check: ## Make dist twice from what is committed, compare; install, run and
 fuzz: ## Fuzz each byte parser for FUZZTIME; again after a failure, which a real one survives in testdata
 	@set -e; for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	    echo "$$p $$f"; fuzz="$(GO) test -run ^$$ -fuzz ^$$f\$$ -fuzztime $(FUZZTIME) $$p"; \
+	    echo "$$p $$f"; fuzz="$(GO) test -run ^$$ -fuzz ^$$f\$$ -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$p"; \
 	    $$fuzz || $$fuzz; \
 	  done; done
 

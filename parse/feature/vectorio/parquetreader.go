@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -23,6 +24,7 @@ type parquetRows struct {
 	group   int              // the next one
 	left    int64            // rows of the group
 	row     int64
+	head    [maxPageHead]byte
 }
 
 // parquetColumn reads a column of a row group.
@@ -130,7 +132,12 @@ func (p *parquetRows) next(rec *Record) error {
 		p.left = groups[p.group].NumRows()
 		p.group++
 		for _, c := range p.columns {
-			if err := c.open(chunks); err != nil {
+			err := p.checkPages(p.group-1, c.leaf)
+			if err == nil {
+				err = c.open(chunks)
+			}
+			if err != nil {
+				p.row++
 				return p.fail(c, err)
 			}
 		}
@@ -157,6 +164,45 @@ func (p *parquetRows) next(rec *Record) error {
 	return nil
 }
 
+// maxPage is the longest page that is read, in octets. Writers make pages of about one MiB.
+const maxPage = 64 << 20
+
+// maxPageHead is the longest head of a page.
+const maxPageHead = 64 << 10
+
+var errPages = errors.New("its pages contradict themselves or the file")
+
+// checkPages walks the heads of the pages of a column chunk: the library takes memory for what they claim.
+func (p *parquetRows) checkPages(group, leaf int) error {
+	columns := p.file.Metadata().RowGroups[group].Columns
+	if leaf >= len(columns) {
+		return errors.New("the row group has fewer columns than the schema")
+	}
+	m := &columns[leaf].MetaData
+	at := m.DataPageOffset
+	if m.DictionaryPageOffset > 0 {
+		at = min(at, m.DictionaryPageOffset)
+	}
+	left := m.TotalCompressedSize
+	if at < 0 || left < 0 || left > p.file.Size()-at {
+		return errPages
+	}
+	for left > 0 {
+		head := p.head[:min(left, maxPageHead)]
+		if _, err := p.file.ReadAt(head, at); err != nil {
+			return unexpected(err)
+		}
+		w := thriftWalk{rest: head}
+		unpacked, packed := w.pageSizes()
+		n := int64(len(head) - len(w.rest))
+		if w.bad || unpacked < 0 || unpacked > maxPage || packed < 0 || packed > left-n {
+			return errPages
+		}
+		at, left = at+n+packed, left-n-packed
+	}
+	return nil
+}
+
 func number(v *parquet.Value) float64 {
 	switch v.Kind() {
 	case parquet.Int32:
@@ -177,9 +223,6 @@ func (p *parquetRows) fail(c *parquetColumn, err error) error {
 
 // open begins a row group.
 func (c *parquetColumn) open(chunks []parquet.ColumnChunk) error {
-	if c.leaf >= len(chunks) {
-		return errors.New("the row group has fewer columns than the schema")
-	}
 	err := c.close()
 	c.page, c.pos, c.n = nil, 0, 0
 	return errors.Join(err, guarded(func() error { c.pages = chunks[c.leaf].Pages(); return nil }))
@@ -205,6 +248,9 @@ func (c *parquetColumn) fill() error {
 			} else if err != nil {
 				return err
 			}
+			if short(page) {
+				return errPages
+			}
 			c.page = page.Values()
 		}
 		n, err := c.page.ReadValues(c.values[:])
@@ -219,6 +265,27 @@ func (c *parquetColumn) fill() error {
 			return nil
 		}
 	}
+}
+
+// short reports whether a page has fewer values than its levels say: the library would look for them forever.
+func short(page parquet.Page) bool {
+	var n int
+	switch data := page.Data(); data.Kind() {
+	case encoding.Int32: // also the indices of a dictionary
+		n = len(data.Int32())
+	case encoding.Int64:
+		n = len(data.Int64())
+	case encoding.Float:
+		n = len(data.Float())
+	case encoding.Double:
+		n = len(data.Double())
+	case encoding.ByteArray:
+		_, offsets := data.ByteArray()
+		n = len(offsets) - 1
+	default:
+		return true
+	}
+	return int64(n) < page.NumValues()-page.NumNulls()
 }
 
 func (p *parquetRows) close() error {

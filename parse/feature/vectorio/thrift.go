@@ -115,3 +115,30 @@ func (w *thriftWalk) values(n uint64, a, b byte, depth int) {
 		}
 	}
 }
+
+// pageSizes steps over the head of a page and returns the sizes that it states.
+func (w *thriftWalk) pageSizes() (unpacked, packed int64) {
+	id := int64(0)
+	for !w.bad {
+		head := w.octet()
+		if head == 0 {
+			break
+		}
+		if delta := int64(head >> 4); delta > 0 {
+			id += delta
+		} else {
+			id = zigzag(w.varint())
+		}
+		switch kind := head & 15; {
+		case kind == 5 && id == 2:
+			unpacked = zigzag(w.varint())
+		case kind == 5 && id == 3:
+			packed = zigzag(w.varint())
+		case kind > 2:
+			w.value(kind, 0)
+		}
+	}
+	return unpacked, packed
+}
+
+func zigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
