@@ -244,7 +244,10 @@ func (f *featuresFlags) sources(args []string) ([]extract.Source, error) {
 	for _, arg := range args {
 		s := extract.Source{Path: arg, Span: span}
 		if f.window == "cic" {
-			class, ok := cic.Find(arg)
+			class, ok, err := classOf(arg)
+			if err != nil {
+				return nil, err
+			}
 			if !ok {
 				return nil, usagef("--window cic: %s is in no folder and of no name that CIC-IoT-2023 has; give --window a number", arg)
 			}
@@ -282,6 +285,16 @@ func (l *limited) Next(f *parse.Frame) error {
 	return l.Source.Next(f)
 }
 
+// classOf returns the class of a capture by its folder or, if that is none, its name. They must not contradict each other.
+func classOf(path string) (class cic.Class, ok bool, err error) {
+	class, ok = cic.Find(path)
+	if named, known := cic.Find(filepath.Base(path)); ok && known && named.Folder != class.Folder {
+		err = usagef("%s: its folder is that of %s, its name that of %s: name the file from inside another folder, or give --window and --label", path,
+			class.Folder, named.Folder)
+	}
+	return class, ok, err
+}
+
 // labels returns what gives a capture its label.
 func (f *featuresFlags) labels() (func(path string) (string, error), error) {
 	kind, value, _ := strings.Cut(f.label, "=")
@@ -290,8 +303,8 @@ func (f *featuresFlags) labels() (func(path string) (string, error), error) {
 		return func(string) (string, error) { return "", nil }, nil
 	case f.label == "folder":
 		return func(path string) (string, error) {
-			if class, ok := cic.Find(path); ok {
-				return class.Label, nil
+			if class, ok, err := classOf(path); err != nil || ok {
+				return class.Label, err
 			}
 			full, err := filepath.Abs(path)
 			if folder := filepath.Base(filepath.Dir(full)); err == nil && path != stdin && !strings.HasPrefix(path, synthPrefix) &&

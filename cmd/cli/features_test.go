@@ -35,6 +35,7 @@ func TestFeaturesUsage(t *testing.T) {
 		{"window 0", ExitUsage, []string{"--window", "0", capture}, "at least one row"},
 		{"window word", ExitUsage, []string{"--window", "ten", capture}, "a time such as 1s"},
 		{"window of no class", ExitUsage, []string{"--window", "cic", capture}, "CIC-IoT-2023"},
+		{"two classes", ExitUsage, []string{"--window", "cic", "XSS/DDoS-SYN_Flood.pcap"}, "its folder is that of XSS"},
 		{"as", ExitUsage, []string{"--as", "mine", capture}, "extractor, pipeline, released, fixed"},
 		{"format", ExitUsage, []string{"--format", "xml", capture}, `format "xml"`},
 		{"label", ExitUsage, []string{"--label", "x", capture}, "want folder, map=FILE or text=LABEL"},
