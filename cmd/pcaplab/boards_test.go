@@ -226,7 +226,8 @@ func facts(t *testing.T, records string) string {
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatalf("%v: %.200s", err, line)
 		}
-		if !strings.Contains(string(r.Counters), `"frames"`) || !strings.Contains(string(r.Stages), `"flow"`) {
+		staged := strings.Contains(string(r.Stages), `"flow"`) && strings.Contains(string(r.Stages), `"features"`)
+		if alone := string(r.Kind) == `"engine-alone"`; !strings.Contains(string(r.Counters), `"frames"`) || staged == alone {
 			t.Fatalf("a record without counters: %.200s", line)
 		}
 		fmt.Fprintf(&all, "%s %s %s %s %s %s %s", r.Kind, r.Cell, r.Captures, r.Counters, r.Stages, r.First_frame, r.Working_set_frames)
@@ -251,7 +252,7 @@ func sameCounters(t *testing.T, host, here machine) {
 		inputs = append(inputs, counted...)
 	}
 	for _, input := range inputs {
-		args := []string{"trial", "--in-process", "--loop", "1", "--cache", "as-is", "--engines", "all", "--stages", "flow",
+		args := []string{"trial", "--in-process", "--loop", "1", "--cache", "as-is", "--engines", "all", "--stages", "flow,features",
 			"--stamp", "capture", "--memory-limit", "64MiB", "--json", input}
 		want, got := facts(t, host.want(t, dir, args...).stdout), facts(t, here.want(t, dir, args...).stdout)
 		if strings.Count(want, "service") != 11 {
