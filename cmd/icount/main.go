@@ -206,7 +206,7 @@ func (c *config) judge(ctx context.Context, w io.Writer, lab *lab, whole bool) e
 		fmt.Fprintf(w, "if this is wanted, better or worse: 'make icount-update', and commit %s with the change\n", c.golden)
 		return errChanged
 	}
-	fmt.Fprintf(w, "%d counts are those of %s, within %.1f %%, or %.0f %% where the engine allocates; %.0f s\n",
+	fmt.Fprintf(w, "%d counts are those of %s, within %.1f %%, or %.1f %% where the engine allocates; %.0f s\n",
 		len(cells), c.golden, tolerance("direct"), tolerance("gopacket-eager"), took())
 	if c.slower > 0 {
 		return nil

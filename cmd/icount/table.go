@@ -13,12 +13,13 @@ import (
 
 // tolerance, in percent, is how far a count may be from the golden one. Repeats differ by nothing for engines that do not
 // allocate, builds by an instruction or so in 700, when other code moves theirs.
-// For those that allocate, nearly all are within half a percent, because of what the allocator meets; see confirm.
+// For those that allocate, nearly all are within half a percent, because of what the allocator meets; see confirm. Some
+// cells on amd64 have two levels, a percent apart, and which of them a build meets moves with code elsewhere in the program.
 func tolerance(engine string) float64 {
 	if engine == "direct" || strings.HasSuffix(engine, "-layers") {
 		return 0.5
 	}
-	return 1
+	return 1.5
 }
 
 // cell names a count.
