@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"replay/trial": {"parse", "datasets/arena", "replay", "replay/rewrite", "replay/meter",
 		"replay/trial/search"},
 	"analysis":             {"parse", "replay/meter", "replay/trial", "replay/trial/search"},
+	"analysis/published":   {"analysis"},
 	"analysis/report":      {"analysis", "replay/trial", "replay/trial/search"},
 	"analysis/calibration": {"parse", "replay/meter", "replay/meter/kernel", "replay/trial", "analysis"},
 	"cmd/cli": {"parse", "parse/feature", "parse/feature/vectorio", "datasets", "datasets/cic", "datasets/extract", "datasets/arena", "datasets/pcapio", "datasets/synth", "replay", "replay/rewrite",

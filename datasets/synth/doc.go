@@ -4,4 +4,7 @@
 // Frames are as a capture holds them: without the frame check sequence, padded to 60 octets where Ethernet pads. All
 // addresses come from ranges for documentation, benchmarking and private use (RFC 5737, RFC 2544, RFC 1918, RFC 3849)
 // and all names end in .example or .local, except the sources of syn-60, which are random as a spoofing flood's are.
+//
+// A [Stream] is what iperf3 or netwox puts on the wire at a rate, with their control traffic and their timing. Its short
+// frames are not padded, as a capture at the sender sees them, and on loopback its addresses are 127.0.0.1.
 package synth
