@@ -14,7 +14,8 @@ import (
 
 // CeilingChart compares rates of engines: a group per engine, in it a bar per series, with whiskers for the interval and
 // the rate written beside it. Where the rates span more than a factor of 20 the axis is logarithmic and points stand for
-// the bars, whose lengths would mean nothing there; an interval narrower than its point is not drawn.
+// the bars, whose lengths would mean nothing there; an interval narrower than its point is not drawn, and an arrow at the
+// axis is a zero.
 type CeilingChart struct {
 	Title  string
 	Note   string   // below the chart: the settings that the numbers depend on
@@ -105,9 +106,10 @@ func (ch CeilingChart) page() (*page, error) {
 			for j, b := range g.Bars {
 				mid := top - barHeight*(vg.Length(j)+0.5)
 				c.FillText(style, vg.Point{X: c.Max.X + 6, Y: mid}, written[i][j])
-				if !math.IsNaN(b.Rate) {
-					drawBar(c, b, j, log, mid, barHeight, func(v float64) vg.Length { return x(max(v, p.X.Min)) })
-				}
+				place := barPlace{j, log, mid, barHeight - 2, func(v float64) vg.Length { return x(max(v, p.X.Min)) }}
+				place.drawBar(c, b.Rate)
+				drawWhiskers(c, []Bar{{Value: b.Rate, Interval: b.Interval}}, []barPlace{place})
+				place.drawPoint(c, b.Rate)
 			}
 		}
 	}))
@@ -115,13 +117,7 @@ func (ch CeilingChart) page() (*page, error) {
 	var legend []entry
 	if len(ch.Series) > 1 {
 		for j, name := range ch.Series {
-			legend = append(legend, entry{label(name), func(c draw.Canvas, at vg.Point) {
-				if log {
-					c.DrawGlyph(glyphOf(j), at)
-					return
-				}
-				fillRect(c, j, at.X-6, at.X+6, at.Y-3.5, at.Y+3.5)
-			}})
+			legend = append(legend, barEntry(name, j, log))
 		}
 	}
 	pg := newPage(ch.Title, ch.Note, groupHeight*vg.Length(n)+38, left+right-textWidth*2/5, p, legend, true)
@@ -156,28 +152,4 @@ func (ch CeilingChart) bounds() (low, high float64, err error) {
 		}
 	}
 	return low, high, nil
-}
-
-func drawBar(c draw.Canvas, b CeilingBar, series int, log bool, mid, height vg.Length, x func(float64) vg.Length) {
-	if log {
-		stem := draw.LineStyle{Color: colorOf(series), Width: vg.Points(0.5), Dashes: []vg.Length{1, 2}}
-		c.StrokeLine2(stem, c.Min.X, mid, x(b.Rate), mid)
-		c.DrawGlyphNoClip(glyphOf(series), vg.Point{X: x(b.Rate), Y: mid})
-	} else {
-		fillRect(c, series, c.Min.X, x(b.Rate), mid-height/2+1, mid+height/2-1)
-	}
-	if b.Interval.Valid() && !(log && x(b.Interval.High)-x(b.Interval.Low) < 2*glyphOf(series).Radius) {
-		line := draw.LineStyle{Color: gray, Width: vg.Points(0.9)}
-		l, h := x(b.Interval.Low), x(b.Interval.High)
-		c.StrokeLine2(line, l, mid, h, mid)
-		c.StrokeLine2(line, l, mid-3, l, mid+3)
-		c.StrokeLine2(line, h, mid-3, h, mid+3)
-	}
-}
-
-func fillRect(c draw.Canvas, series int, x0, x1, y0, y1 vg.Length) {
-	if x1-x0 < 0.5 {
-		x1 = x0 + 0.5 // a hairline shows that it was measured
-	}
-	c.FillPolygon(colorOf(series), []vg.Point{{X: x0, Y: y0}, {X: x1, Y: y0}, {X: x1, Y: y1}, {X: x0, Y: y1}})
 }

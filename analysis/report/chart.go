@@ -2,10 +2,14 @@ package report
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"image/color"
+	"image/png"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,46 +19,44 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Chart is a picture of results: a [CeilingChart], [LossChart], [CostChart] or [SoakChart].
+// Chart is a picture of results: a [CeilingChart], [LossChart], [CostChart], [SoakChart] or [BarChart].
 type Chart interface {
 	page() (*page, error)
 }
 
-// dotsPerInch is what print asks for.
-const dotsPerInch = 200
+const (
+	dotsPerInch = 300   // what print asks for
+	mostDots    = 24e6  // four octets of memory each; larger charts have fewer dots per inch
+	inchPerM    = 39.37 // pHYs counts dots per metre
+)
 
-// WritePNG draws the chart at 200 dots per inch. It returns an error for a chart without anything to show and for
-// numbers that cannot be drawn.
+// WritePNG draws the chart at 300 dots per inch, and says so in the file. It returns an error for a chart without anything
+// to show and for numbers that cannot be drawn.
 func WritePNG(w io.Writer, c Chart) error {
 	p, err := c.page()
 	if err != nil {
 		return err
 	}
-	canvas := vgimg.NewWith(vgimg.UseWH(p.width, p.height()), vgimg.UseDPI(dotsPerInch))
-	p.draw(draw.New(canvas))
-	_, err = vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
-	return err
-}
-
-// WriteSVG draws the chart as WritePNG does. Its text stays text; where the fonts it was laid out with (Liberation Sans)
-// are missing, those of equal widths are asked for.
-func WriteSVG(w io.Writer, c Chart) error {
-	p, err := c.page()
-	if err != nil {
-		return err
+	dpi := dotsPerInch
+	if area := float64(p.width / vg.Inch * p.height() / vg.Inch); area*dotsPerInch*dotsPerInch > mostDots {
+		dpi = max(1, int(math.Sqrt(mostDots/area)))
 	}
-	canvas := vgsvg.New(p.width, p.height())
+	canvas := vgimg.NewWith(vgimg.UseWH(p.width, p.height()), vgimg.UseDPI(dpi))
 	p.draw(draw.New(canvas))
 	var b bytes.Buffer
-	if _, err := canvas.WriteTo(&b); err != nil {
+	if err := png.Encode(&b, canvas.Image()); err != nil {
 		return err
 	}
-	svg := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"),
-		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
-	_, err = w.Write(svg)
+	const ahead = 8 + 25 // the signature and IHDR
+	perM := uint32(math.Round(float64(dpi) * inchPerM))
+	phys := binary.BigEndian.AppendUint32(nil, 9)
+	phys = append(phys, "pHYs"...)
+	phys = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(phys, perM), perM)
+	phys = append(phys, 1)
+	phys = binary.BigEndian.AppendUint32(phys, crc32.ChecksumIEEE(phys[4:]))
+	_, err = w.Write(slices.Insert(b.Bytes(), ahead, phys...))
 	return err
 }
 
@@ -70,6 +72,7 @@ const (
 
 var (
 	gray      = color.RGBA{R: 0x55, G: 0x55, B: 0x55, A: 0xff}
+	darkGray  = color.RGBA{R: 0x22, G: 0x22, B: 0x22, A: 0xff}
 	gridGray  = color.RGBA{R: 0xdd, G: 0xdd, B: 0xdd, A: 0xff}
 	minorGray = color.RGBA{R: 0xf0, G: 0xf0, B: 0xf0, A: 0xff}
 )
@@ -120,10 +123,11 @@ type page struct {
 	title  []string  // lines
 	notes  []string
 	legend []entry
-	above  bool // the legend is one line
+	above  bool // the legend is in lines above the body
 	plot   *plot.Plot
 	below  []*plot.Plot
-	right  vg.Length // kept free at the right of the plot, for what the plotters write there
+	right  vg.Length           // kept free at the right of the plot, for what the plotters write there
+	paint  func(c draw.Canvas) // the body, where it is no stack of plots
 }
 
 // entry is a line of a legend.
@@ -140,11 +144,12 @@ const (
 // newPage lays out a chart. The body grows by extra where names are long, so that the plot is never narrowed.
 func newPage(title, note string, body, extra vg.Length, p *plot.Plot, legend []entry, above bool) *page {
 	pg := &page{width: textWidth + max(0, extra), body: body, plot: p, legend: legend, above: above}
-	w := pg.legendWidth()
 	if above {
-		pg.width = max(pg.width, w+2*margin)
+		for _, e := range legend {
+			pg.width = max(pg.width, e.width()+2*margin)
+		}
 	} else {
-		pg.width += max(0, w-textWidth/3)
+		pg.width += max(0, pg.legendWidth()-textWidth/3)
 		pg.body = max(pg.body, entryHeight*vg.Length(len(legend))+2*margin)
 	}
 	pg.title = wrapped(title, sans(titleSize), pg.width-2*margin)
@@ -154,22 +159,33 @@ func newPage(title, note string, body, extra vg.Length, p *plot.Plot, legend []e
 
 func (e entry) width() vg.Length { return iconWidth + 4 + sans(labelSize).Width(e.text) + margin }
 
+// legendWidth is that of a legend at the right side.
 func (pg *page) legendWidth() vg.Length {
 	var w vg.Length
 	for _, e := range pg.legend {
-		if pg.above {
-			w += e.width()
-		} else {
-			w = max(w, e.width())
-		}
+		w = max(w, e.width())
 	}
 	return w
+}
+
+// legendLines are the entries of each line of a legend above.
+func (pg *page) legendLines() (lines [][]entry) {
+	var w vg.Length
+	for i, e := range pg.legend {
+		if i == 0 || w+e.width() > pg.width-margin { // behind the last entry nothing is kept free
+			lines, w = append(lines, nil), 0
+		}
+		last := len(lines) - 1
+		lines[last] = append(lines[last], e)
+		w += e.width()
+	}
+	return lines
 }
 
 func (pg *page) height() vg.Length {
 	h := 2*margin + pg.body + block(len(pg.title), titleSize) + block(len(pg.notes), noteSize)
 	if pg.above && len(pg.legend) > 0 {
-		h += entryHeight + margin/2
+		h += entryHeight*vg.Length(len(pg.legendLines())) + margin/2
 	}
 	return h
 }
@@ -202,29 +218,37 @@ func (pg *page) draw(c draw.Canvas) {
 	}
 	c.Min.Y += block(len(pg.notes), noteSize)
 
-	if len(pg.legend) > 0 {
-		at := vg.Point{X: c.Max.X - pg.legendWidth() + margin, Y: c.Max.Y - entryHeight/2}
-		if pg.above {
-			at.X = c.Min.X
-		}
-		style := sans(labelSize)
-		style.YAlign = middle
-		for _, e := range pg.legend {
-			e.icon(c, vg.Point{X: at.X + iconWidth/2, Y: at.Y})
-			c.FillText(style, vg.Point{X: at.X + iconWidth + 4, Y: at.Y}, e.text)
-			if pg.above {
+	style = sans(labelSize)
+	style.YAlign = middle
+	drawEntry := func(e entry, at vg.Point) {
+		e.icon(c, vg.Point{X: at.X + iconWidth/2, Y: at.Y})
+		c.FillText(style, vg.Point{X: at.X + iconWidth + 4, Y: at.Y}, e.text)
+	}
+	switch {
+	case len(pg.legend) == 0:
+	case pg.above:
+		for _, line := range pg.legendLines() {
+			at := vg.Point{X: c.Min.X, Y: c.Max.Y - entryHeight/2}
+			for _, e := range line {
+				drawEntry(e, at)
 				at.X += e.width()
-			} else {
-				at.Y -= entryHeight
 			}
+			c.Max.Y -= entryHeight
 		}
-		if pg.above {
-			c.Max.Y -= entryHeight + margin/2
-		} else {
-			c.Max.X -= pg.legendWidth()
+		c.Max.Y -= margin / 2
+	default:
+		at := vg.Point{X: c.Max.X - pg.legendWidth() + margin, Y: c.Max.Y - entryHeight/2}
+		for _, e := range pg.legend {
+			drawEntry(e, at)
+			at.Y -= entryHeight
 		}
+		c.Max.X -= pg.legendWidth()
 	}
 	c.Max.X -= pg.right
+	if pg.paint != nil {
+		pg.paint(c)
+		return
+	}
 	drawStack(c, append([]*plot.Plot{pg.plot}, pg.below...))
 }
 
@@ -276,11 +300,60 @@ func newPlot(x, y string) *plot.Plot {
 // setScale makes the axis show low to high, with logarithmic or linear ticks.
 func setScale(a *plot.Axis, low, high float64, log bool, print func(float64) string) {
 	a.Min, a.Max = low, high
-	a.Tick.Marker = linearTicks{print}
+	a.Tick.Marker = linearTicks{print, 4}
 	if log {
 		a.Scale = plot.LogScale{}
-		a.Tick.Marker = logTicks{print}
+		a.Tick.Marker = logTicks{print, 0}
 	}
+}
+
+// spaceTicks prints fewer numbers on a horizontal axis where they would not fit into the width.
+func spaceTicks(a *plot.Axis, width vg.Length) {
+	s := spacedTicks{width: width, scale: a.Scale, style: a.Tick.Label}
+	switch t := a.Tick.Marker.(type) {
+	case linearTicks:
+		s.from = []plot.Ticker{t, linearTicks{t.print, 2}, linearTicks{t.print, 1}}
+	case logTicks:
+		s.from = []plot.Ticker{t}
+		for _, every := range []int{1, 2, 3, 5, 10, 20, 50, 100, 200, 1000} {
+			s.from = append(s.from, logTicks{t.print, every})
+		}
+	}
+	a.Tick.Marker = s
+}
+
+// spacedTicks are those of the first ticker whose numbers fit.
+type spacedTicks struct {
+	from  []plot.Ticker
+	width vg.Length
+	scale plot.Normalizer
+	style text.Style
+}
+
+func (s spacedTicks) Ticks(low, high float64) (ticks []plot.Tick) {
+	for _, from := range s.from {
+		ticks = from.Ticks(low, high)
+		var left, right vg.Length // what the outer numbers take of the width
+		place := func(t plot.Tick, width vg.Length) (at, half vg.Length) {
+			return width * vg.Length(s.scale.Normalize(low, high, t.Value)), s.style.Width(t.Label) / 2
+		}
+		for _, t := range ticks {
+			at, half := place(t, s.width)
+			left, right = max(left, half-at), max(right, at+half-s.width)
+		}
+		fits, end := true, vg.Length(math.Inf(-1))
+		for _, t := range ticks {
+			if !t.IsMinor() {
+				at, half := place(t, s.width-left-right)
+				fits = fits && at-half >= end
+				end = at + half + 4
+			}
+		}
+		if fits {
+			break
+		}
+	}
+	return ticks
 }
 
 // tick writes a number on an axis: "0", "250 k", "1.5 M".
@@ -293,15 +366,19 @@ func tick(v float64) string {
 	return strconv.FormatFloat(v, 'g', 6, 64) + prefixes[i]
 }
 
-// linearTicks stand at multiples of 1, 2 or 5 times a power of ten, four to nine of them with their number.
-type linearTicks struct{ print func(float64) string }
+// linearTicks stand at multiples of 1, 2 or 5 times a power of ten. Printed are at least so many numbers, or about twice as
+// many.
+type linearTicks struct {
+	print func(float64) string
+	least float64
+}
 
 func (t linearTicks) Ticks(low, high float64) []plot.Tick {
 	if !(high > low) {
 		return nil
 	}
 	const slack = 1e-9
-	step := logBelow((high - low) / 4 * 1.25)
+	step := logBelow((high - low) / t.least * 1.25)
 	minor := step / 5
 	if math.Round(step/math.Pow(10, math.Floor(math.Log10(step)+slack))) == 2 {
 		minor = step / 4
@@ -317,21 +394,29 @@ func (t linearTicks) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// logTicks stand at 1, 2 .. 9 of each decade. Printed are the decades, and the 2s and 5s where decades are few.
-type logTicks struct{ print func(float64) string }
+// logTicks stand at 1, 2 .. 9 of each decade. Printed are the decades whose exponents are multiples of every; where that is 0
+// all of them, and the 2s and 5s where decades are few.
+type logTicks struct {
+	print func(float64) string
+	every int
+}
 
 func (t logTicks) Ticks(low, high float64) []plot.Tick {
 	const slack = 1e-9
-	few := high/low < 300
+	few := t.every == 0 && high/low < 300
+	most := 9
+	if high/low > 1e20 {
+		most = 0
+	}
 	var ticks []plot.Tick
 	for e := int(math.Floor(math.Log10(low))); e <= int(math.Ceil(math.Log10(high))); e++ {
-		for d := 1; d <= 9; d++ {
+		for d := 1; d <= most || d == 1 && e%max(1, t.every) == 0; d++ {
 			v, err := strconv.ParseFloat(fmt.Sprintf("%de%d", d, e), 64)
 			if err != nil || v < low*(1-slack) || v > high*(1+slack) {
 				continue
 			}
 			tk := plot.Tick{Value: v}
-			if d == 1 || few && (d == 2 || d == 5) {
+			if d == 1 && e%max(1, t.every) == 0 || few && (d == 2 || d == 5) {
 				tk.Label = t.print(v)
 			}
 			ticks = append(ticks, tk)
@@ -372,25 +457,37 @@ type grid struct{}
 
 func (grid) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
-	style := func(t plot.Tick) draw.LineStyle {
-		if t.IsMinor() {
-			return draw.LineStyle{Color: minorGray, Width: vg.Points(0.4)}
+	var major, minor vg.Path
+	lines := func(a plot.Axis, ends func(v float64) (from, to vg.Point)) {
+		if _, named := a.Tick.Marker.(plot.ConstantTicks); named {
+			return
 		}
-		return draw.LineStyle{Color: gridGray, Width: vg.Points(0.5)}
-	}
-	if _, named := p.X.Tick.Marker.(plot.ConstantTicks); !named {
-		for _, t := range p.X.Tick.Marker.Ticks(p.X.Min, p.X.Max) {
-			if t.Value >= p.X.Min && t.Value <= p.X.Max {
-				c.StrokeLine2(style(t), x(t.Value), c.Min.Y, x(t.Value), c.Max.Y)
+		for _, t := range a.Tick.Marker.Ticks(a.Min, a.Max) {
+			if t.Value < a.Min || t.Value > a.Max {
+				continue
 			}
+			path := &major
+			if t.IsMinor() {
+				path = &minor
+			}
+			from, to := ends(t.Value)
+			path.Move(from)
+			path.Line(to)
 		}
 	}
-	if _, named := p.Y.Tick.Marker.(plot.ConstantTicks); !named {
-		for _, t := range p.Y.Tick.Marker.Ticks(p.Y.Min, p.Y.Max) {
-			if t.Value >= p.Y.Min && t.Value <= p.Y.Max {
-				c.StrokeLine2(style(t), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
-			}
-		}
+	lines(p.X, func(v float64) (from, to vg.Point) {
+		return vg.Point{X: x(v), Y: c.Min.Y}, vg.Point{X: x(v), Y: c.Max.Y}
+	})
+	lines(p.Y, func(v float64) (from, to vg.Point) {
+		return vg.Point{X: c.Min.X, Y: y(v)}, vg.Point{X: c.Max.X, Y: y(v)}
+	})
+	if len(minor) > 0 {
+		c.SetLineStyle(draw.LineStyle{Color: minorGray, Width: vg.Points(0.4)})
+		c.Stroke(minor)
+	}
+	if len(major) > 0 {
+		c.SetLineStyle(draw.LineStyle{Color: gridGray, Width: vg.Points(0.5)})
+		c.Stroke(major)
 	}
 }
 
@@ -399,4 +496,5 @@ type plotFunc func(c draw.Canvas, p *plot.Plot)
 
 func (f plotFunc) Plot(c draw.Canvas, p *plot.Plot) { f(c, p) }
 
-func usable(v float64) bool { return v >= 0 && !math.IsInf(v, 0) }
+// usable tells whether a number can be drawn on a linear and on a logarithmic axis, with room to spare.
+func usable(v float64) bool { return v == 0 || v >= 1e-290 && v <= 1e290 }

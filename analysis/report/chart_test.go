@@ -6,9 +6,17 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/recorder"
 
 	"pcaplab/analysis"
 )
@@ -72,7 +80,45 @@ func gallery() map[string]Chart {
 	rejected.Accepted, rejected.MAPE = false, 0.233
 	fewCost.Costs[2].Model = &rejected
 
-	return map[string]Chart{
+	band := CostChart{Title: "Cost by size, repeats that differ", Note: note}
+	for i, name := range engineNames[:3] {
+		s := CostSeries{Engine: name}
+		for r := range 10 {
+			for _, x := range []float64{64, 256, 512, 1024, 1518} {
+				ns := (100*float64(i+1) + (0.2+0.008*float64((r*3)%10))*x) * (1 + 0.02*float64((r*7+int(x))%5-2))
+				s.Points = append(s.Points, analysis.CostPoint{Octets: x, NS: ns, Repeat: r})
+			}
+		}
+		m, err := analysis.FitCost(s.Points)
+		if err != nil {
+			panic(err)
+		}
+		s.Model = &m
+		band.Costs = append(band.Costs, s)
+	}
+	soak := SoakChart{Title: "Soak", Note: note, Length: 10 * time.Minute, Window: time.Minute}
+	for i, name := range engineNames[:2] {
+		s := SoakSeries{Engine: name + ": 1.23 Mpps → 1.20 Mpps"}
+		for k := range 100 {
+			s.Points = append(s.Points, SoakPoint{At: time.Duration(k) * 6 * time.Second, Rate: 1 - 0.001*float64(k*i),
+				Celsius: 50 + float64(k)/5, Clock: 1 - 0.001*float64(k), Loop: 1})
+		}
+		soak.Soaks = append(soak.Soaks, s)
+	}
+	coldSoak := soak
+	coldSoak.Soaks = nil
+	for _, s := range soak.Soaks {
+		points := slices.Clone(s.Points)
+		for k := range points {
+			points[k].Celsius, points[k].Clock, points[k].Loop = nan, nan, nan
+		}
+		coldSoak.Soaks = append(coldSoak.Soaks, SoakSeries{s.Engine, points})
+	}
+
+	charts := map[string]Chart{
+		"cost-band":     band,
+		"soak":          soak,
+		"soak-rates":    coldSoak,
 		"ceiling-few":   few,
 		"ceiling-many":  many,
 		"ceiling-one":   CeilingChart{Series: []string{"NDR"}, Groups: []CeilingGroup{{"direct", []CeilingBar{{Rate: 74}}}}},
@@ -95,6 +141,94 @@ func gallery() map[string]Chart {
 			{Octets: 0, NS: 12}}}}},
 		"names from outside": CeilingChart{Title: "<script>&\x1b[31m " + strings.Repeat("long title ", 20),
 			Series: []string{"a<b"}, Groups: []CeilingGroup{{"<&>\"'\x00\xff 解析", []CeilingBar{{Rate: 1}}}}},
+	}
+	maps.Copy(charts, barGallery())
+	return charts
+}
+
+// textCanvas keeps where texts stand and how far lines and areas reach.
+type textCanvas struct {
+	recorder.Canvas
+	at    []vg.Point // origin, and in turns whether it is turned by a quarter
+	turns []bool
+	boxes []vg.Rectangle
+	texts []string
+	ink   vg.Rectangle
+}
+
+func (c *textCanvas) Push() {
+	c.at, c.turns = append(c.at, c.at[len(c.at)-1]), append(c.turns, c.turns[len(c.turns)-1])
+}
+func (c *textCanvas) Pop() { c.at, c.turns = c.at[:len(c.at)-1], c.turns[:len(c.turns)-1] }
+
+func (c *textCanvas) point(p vg.Point) vg.Point {
+	if c.turns[len(c.turns)-1] {
+		p = vg.Point{X: -p.Y, Y: p.X}
+	}
+	return p.Add(c.at[len(c.at)-1])
+}
+
+func (c *textCanvas) Translate(p vg.Point) { c.at[len(c.at)-1] = c.point(p) }
+
+func (c *textCanvas) Rotate(angle float64) {
+	if c.turns[len(c.turns)-1] || math.Abs(angle-math.Pi/2) > 1e-9 {
+		panic("only quarters from the horizontal are known")
+	}
+	c.turns[len(c.turns)-1] = true
+}
+
+func (c *textCanvas) Scale(x, y float64) { panic("nothing is scaled") }
+
+func (c *textCanvas) FillString(f font.Face, at vg.Point, s string) {
+	a := c.point(vg.Point{X: at.X, Y: at.Y - 0.2*f.Font.Size}) // the deepest and highest letters
+	b := c.point(vg.Point{X: at.X + f.Width(s), Y: at.Y + 0.73*f.Font.Size})
+	c.boxes = append(c.boxes, vg.Rectangle{Min: vg.Point{X: min(a.X, b.X), Y: a.Y}, Max: vg.Point{X: max(a.X, b.X), Y: b.Y}})
+	c.texts = append(c.texts, s)
+}
+
+func (c *textCanvas) Stroke(p vg.Path) { c.Fill(p) }
+
+func (c *textCanvas) Fill(p vg.Path) {
+	for _, part := range p {
+		if part.Type != vg.CloseComp {
+			at := c.point(part.Pos)
+			c.ink.Min = vg.Point{X: min(c.ink.Min.X, at.X), Y: min(c.ink.Min.Y, at.Y)}
+			c.ink.Max = vg.Point{X: max(c.ink.Max.X, at.X), Y: max(c.ink.Max.Y, at.Y)}
+		}
+	}
+}
+
+// crowded tells what of a chart overlaps or leaves the page.
+func crowded(t *testing.T, chart Chart) {
+	t.Helper()
+	pg, err := chart.page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &textCanvas{at: []vg.Point{{}}, turns: []bool{false}}
+	pg.draw(draw.NewCanvas(c, pg.width, pg.height()))
+	page := vg.Rectangle{Max: vg.Point{X: pg.width + 0.01, Y: pg.height() + 0.01}}
+	out := func(r vg.Rectangle) bool {
+		return r.Min.X < -0.01 || r.Min.Y < -0.01 || r.Max.X > page.Max.X || r.Max.Y > page.Max.Y
+	}
+	if out(c.ink) {
+		t.Errorf("lines reach from %v to %v on a page of %v", c.ink.Min, c.ink.Max, page.Max)
+	}
+	for i, a := range c.boxes {
+		if out(a) {
+			t.Errorf("%q leaves the page", c.texts[i])
+		}
+		for j, b := range c.boxes[:i] {
+			if a.Min.X < b.Max.X && b.Min.X < a.Max.X && a.Min.Y < b.Max.Y && b.Min.Y < a.Max.Y {
+				t.Errorf("%q and %q overlap", c.texts[j], c.texts[i])
+			}
+		}
+	}
+}
+
+func TestChartsAreNotCrowded(t *testing.T) {
+	for name, chart := range gallery() {
+		t.Run(name, func(t *testing.T) { crowded(t, chart) })
 	}
 }
 
@@ -137,7 +271,7 @@ func TestChartsRaster(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if b := img.Bounds(); b.Dx() != 1300 || b.Dy() < 150 || b.Dy() > 1000 {
+			if b := img.Bounds(); b.Dx() != 1950 || b.Dy() < 225 || b.Dy() > 1500 {
 				t.Errorf("%d x %d dots, want the width of 6.5 inches", b.Dx(), b.Dy())
 			}
 			ink := 0
@@ -238,6 +372,51 @@ func TestChartsRefuse(t *testing.T) {
 	}
 }
 
+// A band is drawn where there are enough whole repeats, and the legend says what it is.
+func TestCostBand(t *testing.T) {
+	charts := gallery()
+	for name, want := range map[string]bool{"cost-band": true, "cost-one-point": false} {
+		var b bytes.Buffer
+		if err := WriteSVG(&b, charts[name]); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.String(), "95 % interval of the line"); got != want {
+			t.Errorf("%s: a band is %v, want %v", name, got, want)
+		}
+	}
+	s := charts["cost-band"].(CostChart).Costs[0]
+	band := s.band()
+	for _, b := range band {
+		if line := s.Model.At(b.octets); !(b.Low < line && line < b.High && b.Coverage >= analysis.Level) {
+			t.Errorf("at %g octets the line is at %g, its interval from %g to %g", b.octets, line, b.Low, b.High)
+		}
+	}
+	s.Points = s.Points[:5*5]
+	if band := s.band(); len(band) > 0 {
+		t.Error("five repeats have a band")
+	}
+}
+
+// The legend at the right shows the points of the plot.
+func TestLegendHasPoints(t *testing.T) {
+	pg, err := gallery()["cost-few"].page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := new(recorder.Canvas)
+	pg.draw(draw.NewCanvas(c, pg.width, pg.height()))
+	from := pg.width - pg.legendWidth() - 1
+	fills := 0
+	for _, a := range c.Actions {
+		if f, ok := a.(*recorder.Fill); ok && f.Path[0].Pos.X > from {
+			fills++
+		}
+	}
+	if fills < len(pg.legend) {
+		t.Errorf("%d areas in a legend of %d entries", fills, len(pg.legend))
+	}
+}
+
 func TestEnginesLookDifferent(t *testing.T) {
 	seen := map[string]int{}
 	for i := range len(palette) * len(shapes) {
@@ -270,7 +449,7 @@ func TestLogTicks(t *testing.T) {
 				t.Errorf("axis from %g to %g, want %g to %g", low, high, tt.below, tt.above)
 			}
 			var labels []string
-			for _, tk := range (logTicks{tick}).Ticks(low, high) {
+			for _, tk := range (logTicks{tick, 0}).Ticks(low, high) {
 				if tk.Label != "" {
 					labels = append(labels, tk.Label)
 				}
@@ -297,7 +476,7 @@ func TestLinearTicks(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.labels, func(t *testing.T) {
-			ticks := linearTicks{tick}.Ticks(0, tt.high)
+			ticks := linearTicks{tick, 4}.Ticks(0, tt.high)
 			var labels []string
 			for _, tk := range ticks {
 				if tk.Label != "" {

@@ -3,7 +3,9 @@ package report
 import (
 	"errors"
 	"fmt"
+	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -12,8 +14,9 @@ import (
 	"pcaplab/analysis"
 )
 
-// CostChart shows the cost of a packet against its size, with the fitted line of each engine. Where the costs span more
-// than a factor of 20 their axis is logarithmic, and the lines are curves.
+// CostChart shows the cost of a packet against its size, with the fitted line of each engine. Around a line is, where there are
+// enough repeats, the interval of the median of the lines that fit each repeat alone. Where the costs span more than a factor
+// of 20 their axis is logarithmic, and the lines are curves.
 type CostChart struct {
 	Title string
 	Note  string
@@ -53,6 +56,23 @@ func (ch CostChart) page() (*page, error) {
 	}
 
 	var legend []entry
+	var bands bool
+	for i, s := range ch.Costs { // all below all lines
+		if band := s.band(); len(band) > 0 {
+			bands = true
+			p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
+				x, y := p.Transforms(&c)
+				inside := func(v float64) vg.Length { return y(min(max(v, p.Y.Min), p.Y.Max)) }
+				var upper, lower []vg.Point
+				for _, b := range band {
+					upper = append(upper, vg.Point{X: x(b.octets), Y: inside(b.High)})
+					lower = append(lower, vg.Point{X: x(b.octets), Y: inside(b.Low)})
+				}
+				slices.Reverse(lower)
+				c.FillPolygon(pale(colorOf(i)), append(upper, lower...))
+			}))
+		}
+	}
 	for i, s := range ch.Costs {
 		line := s.Model != nil && s.Model.Accepted
 		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
@@ -87,7 +107,62 @@ func (ch CostChart) page() (*page, error) {
 			c.DrawGlyph(glyphOf(i), at)
 		}})
 	}
+	if bands {
+		text := fmt.Sprintf("%g %% interval of the line", 100*analysis.Level)
+		legend = append(legend, entry{text, func(c draw.Canvas, at vg.Point) {
+			c.FillPolygon(gridGray, []vg.Point{{X: at.X - iconWidth/2, Y: at.Y - 3.5}, {X: at.X + iconWidth/2, Y: at.Y - 3.5},
+				{X: at.X + iconWidth/2, Y: at.Y + 3.5}, {X: at.X - iconWidth/2, Y: at.Y + 3.5}})
+		}})
+	}
 	return newPage(ch.Title, ch.Note, 3.2*vg.Inch, 0, p, legend, false), nil
+}
+
+type bandPoint struct {
+	octets float64
+	analysis.Interval
+}
+
+// band is the interval around the line: as the model's intervals are, of the median over repeats that cover all sizes.
+func (s CostSeries) band() (band []bandPoint) {
+	if s.Model == nil || !s.Model.Accepted || !s.Model.BaseInterval.Valid() {
+		return nil
+	}
+	repeats := map[int][]analysis.CostPoint{}
+	sizes := map[float64]bool{}
+	for _, pt := range s.Points {
+		repeats[pt.Repeat] = append(repeats[pt.Repeat], pt)
+		sizes[pt.Octets] = true
+	}
+	var models []analysis.CostModel
+	for _, points := range repeats {
+		of := map[float64]bool{}
+		for _, pt := range points {
+			of[pt.Octets] = true
+		}
+		if m, err := analysis.FitCost(points); err == nil && len(of) == len(sizes) {
+			models = append(models, m)
+		}
+	}
+	const steps = 40
+	for k := 0; k <= steps; k++ {
+		octets := s.Model.MinOctets + (s.Model.MaxOctets-s.Model.MinOctets)*float64(k)/steps
+		var costs []float64
+		for _, m := range models {
+			costs = append(costs, m.At(octets))
+		}
+		sum := analysis.Summarize(costs)
+		if !sum.Interval.Valid() || !(sum.Interval.High > 0) {
+			return nil
+		}
+		band = append(band, bandPoint{octets, sum.Interval})
+	}
+	return band
+}
+
+// pale mixes a colour with white, so that lines stand out.
+func pale(c color.RGBA) color.RGBA {
+	mix := func(v uint8) uint8 { return uint8((int(v) + 2*255) / 3) }
+	return color.RGBA{R: mix(c.R), G: mix(c.G), B: mix(c.B), A: 0xff}
 }
 
 func sign(v float64) string {
