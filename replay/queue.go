@@ -73,6 +73,26 @@ func truesize(n int64) int64 {
 // charged is the length of f that a queue sees.
 func charged(f *parse.Frame) int64 { return int64(max(f.WireLen, len(f.Data))) }
 
+// ChargeOf is what f takes of the queue: 1 if it is bounded in frames.
+func (q Queue) ChargeOf(f *parse.Frame) int64 {
+	if q = q.orDefault(); q.Frames > 0 {
+		return 1
+	}
+	return q.Charge.charge(charged(f))
+}
+
+// Admits reports whether a frame of that charge finds room beside the charge of the frames that wait.
+func (q Queue) Admits(waiting, charge int64) bool {
+	q = q.orDefault()
+	switch {
+	case q.Frames > 0:
+		return waiting+charge <= int64(q.Frames)
+	case q.Charge == ChargeTruesize:
+		return waiting < q.Octets
+	}
+	return waiting+charge <= q.Octets
+}
+
 // fullFrame is the longest untagged Ethernet frame without its check sequence.
 const fullFrame = 1514
 

@@ -18,10 +18,11 @@ import (
 
 // Files of a results folder.
 const (
-	HeaderFile  = "study.json"    // trial.Header: settings, plan, captures, environment
-	RecordsFile = "records.jsonl" // trial.Record, one a line, as they came
-	TableFile   = "results.txt"
-	CSVFile     = "results.csv"
+	HeaderFile   = "study.json"    // trial.Header: settings, plan, captures, environment
+	ScenarioFile = "scenario.json" // scenario.Header instead of it, of a run of a scenario
+	RecordsFile  = "records.jsonl" // trial.Record or scenario.Record, one a line, as they came
+	TableFile    = "results.txt"
+	CSVFile      = "results.csv"
 	// Of a study with a soak: a row for each soak, and one for each closed loop.
 	SoakCSVFile       = "soak.csv"
 	SoakTrialsCSVFile = "soak-trials.csv"
@@ -35,11 +36,17 @@ const (
 // Folder is a results folder that a study writes. While it is open no other process can go on with the study, where the
 // system has advisory locks.
 type Folder struct {
+	runFolder
+}
+
+// runFolder is a folder with a header and records, of whatever kind.
+type runFolder struct {
 	path    string
+	header  string   // name of the header's file
 	records *os.File // locked
 }
 
-// Check says whether Create would make a results folder at path: it is an error when the folder holds a study, when
+// Check says whether Create would make a results folder at path: it is an error when the folder holds results, when
 // something else has its name, and when it cannot be written. It leaves nothing behind but possibly the folder itself.
 func Check(path string) error {
 	if err := os.MkdirAll(path, 0o777); err != nil {
@@ -57,9 +64,9 @@ func Check(path string) error {
 
 // vacant wants a folder without a study.
 func vacant(path string) error {
-	for _, name := range []string{HeaderFile, RecordsFile} {
+	for _, name := range []string{HeaderFile, ScenarioFile, RecordsFile} {
 		if _, err := os.Lstat(filepath.Join(path, name)); err == nil {
-			return fmt.Errorf("%s holds a study already: go on with --resume, or name another folder", path)
+			return fmt.Errorf("%s holds results already: go on with --resume, or name another folder", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -67,46 +74,63 @@ func vacant(path string) error {
 	return nil
 }
 
-// Create makes a results folder for a new study. It refuses a folder that holds a study already.
+// Create makes a results folder for a new study. It refuses a folder that holds results already.
 func Create(path string, header trial.Header) (*Folder, error) {
-	if err := os.MkdirAll(path, 0o777); err != nil {
+	f := &Folder{runFolder{path: path, header: HeaderFile}}
+	if err := f.create(header); err != nil {
 		return nil, err
-	}
-	if err := vacant(path); err != nil {
-		return nil, err
-	}
-	f := &Folder{path: path}
-	if err := f.open(os.O_CREATE | os.O_EXCL); err != nil {
-		return nil, err
-	}
-	if err := f.writeHeader(header); err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(filepath.Join(path, RecordsFile)))
 	}
 	return f, nil
+}
+
+func (f *runFolder) create(header any) error {
+	if err := os.MkdirAll(f.path, 0o777); err != nil {
+		return err
+	}
+	if err := vacant(f.path); err != nil {
+		return err
+	}
+	if err := f.open(os.O_CREATE | os.O_EXCL); err != nil {
+		return err
+	}
+	if err := f.writeHeader(header); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(filepath.Join(f.path, RecordsFile)))
+	}
+	return nil
 }
 
 // Resume opens the folder of a study that was not finished, and returns what it holds. A last line that was cut while it
 // was written is removed. It is an error when another process has the folder open.
 func Resume(path string) (*Folder, trial.Header, []trial.Record, error) {
-	fail := func(err error) (*Folder, trial.Header, []trial.Record, error) {
+	f := &Folder{runFolder{path: path, header: HeaderFile}}
+	header, err := readHeader(path) // before records are made where there is no study
+	var records []trial.Record
+	if err == nil {
+		err = f.resume(func() (whole int64, err error) {
+			header, records, whole, err = read(path)
+			return whole, err
+		})
+	}
+	if err != nil {
 		return nil, trial.Header{}, nil, err
 	}
-	if _, err := readHeader(path); err != nil { // before records are made where there is no study
-		return fail(err)
-	}
-	f := &Folder{path: path}
+	return f, header, records, nil
+}
+
+// resume opens the records, and cuts them to the whole lines that read finds. It reads after the lock is taken: another
+// process may have written until then.
+func (f *runFolder) resume(read func() (whole int64, err error)) error {
 	if err := f.open(os.O_CREATE); err != nil {
-		return fail(err)
+		return err
 	}
-	header, records, whole, err := read(path) // after the lock: another process may have written until then
+	whole, err := read()
 	if err == nil {
 		err = f.records.Truncate(whole)
 	}
 	if err != nil {
 		f.Close()
-		return fail(err)
 	}
-	return f, header, records, nil
+	return err
 }
 
 // Read returns what a results folder holds. A last line that was cut while it was written is left out.
@@ -144,33 +168,48 @@ func read(path string) (header trial.Header, records []trial.Record, whole int64
 	if header, err = readHeader(path); err != nil {
 		return header, nil, 0, err
 	}
+	whole, err = readLines(path, func(line []byte) error {
+		var rec trial.Record
+		if err := json.Unmarshal(line, &rec); err != nil {
+			return err
+		}
+		if rec.Schema != trial.Schema {
+			return fmt.Errorf("schema %d; this version reads %d", rec.Schema, trial.Schema)
+		}
+		if rec.Kind == trial.KindBounds && rec.Bounds == nil {
+			return fmt.Errorf("a record of kind %s without bounds", rec.Kind)
+		}
+		records = append(records, rec)
+		return nil
+	})
+	if err != nil {
+		return header, nil, 0, err
+	}
+	return header, records, whole, nil
+}
+
+// readLines gives each whole line of the records file to take, whose errors get the line's number, and returns the length of
+// these lines. What follows the last line end was cut when it was written. No file is no lines.
+func readLines(path string, take func(line []byte) error) (whole int64, err error) {
 	name := filepath.Join(path, RecordsFile)
 	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return header, nil, 0, nil
+		return 0, nil
 	} else if err != nil {
-		return header, nil, 0, err
+		return 0, err
 	}
 	defer file.Close()
 	lines := bufio.NewReader(file)
 	for n := 1; ; n++ {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return header, records, whole, nil // what follows the last line end was cut
+			return whole, nil
 		} else if err != nil {
-			return header, nil, 0, err
+			return 0, err
 		}
-		var rec trial.Record
-		if err := json.Unmarshal(bytes.TrimSpace(line), &rec); err != nil {
-			return header, nil, 0, fmt.Errorf("%s:%d: %w", name, n, err)
+		if err := take(bytes.TrimSpace(line)); err != nil {
+			return 0, fmt.Errorf("%s:%d: %w", name, n, err)
 		}
-		if rec.Schema != trial.Schema {
-			return header, nil, 0, fmt.Errorf("%s:%d: schema %d; this version reads %d", name, n, rec.Schema, trial.Schema)
-		}
-		if rec.Kind == trial.KindBounds && rec.Bounds == nil {
-			return header, nil, 0, fmt.Errorf("%s:%d: a record of kind %s without bounds", name, n, rec.Kind)
-		}
-		records = append(records, rec)
 		whole += int64(len(line))
 	}
 }
@@ -179,7 +218,7 @@ func read(path string) (header trial.Header, records []trial.Record, whole int64
 var errLocked = errors.New("locked")
 
 // open opens and locks the records; the lock ends with the file.
-func (f *Folder) open(flag int) error {
+func (f *runFolder) open(flag int) error {
 	file, err := os.OpenFile(filepath.Join(f.path, RecordsFile), flag|os.O_WRONLY|os.O_APPEND, 0o666)
 	if err != nil {
 		return err
@@ -195,8 +234,8 @@ func (f *Folder) open(flag int) error {
 	return nil
 }
 
-func (f *Folder) writeHeader(header trial.Header) error {
-	return WriteFile(filepath.Join(f.path, HeaderFile), func(w io.Writer) error {
+func (f *runFolder) writeHeader(header any) error {
+	return WriteFile(filepath.Join(f.path, f.header), func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(header)
@@ -204,10 +243,12 @@ func (f *Folder) writeHeader(header trial.Header) error {
 }
 
 // Path returns the name of the folder.
-func (f *Folder) Path() string { return f.path }
+func (f *runFolder) Path() string { return f.path }
 
 // Append adds a record: one write, so that a killed process leaves at most a cut last line.
-func (f *Folder) Append(rec trial.Record) error {
+func (f *Folder) Append(rec trial.Record) error { return f.append(rec) }
+
+func (f *runFolder) append(rec any) error {
 	line, err := json.Marshal(rec)
 	if err != nil {
 		return err
@@ -245,7 +286,7 @@ func (f *Folder) Finish(results *analysis.Results) error {
 }
 
 // Close closes the records. It may be called more than once.
-func (f *Folder) Close() error {
+func (f *runFolder) Close() error {
 	if f.records == nil {
 		return nil
 	}

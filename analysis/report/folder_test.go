@@ -176,7 +176,7 @@ func TestCheckRefuses(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(path, RecordsFile), nil, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if err := Check(path); err == nil || !strings.Contains(err.Error(), "holds a study") {
+		if err := Check(path); err == nil || !strings.Contains(err.Error(), "holds results already") {
 			t.Error(err)
 		}
 	})

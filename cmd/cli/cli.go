@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"pcaplab/parse"
+	"pcaplab/replay/scenario"
 	"pcaplab/replay/trial"
 )
 
@@ -42,7 +43,11 @@ type Program struct {
 // Main runs the program with the arguments of the process and returns its exit code. It must be the first thing that main
 // does: the process may be a measuring child of a study.
 func Main(p Program) int {
-	if served, err := trial.Serve(p.Engines, p.Stages); served {
+	served, err := trial.Serve(p.Engines, p.Stages)
+	if !served {
+		served, err = scenario.Serve(p.Engines)
+	}
+	if served {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, p.Name+":", err)
 			return ExitFailed
@@ -136,7 +141,7 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w (see '%s -h')", err, c.CommandPath())
 	})
-	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.infoCommand(), a.featuresCommand(), a.synthCommand(),
+	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.infoCommand(), a.featuresCommand(), a.scenariosCommand(), a.synthCommand(),
 		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand(), a.boardCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand())
 	root.AddCommand(a.buildCommands()...)
 	a.completions(root)

@@ -17,6 +17,7 @@ import (
 	"pcaplab/parse/feature"
 	"pcaplab/parse/flow"
 	"pcaplab/parse/gopkt"
+	"pcaplab/replay/scenario"
 	"pcaplab/replay/trial"
 )
 
@@ -38,7 +39,11 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && (os.Args[1] == "serve" || os.Args[1] == "--version") { // a copy of this test on a host
 		os.Exit(Main(p))
 	}
-	if served, err := trial.Serve(p.Engines, p.Stages); served {
+	served, err := trial.Serve(p.Engines, p.Stages)
+	if !served {
+		served, err = scenario.Serve(p.Engines)
+	}
+	if served {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

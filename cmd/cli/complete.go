@@ -17,6 +17,7 @@ import (
 	"pcaplab/datasets/extract"
 	"pcaplab/datasets/synth"
 	"pcaplab/replay"
+	"pcaplab/replay/scenario"
 	"pcaplab/replay/trial"
 )
 
@@ -113,6 +114,8 @@ func (a *app) completions(root *cobra.Command) {
 			c.ValidArgsFunction = once(completeFolder)
 		case strings.Contains(c.Use, "HOST") && strings.Contains(c.Use, " COMMAND "):
 			c.ValidArgsFunction = a.completeCommand
+		case strings.HasSuffix(c.Use, " SCENARIO"):
+			c.ValidArgsFunction = once(completeScenario)
 		case strings.HasSuffix(c.Use, " PROFILE"):
 			c.ValidArgsFunction = once(choices{values: profiles("")}.complete)
 		case !strings.Contains(c.Use, " "):
@@ -221,6 +224,27 @@ func capturesBegin(prefix string) bool {
 
 // completeFolder offers results folders, or folders to look into where none is in sight.
 func completeFolder(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return foldersWith(report.HeaderFile, toComplete)
+}
+
+// completeRun offers results folders of scenarios.
+func completeRun(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return foldersWith(report.ScenarioFile, toComplete)
+}
+
+// completeScenario offers scenarios by name, and files where no name begins so.
+func completeScenario(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	for _, s := range scenario.Builtin() {
+		names = append(names, s.Name+"\t"+s.Doc)
+	}
+	if found := withPrefix(names, "", toComplete); len(found) > 0 {
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+	return []string{"json"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+func foldersWith(header, toComplete string) ([]string, cobra.ShellCompDirective) {
 	parent, prefix := filepath.Split(toComplete)
 	entries, _ := os.ReadDir(cmp.Or(parent, "."))
 	var found []string
@@ -228,7 +252,7 @@ func completeFolder(_ *cobra.Command, _ []string, toComplete string) ([]string, 
 		if !strings.HasPrefix(e.Name(), prefix) {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(parent, e.Name(), report.HeaderFile)); err == nil {
+		if _, err := os.Stat(filepath.Join(parent, e.Name(), header)); err == nil {
 			found = append(found, parent+e.Name())
 		}
 	}

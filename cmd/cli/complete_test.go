@@ -45,12 +45,12 @@ const (
 func TestCompletion(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	for _, path := range []string{"before", "after", "other", "runs/deep", "synthetic"} {
+	for _, path := range []string{"before", "after", "other", "runs/deep", "synthetic", "ran"} {
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, path := range []string{"before/" + report.HeaderFile, "after/" + report.HeaderFile, "runs/deep/" + report.HeaderFile, "notes.txt"} {
+	for _, path := range []string{"before/" + report.HeaderFile, "after/" + report.HeaderFile, "runs/deep/" + report.HeaderFile, "ran/" + report.ScenarioFile, "notes.txt"} {
 		if err := os.WriteFile(path, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -108,6 +108,12 @@ func TestCompletion(t *testing.T) {
 		{"a folder that is not here", []string{"remote", "--dir", ""}, "", noFile},
 		{"a command below a command", []string{"board", ""}, "list", noFile},
 		{"commands", []string{"swe"}, "sweep", noFile},
+		{"a scenario", []string{"scenarios", "run", "seed-"}, "seed-bitrate seed-length seed-ddos", noFile},
+		{"a scenario of one's own", []string{"scenarios", "show", "mi"}, "json", extensions},
+		{"other programs as engines", []string{"scenarios", "run", "--engines", "direct,dp"}, "direct,dpkt", noFileList},
+		{"sides", []string{"scenarios", "run", "--side", "R"}, "RS RA", noFileList},
+		{"a run to resume", []string{"scenarios", "run", "--resume", ""}, "ran", noFile},
+		{"results to show", []string{"scenarios", "show", "--results", ""}, "ran", noFile},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			values, directive := complete(t, tt.args...)

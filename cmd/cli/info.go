@@ -176,6 +176,13 @@ func (a *app) tableCommand() *cobra.Command {
 		Use:   "table DIR",
 		Short: "Print the results of a results folder again",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && report.HoldsScenario(args[0]) {
+				header, records, err := report.ReadScenario(args[0])
+				if err != nil {
+					return err
+				}
+				return a.printScenario(analysis.AnalyzeScenario(header, records), asJSON)
+			}
 			results, err := readFolder(args)
 			if err != nil {
 				return err

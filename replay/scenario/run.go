@@ -1,0 +1,285 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"pcaplab/parse"
+	"pcaplab/replay"
+	"pcaplab/replay/external"
+	"pcaplab/replay/trial"
+)
+
+const (
+	// closedOwn and closedProgram are how long a closed loop of this program's engines, and of another program, lasts.
+	closedOwn     = 100 * time.Millisecond
+	closedProgram = time.Second
+	// attempts is how often a trial is run at most whose drops all follow gaps of the host.
+	attempts = 3
+	// drain is how long a program has, after the traffic, to take what was admitted, and finish how long to count it.
+	drain  = 30 * time.Second
+	finish = 30 * time.Second
+)
+
+// Run is a run of a plan. Header must be filled in by Begin, or come from an earlier run that is gone on with.
+type Run struct {
+	Header  Header
+	Engines []parse.Engine // of this program
+	Done    []Record       // of an earlier run: their trials are not run again
+	// InProcess runs this program's engines here, not each trial in a fresh process.
+	InProcess bool
+	// OnRecord is called with each record as it is made.
+	OnRecord func(*Record) error
+	// Progress is called before each trial, never within one.
+	Progress func(Progress)
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Trial
+	Done, Trials int
+	// Passed and Expected are the time of traffic on the system clock, done and in all.
+	Passed, Expected time.Duration
+}
+
+// Begin finds the other programs of the plan: what is not on this machine goes to Header.Missing, and is left out. It is an
+// error when no engine is left.
+func (r *Run) Begin(ctx context.Context) error {
+	programs, err := r.Header.Plan.Programs()
+	if err != nil {
+		return err
+	}
+	r.Header.Programs, r.Header.Missing = nil, nil
+	left := 0
+	var why []error
+	for _, name := range r.Header.Plan.Engines {
+		if engineOf(r.Engines, name) != nil {
+			left++
+			continue
+		}
+		version, err := programs[name].Find(ctx)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			r.Header.Missing = append(r.Header.Missing, Missing{Engine: name, Why: err.Error()})
+			why = append(why, err)
+			continue
+		}
+		left++
+		r.Header.Programs = append(r.Header.Programs, Found{Engine: name, Version: version})
+	}
+	if left == 0 {
+		return fmt.Errorf("none of the engines is on this machine: %w", errors.Join(why...))
+	}
+	return nil
+}
+
+// Trials returns the trials of the run, those of missing engines left out.
+func (r *Run) Trials() []Trial {
+	return slices.DeleteFunc(r.Header.Plan.Trials(), func(t Trial) bool {
+		return slices.ContainsFunc(r.Header.Missing, func(m Missing) bool { return m.Engine == t.Engine })
+	})
+}
+
+// Expected returns how long the trials that are not done take on the system clock, without start-up: this program's engines
+// skip idle time unless Plan.Clock is "system".
+func (r *Run) Expected() time.Duration {
+	done := r.done()
+	var sum time.Duration
+	for _, t := range r.Trials() {
+		if _, ok := done[t]; !ok {
+			sum += r.expected(t)
+		}
+	}
+	return sum
+}
+
+func (r *Run) done() map[Trial]struct{} {
+	done := make(map[Trial]struct{}, len(r.Done))
+	for i := range r.Done {
+		done[r.Done[i].Trial] = struct{}{}
+	}
+	return done
+}
+
+func (r *Run) expected(t Trial) time.Duration {
+	own := engineOf(r.Engines, t.Engine) != nil
+	switch {
+	case t.Closed && own:
+		return closedOwn
+	case t.Closed:
+		return closedProgram
+	case own && r.Header.Plan.Clock != "system":
+		return 0
+	}
+	return r.row(t.Row).Length()
+}
+
+func (r *Run) row(name string) *Row {
+	rows := r.Header.Plan.Scenario.Rows
+	return &rows[slices.IndexFunc(rows, func(row Row) bool { return row.Name == name })]
+}
+
+// Length is how long the traffic of the row lasts; 0 of a capture that is fed once.
+func (r *Row) Length() time.Duration {
+	if r.Datagrams == 0 || r.Kind == KindCapture || !(r.BitPerSecond > 0) {
+		return seconds(r.Seconds)
+	}
+	octets := r.Payload
+	switch {
+	case r.Kind == "tcp":
+		octets = 128 << 10 // a write of iperf3
+	case octets == 0 && r.Link == "loopback":
+		octets = 32768 // what iperf3 takes itself
+	case octets == 0:
+		octets = 1448
+	}
+	return seconds(min(float64(r.Datagrams)*8*float64(octets)/r.BitPerSecond, maxSeconds))
+}
+
+// Measure runs all trials that are not done. Cancelled, it returns ctx's error; the records that were made until then are
+// with OnRecord.
+func (r *Run) Measure(ctx context.Context) error {
+	programs, err := r.Header.Plan.Programs()
+	if err != nil {
+		return err
+	}
+	trials, done := r.Trials(), r.done()
+	p := Progress{Trials: len(trials)}
+	for _, t := range trials {
+		p.Expected += r.expected(t)
+	}
+	for _, t := range trials {
+		p.Trial = t
+		if _, ok := done[t]; !ok {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			if r.Progress != nil {
+				r.Progress(p)
+			}
+			rec, err := r.trial(ctx, t, programs)
+			if err != nil {
+				return fmt.Errorf("%s, %s, repeat %d: %w", t.Row, t.Engine, t.Repeat, err)
+			}
+			if err := r.OnRecord(&rec); err != nil {
+				return err
+			}
+		}
+		p.Done++
+		p.Passed += r.expected(t)
+	}
+	if r.Progress != nil {
+		r.Progress(p)
+	}
+	return nil
+}
+
+// trial runs one trial, again if the host spoiled it.
+func (r *Run) trial(ctx context.Context, t Trial, programs map[string]external.Program) (rec Record, err error) {
+	plan := &r.Header.Plan
+	req := request{Row: *r.row(t.Row), Trial: t, Queue: plan.Queue, Clock: plan.Clock, Seed: plan.Seed}
+	if req.Queue == "" {
+		req.Queue = QueueOf(t.Engine)
+	}
+	own := engineOf(r.Engines, t.Engine) != nil
+	if t.Closed {
+		if req.Closed = int64(closedProgram); own {
+			req.Closed = int64(closedOwn)
+		}
+	}
+	for n := 1; n <= attempts; n++ {
+		switch {
+		case !own:
+			rec, err = req.program(ctx, programs[t.Engine])
+		case r.InProcess:
+			rec, err = req.measure(ctx, r.Engines)
+		default:
+			rec, err = req.inChild(ctx)
+		}
+		if err != nil {
+			return rec, err
+		}
+		rec.Attempts = n
+		rec.Marks = rec.marks()
+		if !slices.Contains(rec.Marks, trial.MarkHostLimited) {
+			break
+		}
+	}
+	return rec, nil
+}
+
+// marks lists the doubts about a record.
+func (r *Record) marks() []string {
+	marks := r.Marks // what was known when it was made
+	if r.Result.HostLimited() {
+		marks = append(marks, trial.MarkHostLimited)
+	}
+	if r.Result.FeedShare() > trial.FeedLimit {
+		marks = append(marks, trial.MarkFeedLimited)
+	}
+	if r.Result.Unsent > 0 {
+		marks = append(marks, trial.MarkUnsent)
+	}
+	if served := r.Result.Offered - r.Result.Dropped; !r.Closed && !slices.Contains(marks, MarkCutShort) && r.Counts.Packets != served {
+		marks = append(marks, MarkMiscounts)
+	}
+	return marks
+}
+
+// program runs a trial of another program.
+func (req *request) program(ctx context.Context, p external.Program) (rec Record, err error) {
+	rec = Record{Schema: Schema, Trial: req.Trial, Queue: req.Queue, Clock: "system"}
+	queue, err := replay.ParseQueue(req.Queue)
+	if err != nil {
+		return rec, err
+	}
+	t, err := openTraffic(ctx, &req.Row, req.Seed)
+	if err != nil {
+		return rec, err
+	}
+	defer t.close()
+	closed := time.Duration(req.Closed)
+	cfg := replay.Config{Queue: queue, Drain: drain}
+	if err := t.load(&cfg, closed); err != nil {
+		return rec, err
+	}
+	src, err := t.source(closed)
+	if err != nil {
+		return rec, err
+	}
+	rec.Started = time.Now().UTC()
+	process, err := p.Start(ctx, external.Config{Link: t.link()})
+	if err != nil {
+		return rec, err
+	}
+	defer func() { err = errors.Join(err, process.Close()) }()
+	if _, err := process.Run(ctx, cfg, src); err != nil {
+		return rec, err
+	}
+	out, err := process.Finish(ctx, finish)
+	if err != nil {
+		return rec, err
+	}
+	rec.Result, rec.Program = out.Result, &out
+	rec.Counts.Packets = out.Packets
+	if out.TCPKnown {
+		rec.Counts.TCP = &out.TCP
+	}
+	u := &out.Usage
+	rec.Cost = Cost{
+		StartUpNs: u.StartUp.WallNs, TrafficNs: int64(out.Result.Duration),
+		TrafficCPU: &u.Traffic.CPUNs, TrafficChildrenCPU: &u.Traffic.ChildrenCPUNs,
+		WholeCPU: &u.Whole.CPUNs, WholeChildrenCPU: &u.Whole.ChildrenCPUNs,
+		PeakOctets: u.Session.PeakOctets, TreePeakOctets: u.Session.SumPeakOctets,
+	}
+	// The largest sum that was sampled may have missed a peak that the kernel noted.
+	if peak, sum := rec.Cost.PeakOctets, rec.Cost.TreePeakOctets; peak != nil && (sum == nil || *sum < *peak) {
+		rec.Cost.TreePeakOctets = peak
+	}
+	return rec, nil
+}
