@@ -52,6 +52,19 @@ type ScenarioCell struct {
 	Closed    Summary `json:"closed_pps"` // packets per second in closed loop; none where the row has none
 
 	Marks []string `json:"marks,omitempty"` // of any of its records
+	// Failures are how a program failed in some of them, which count in no number.
+	Failures []string `json:"failures,omitempty"`
+	// Program is what is known of another program's buffers and counts; nil of an engine of this one.
+	Program *ProgramFacts `json:"program,omitempty"`
+}
+
+// ProgramFacts are what the first record tells of another program, and the warnings of all.
+type ProgramFacts struct {
+	Counter      bool     `json:"counter"` // it publishes its progress: the queue is exact
+	PipeOctets   int      `json:"pipe_octets"`
+	BufferOctets int      `json:"buffer_octets,omitempty"` // of its own input buffer; 0: not known
+	BufferNote   string   `json:"buffer_note,omitempty"`
+	Warnings     []string `json:"warnings,omitempty"`
 }
 
 // EngineCost compares an engine with the one of the least cost. For each repeat it takes the geometric mean, over the rows
@@ -110,8 +123,8 @@ func AnalyzeScenario(header scenario.Header, records []scenario.Record) *Scenari
 			if len(open)+len(closed) == 0 {
 				continue
 			}
-			if len(open) > 0 && out.Sent == 0 {
-				r := &open[0].Result
+			if at := slices.IndexFunc(open, func(r *scenario.Record) bool { return r.Failure == "" }); at >= 0 && out.Sent == 0 {
+				r := &open[at].Result
 				out.Sent, out.Seconds = r.Intended, r.Duration.Seconds()
 				out.Octets = float64(r.OfferedOctets) / float64(max(1, r.Offered))
 			}
@@ -132,7 +145,7 @@ func (s *Scenario) fit(engine string, records []scenario.Record) {
 	for i := range records {
 		r := &records[i]
 		ns := ratio(total(r.Cost.WholeCPU), float64(r.Counts.Packets))
-		if r.Engine != engine || r.Closed || !(ns > 0) || r.Result.Offered == 0 || r.Result.Duration <= 0 {
+		if r.Engine != engine || r.Closed || r.Failure != "" || !(ns > 0) || r.Result.Offered == 0 || r.Result.Duration <= 0 {
 			continue
 		}
 		points = append(points, FitPoint{
@@ -194,6 +207,9 @@ func cellOf(h *scenario.Header, engine string, open, closed []*scenario.Record) 
 	of := func(records []*scenario.Record, value func(*scenario.Record) float64) Summary {
 		var values []float64
 		for _, r := range records {
+			if r.Failure != "" {
+				continue
+			}
 			if v := value(r); !math.IsNaN(v) {
 				values = append(values, v)
 			}
@@ -204,7 +220,20 @@ func cellOf(h *scenario.Header, engine string, open, closed []*scenario.Record) 
 		return Summarize(values)
 	}
 	for _, r := range slices.Concat(open, closed) {
+		if r.Failure != "" && !slices.Contains(c.Failures, r.Failure) {
+			c.Failures = append(c.Failures, r.Failure)
+		}
 		c.Queue = r.Queue
+		if p := r.Program; p != nil {
+			if c.Program == nil {
+				c.Program = &ProgramFacts{Counter: p.Counter, PipeOctets: p.PipeOctets, BufferOctets: p.BufferOctets, BufferNote: p.BufferNote}
+			}
+			for _, w := range p.Warnings {
+				if !slices.Contains(c.Program.Warnings, w) {
+					c.Program.Warnings = append(c.Program.Warnings, w)
+				}
+			}
+		}
 		for _, m := range r.Marks {
 			if !slices.Contains(c.Marks, m) {
 				c.Marks = append(c.Marks, m)
@@ -280,7 +309,7 @@ func (s *Scenario) compare(records []scenario.Record) {
 	costs := map[string]map[key]float64{}
 	for i := range records {
 		r := &records[i]
-		if c := treeCost(r); !r.Closed && c > 0 {
+		if c := treeCost(r); !r.Closed && r.Failure == "" && c > 0 {
 			if costs[r.Engine] == nil {
 				costs[r.Engine] = map[key]float64{}
 			}

@@ -163,22 +163,43 @@ func scenarioHeading(s *analysis.Scenario) string {
 	}
 	line("plan", "%s; own engines on the %s clock, other programs on the system clock", text, h.Plan.Clock)
 	for _, e := range h.Programs {
-		line("program", "%s: %s", e.Engine, e.Version)
+		text := e.Engine + ": " + e.Version
+		var startUps []float64
+		for i := range s.Rows {
+			if c := cellFor(&s.Rows[i], e.Engine); c != nil && c.StartUp.N > 0 {
+				startUps = append(startUps, c.StartUp.Median)
+			}
+		}
+		if len(startUps) > 0 {
+			text += "; start-up " + FormatDuration(analysis.Summarize(startUps).Median) + ", in no other number"
+		}
+		line("program", "%s", text)
 	}
 	for _, m := range h.Missing {
 		line("missing", "%s", m.Why)
 	}
-	queues := ""
 	for _, e := range h.Plan.Engines {
-		for _, r := range s.Rows {
-			if c := cellFor(&r, e); c != nil {
-				queues += ", " + e + " " + c.Queue
-				break
+		for i := range s.Rows {
+			c := cellFor(&s.Rows[i], e)
+			if c == nil {
+				continue
 			}
+			text := e + ": " + c.Queue
+			if p := c.Program; p != nil {
+				text += "; pipe of " + FormatOctets(float64(p.PipeOctets)) + ", part of it"
+				if p.BufferOctets > 0 {
+					text += "; input buffer " + FormatOctets(float64(p.BufferOctets))
+				}
+				if p.BufferNote != "" {
+					text += ": " + p.BufferNote
+				}
+				if !p.Counter {
+					text += "; it does not tell its progress: what it has read counts as taken"
+				}
+			}
+			line("queue", "%s", text)
+			break
 		}
-	}
-	if queues != "" {
-		line("queues", "%s", queues[2:])
 	}
 	line("machine", "%s, pcaplab %s", h.Environment.String(), h.Version)
 	return b.String()
@@ -242,13 +263,16 @@ func countedTable(s *analysis.Scenario, engines []string) *Table {
 	t := perEngine("Packets counted (median), and the share of those sent that was lost", s, engines,
 		func(r *analysis.ScenarioRow, c *analysis.ScenarioCell) string {
 			if c.Counted.N == 0 {
-				return ""
+				return strings.TrimSpace(marksText(c))
 			}
 			text := strconv.FormatFloat(c.Counted.Median, 'f', -1, 64)
 			if c.Loss.Median != 0 {
 				text += " (-" + FormatRatio(c.Loss.Median) + ")"
 			}
-			return text + marksText(c, true)
+			if c.InTime.N > 0 && c.InTime.Median < 0.99*c.Counted.Median {
+				text += ", in time " + strconv.FormatFloat(c.InTime.Median, 'f', -1, 64)
+			}
+			return text + marksText(c)
 		})
 	t.Columns = slices.Insert(t.Columns, 1, Column{Head: "sent", Right: true})
 	at := 0
@@ -259,7 +283,20 @@ func countedTable(s *analysis.Scenario, engines []string) *Table {
 		}
 	}
 	t.Notes = append(t.Notes, "sent: every packet of the load, iperf3's control connection included. counted: by the engine itself, when it had taken all that",
-		"its queue let in; a packet is lost when it came while the queue was full. On loopback each packet is seen once.")
+		"its queue let in; a packet is lost when it came while the queue was full. in time: taken by the end of the traffic, where that is less:",
+		"the rest waited in the queue, and longer traffic would have lost more. On loopback each packet is seen once.")
+	for i := range s.Rows {
+		for j := range s.Rows[i].Engines {
+			c := &s.Rows[i].Engines[j]
+			doubts := c.Failures
+			if c.Program != nil {
+				doubts = slices.Concat(doubts, c.Program.Warnings)
+			}
+			for _, d := range doubts {
+				t.Notes = append(t.Notes, fmt.Sprintf("%s, %s: %s", s.Rows[i].Row.Name, c.Engine, d))
+			}
+		}
+	}
 	return t
 }
 
@@ -308,20 +345,30 @@ func memoryTable(s *analysis.Scenario, engines []string) *Table {
 }
 
 func costPerPacketTable(s *analysis.Scenario, engines []string) *Table {
-	return perEngine("CPU time per packet counted, children included (median, with its interval where there is one)", s, engines,
+	t := perEngine("CPU time per packet counted, children included (median, with half of its interval where there is one)", s, engines,
 		func(r *analysis.ScenarioRow, c *analysis.ScenarioCell) string {
 			if c.Cost.N == 0 {
 				return ""
 			}
-			return summaryText(c.Cost, FormatDuration) + marksText(c, false)
+			text := summaryText(c.Cost, FormatDuration)
+			if slices.Contains(c.Marks, trial.MarkFeedLimited) {
+				text += " *"
+			}
+			return text
 		})
+	if slices.ContainsFunc(t.Rows, func(row []Cell) bool {
+		return slices.ContainsFunc(row, func(c Cell) bool { return strings.HasSuffix(c.Text, " *") })
+	}) {
+		t.Notes = append(t.Notes, "* making and feeding the packets took over 5 % of the time, and is taken off: 'ceiling' measures such engines closer")
+	}
+	return t
 }
 
-// marksText writes the doubts about counts, or those about costs, in brackets.
-func marksText(c *analysis.ScenarioCell, counts bool) string {
+// marksText writes the doubts about counts in brackets.
+func marksText(c *analysis.ScenarioCell) string {
 	var list []string
 	for _, m := range c.Marks {
-		if counts != (m == trial.MarkFeedLimited || m == trial.MarkThrottled) {
+		if m != trial.MarkFeedLimited {
 			list = append(list, m)
 		}
 	}

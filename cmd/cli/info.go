@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -100,43 +100,50 @@ func (a *app) synthCommand() *cobra.Command {
 			if frames < 1 {
 				return usagef("--frames %d: want 1 or more", frames)
 			}
-			write := func(w io.Writer) error {
-				out, err := pcapio.NewWriter(w, pcapio.WriterConfig{Nano: true})
-				if err != nil {
-					return err
-				}
-				bar := a.octetsBar("writing frames")
-				defer bar.done()
-				var f parse.Frame
-				for i := range frames {
-					if i&0xffff == 0 {
-						if err := c.Context().Err(); err != nil {
-							return err
-						}
-						bar.set(int64(i), int64(frames))
-					}
-					if err := src.Next(&f); err != nil {
-						return err
-					}
-					if err := out.WriteFrame(&f); err != nil {
-						return err
-					}
-				}
-				return out.Flush()
-			}
-			if output == "-" {
-				if isTerminal(a.stdout) {
-					return usagef("a capture is not for a terminal: -o FILE, or a pipe")
-				}
-				return write(bufio.NewWriter(a.stdout))
-			}
-			return report.WriteFile(output, write)
+			return a.writeCapture(c.Context(), output, src, uint64(frames))
 		},
 	}
 	c.Flags().Uint64Var(&seed, "seed", 1, "of the traffic")
 	c.Flags().IntVar(&frames, "frames", defaultSynthFrames, "how many")
 	c.Flags().StringVarP(&output, "output", "o", "-", "file to write")
 	return c
+}
+
+// writeCapture writes frames of a source as a pcap with nanoseconds, up to the source's end; - is standard output.
+func (a *app) writeCapture(ctx context.Context, path string, src replay.Source, frames uint64) error {
+	write := func(w io.Writer) error {
+		out, err := pcapio.NewWriter(w, pcapio.WriterConfig{Nano: true})
+		if err != nil {
+			return err
+		}
+		bar := a.octetsBar("writing frames")
+		defer bar.done()
+		var f parse.Frame
+		for i := range frames {
+			if i&0xffff == 0 {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				bar.set(int64(i), int64(frames))
+			}
+			if err := src.Next(&f); err == io.EOF {
+				break
+			} else if err != nil {
+				return err
+			}
+			if err := out.WriteFrame(&f); err != nil {
+				return err
+			}
+		}
+		return out.Flush()
+	}
+	if path != stdin {
+		return report.WriteFile(path, write)
+	}
+	if isTerminal(a.stdout) {
+		return usagef("a capture is not for a terminal: -o FILE, or a pipe")
+	}
+	return write(a.stdout)
 }
 
 func (a *app) enginesCommand() *cobra.Command {
@@ -157,6 +164,7 @@ func (a *app) enginesCommand() *cobra.Command {
 			for _, q := range replay.Queues() {
 				queues.Add(report.Text(q.Name), report.Text(q.Doc))
 			}
+			engines.Notes = []string{"other programs (dpkt, Scapy, tshark, PyShark): '" + a.Name + " scenarios list'"}
 			for i, t := range []*report.Table{engines, stages, queues} {
 				if i > 0 {
 					fmt.Fprintln(a.stdout)

@@ -122,6 +122,11 @@ func rowsTable(s *scenario.Scenario) (*report.Table, error) {
 		t.Add(report.Text(r.Name), report.Text(kind), report.Text(link), report.Text(rate), report.Text(payload), report.Text(lasts),
 			report.Text(frames), report.Text(octets))
 	}
+	for _, r := range s.Rows {
+		if r.Reference > 0 {
+			t.Notes = append(t.Notes, fmt.Sprintf("%s: the experiment knew of %.1f packets", r.Name, r.Reference))
+		}
+	}
 	if s.Source != "" {
 		t.Notes = append(t.Notes, "after "+s.Source)
 	}

@@ -48,7 +48,7 @@ the same traffic comes from memory: every packet that was sent is known, and cou
 			return c.Help()
 		},
 	}
-	c.AddCommand(a.scenariosListCommand(), a.scenariosRunCommand(), a.scenariosShowCommand())
+	c.AddCommand(a.scenariosListCommand(), a.scenariosRunCommand(), a.scenariosShowCommand(), a.scenariosCaptureCommand())
 	return c
 }
 
@@ -116,6 +116,62 @@ machine, its version, and what to install where it is not.`,
 	return c
 }
 
+func (a *app) scenariosCaptureCommand() *cobra.Command {
+	var row, output string
+	var seed uint64
+	c := &cobra.Command{
+		Use:   "capture --row ROW [flags] SCENARIO",
+		Short: "Write the traffic of a row as a capture",
+		Long: `Writes what a row of a scenario sends as a pcap with nanoseconds, to look at it, or to feed it to other programs. The same seed gives
+the same octets on every machine.`,
+		Example: `  ` + a.Name + ` scenarios capture --row 'RS UDP 1 Mbit/s' seed-bitrate | tshark -r -
+  ` + a.Name + ` scenarios capture --row '48 B at 5 Mbit/s' -o small.pcap seed-length`,
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := findScenario(args)
+			if err != nil {
+				return err
+			}
+			at := slices.IndexFunc(s.Rows, func(r scenario.Row) bool { return r.Name == row })
+			if at < 0 {
+				return usagef("--row %q: %s has no such row ('%s scenarios show' lists them)", row, s.Name, a.Name)
+			}
+			r := &s.Rows[at]
+			if r.Kind == scenario.KindCapture {
+				return usagef("--row %q is a capture already: %s", row, r.Capture)
+			}
+			src, err := r.Stream().Open(seed)
+			if err != nil {
+				return usageError{err}
+			}
+			frames, _, err := r.Packets()
+			if err != nil {
+				return err
+			}
+			return a.writeCapture(c.Context(), output, src, frames)
+		},
+	}
+	fs := c.Flags()
+	fs.StringVar(&row, "row", "", "name of the row")
+	fs.StringVarP(&output, "output", "o", stdin, "file to write, - for standard output")
+	fs.Uint64Var(&seed, "seed", 1, "of the traffic")
+	err := c.RegisterFlagCompletionFunc("row", func(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		var names []string
+		for _, s := range scenario.Builtin() {
+			if len(args) > 0 && args[0] != s.Name {
+				continue
+			}
+			for i := range s.Rows {
+				names = append(names, s.Rows[i].Name)
+			}
+		}
+		return withPrefix(names, "", toComplete), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // the flag does not exist
+	}
+	return c
+}
+
 // scenarioFlags are the flags of scenarios run.
 type scenarioFlags struct {
 	plan      scenario.Plan
@@ -144,7 +200,7 @@ it starts. What is not on this machine is named and left out.
 A row without a limit of its rate is also measured in closed loop: as fast as the engine takes the packets.`,
 		Example: `  ` + a.Name + ` scenarios run --quick seed-bitrate
   ` + a.Name + ` scenarios run --engines all -o bitrate seed-bitrate
-  ` + a.Name + ` scenarios run --side RS --seconds 2s --engines dpkt,scapy seed-bitrate
+  ` + a.Name + ` scenarios run --side RS --traffic 2s --engines dpkt,scapy seed-bitrate
   ` + a.Name + ` scenarios run --engines direct,mine --engine-cmd 'mine=python3 count.py' my-scenario.json
   ` + a.Name + ` scenarios run --resume bitrate`,
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, a, args) },
@@ -154,7 +210,7 @@ A row without a limit of its rate is also measured in closed loop: as fast as th
 	fs.StringArrayVar(&f.plan.Commands, "engine-cmd", nil, "another program as an engine, 'NAME=CMD ARG...'; may be given several times")
 	fs.StringSliceVar(&f.sides, "side", nil, "only rows of these sides, as LH or RS")
 	fs.IntVar(&f.plan.Repeats, "repeats", analysis.MinRepeats, "run each trial so often, engines in turn")
-	fs.DurationVar(&f.limit, "seconds", 0, "cut the traffic of each row to that, as 2s (0: whole)")
+	fs.DurationVar(&f.limit, "traffic", 0, "cut the traffic of each row to that, as 2s (0: whole)")
 	fs.BoolVar(&f.quick, "quick", false, "traffic cut to 1 s and 2 repeats: a first look")
 	fs.StringVar(&f.plan.Queue, "queue", "", "queue before every engine (default: what each has live, see METHOD.md; 'engines' lists presets)")
 	fs.StringVar(&f.plan.Clock, "clock", "warp", "of this program's engines: warp (skips idle time), system (waits) or cpu")
@@ -206,10 +262,10 @@ func (f *scenarioFlags) prepare(c *cobra.Command, a *app, args []string) (scenar
 	}
 	if f.quick {
 		quickly(c.Flags(), "repeats", func() { f.plan.Repeats = 2 })
-		quickly(c.Flags(), "seconds", func() { f.limit = time.Second })
+		quickly(c.Flags(), "traffic", func() { f.limit = time.Second })
 	}
 	if f.limit < 0 {
-		return h, usagef("--seconds %v: want a positive duration", f.limit)
+		return h, usagef("--traffic %v: want a positive duration", f.limit)
 	}
 	if len(f.sides) > 0 {
 		sides := map[string]bool{}
@@ -299,7 +355,11 @@ func (f *scenarioFlags) run(c *cobra.Command, a *app, args []string) (err error)
 	}
 	trials := run.Trials()
 	a.note("%s: %d rows, %d trials%s", run.Header.Plan.Scenario.Name, len(run.Header.Plan.Scenario.Rows), len(trials)-len(records), about(run.Expected()))
+	failed := 0
 	run.OnRecord = func(r *scenario.Record) error {
+		if r.Failure != "" {
+			failed++
+		}
 		records = append(records, *r)
 		if folder == nil {
 			return nil
@@ -310,6 +370,9 @@ func (f *scenarioFlags) run(c *cobra.Command, a *app, args []string) (err error)
 	run.Progress = bar.set
 	measureErr := run.Measure(ctx)
 	bar.done()
+	if failed > 0 {
+		measureErr = errors.Join(measureErr, fmt.Errorf("%d of the trials failed, see the table; --resume tries them again", failed))
+	}
 	results := analysis.AnalyzeScenario(run.Header, records)
 	if folder != nil && len(records) > 0 {
 		if err := folder.Finish(results); err != nil {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,7 +45,7 @@ func TestScenariosUsage(t *testing.T) {
 		{"unknown engine", ExitUsage, []string{"run", "--engines", "libpcap", mine}, `no engine "libpcap"`},
 		{"no such side", ExitUsage, []string{"run", "--side", "Z", mine}, "has no rows of it"},
 		{"repeats", ExitUsage, []string{"run", "--repeats", "0", mine}, "repeats 0"},
-		{"negative time", ExitUsage, []string{"run", "--seconds", "-1s", mine}, "positive"},
+		{"negative time", ExitUsage, []string{"run", "--traffic", "-1s", mine}, "positive"},
 		{"queue", ExitUsage, []string{"run", "--queue", "much", mine}, "much"},
 		{"clock", ExitUsage, []string{"run", "--clock", "sundial", mine}, "sundial"},
 		{"command", ExitUsage, []string{"run", "--engine-cmd", "x", mine}, "NAME=COMMAND"},
@@ -143,7 +144,7 @@ func TestScenariosRunShowAndResume(t *testing.T) {
 
 func TestScenariosJSON(t *testing.T) {
 	mine := ownScenario(t)
-	text, _ := run(t, ExitDone, "scenarios", "run", "--engines", "direct", "--repeats", "1", "--side", "A", "--seconds", "100ms", "--json", mine)
+	text, _ := run(t, ExitDone, "scenarios", "run", "--engines", "direct", "--repeats", "1", "--side", "A", "--traffic", "100ms", "--json", mine)
 	var s analysis.Scenario
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		t.Fatal(err)
@@ -169,6 +170,37 @@ func TestScenariosJSON(t *testing.T) {
 		if !json.Valid([]byte(text)) {
 			t.Errorf("show %v --json: %.200s", args, text)
 		}
+	}
+}
+
+// Captures that are shorter than any buffer must come out whole, too.
+func TestCapturesToStandardOutputAreWhole(t *testing.T) {
+	short, _ := run(t, ExitDone, "synth", "udp-64", "--frames", "3")
+	if want := 24 + 3*(16+60); len(short) != want {
+		t.Errorf("a capture of three frames has %d octets, want %d", len(short), want)
+	}
+	mine := ownScenario(t)
+	text, _ := run(t, ExitDone, "scenarios", "capture", "--row", "B syn", mine)
+	if want := 24 + 300*(16+54); len(text) != want {
+		t.Errorf("a flood of 300 SYN segments has %d octets as a capture, want %d", len(text), want)
+	}
+	path := filepath.Join(t.TempDir(), "udp.pcap")
+	run(t, ExitDone, "scenarios", "capture", "--row", "A udp", "-o", path, mine)
+	s, err := scenario.Read(mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _, err := s.Rows[0].Packets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, _ := run(t, ExitDone, "info", "--json", path)
+	if !strings.Contains(info, fmt.Sprintf(`"packets":%d`, want)) {
+		t.Errorf("info of a row of %d packets: %s", want, info)
+	}
+	if code, _, stderr := runIn(t.Context(), strings.NewReader(""), "scenarios", "capture", "--row", "C", mine); code != ExitUsage ||
+		!strings.Contains(stderr, "no such row") {
+		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }
 

@@ -80,7 +80,7 @@ func (req *request) inChild(ctx context.Context) (Record, error) {
 	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {
 		stdin.Close()
-		return Record{}, fmt.Errorf("start a measuring process: %w", err)
+		return Record{}, fmt.Errorf("start a measuring process: %w; --in-process measures without one", err)
 	}
 	defer stdin.Close()
 	sent := json.NewEncoder(stdin).Encode(req)

@@ -160,6 +160,9 @@ type Record struct {
 	Usage    *meter.Usage      `json:"usage,omitempty"`    // of this program's engines: the measuring process
 	Program  *external.Outcome `json:"program,omitempty"`  // of other programs
 
+	// Failure is how a program ended a trial before its time, or that it did not say what it had counted; "" if it did. Its
+	// counts and costs are not results then.
+	Failure string `json:"failure,omitempty"`
 	// Attempts is how often the trial was run: one in which all drops followed gaps of the host is run again.
 	Attempts int      `json:"attempts"`
 	Marks    []string `json:"marks,omitempty"`
@@ -189,7 +192,7 @@ type Cost struct {
 
 // Marks of results that are not the engine's alone, besides those of package trial.
 const (
-	MarkCutShort  = "cut short" // the program was ended before it had counted what it was given
+	MarkFailed    = "failed"    // see Record.Failure
 	MarkMiscounts = "miscounts" // it took all that it was given, and counted another number
 )
 

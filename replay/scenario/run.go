@@ -101,7 +101,9 @@ func (r *Run) Expected() time.Duration {
 func (r *Run) done() map[Trial]struct{} {
 	done := make(map[Trial]struct{}, len(r.Done))
 	for i := range r.Done {
-		done[r.Done[i].Trial] = struct{}{}
+		if r.Done[i].Failure == "" { // else it is tried again
+			done[r.Done[i].Trial] = struct{}{}
+		}
 	}
 	return done
 }
@@ -141,8 +143,8 @@ func (r *Row) Length() time.Duration {
 	return seconds(min(float64(r.Datagrams)*8*float64(octets)/r.BitPerSecond, maxSeconds))
 }
 
-// Measure runs all trials that are not done. Cancelled, it returns ctx's error; the records that were made until then are
-// with OnRecord.
+// Measure runs all trials that are not done. A program that fails in a trial leaves a record of that, and the run goes on. Cancelled, it
+// returns ctx's error; the records that were made until then are with OnRecord.
 func (r *Run) Measure(ctx context.Context) error {
 	programs, err := r.Header.Plan.Programs()
 	if err != nil {
@@ -215,7 +217,10 @@ func (r *Run) trial(ctx context.Context, t Trial, programs map[string]external.P
 
 // marks lists the doubts about a record.
 func (r *Record) marks() []string {
-	marks := r.Marks // what was known when it was made
+	if r.Failure != "" {
+		return []string{MarkFailed}
+	}
+	var marks []string
 	if r.Result.HostLimited() {
 		marks = append(marks, trial.MarkHostLimited)
 	}
@@ -225,7 +230,7 @@ func (r *Record) marks() []string {
 	if r.Result.Unsent > 0 {
 		marks = append(marks, trial.MarkUnsent)
 	}
-	if served := r.Result.Offered - r.Result.Dropped; !r.Closed && !slices.Contains(marks, MarkCutShort) && r.Counts.Packets != served {
+	if served := r.Result.Offered - r.Result.Dropped; !r.Closed && r.Counts.Packets != served {
 		marks = append(marks, MarkMiscounts)
 	}
 	return marks
@@ -243,6 +248,9 @@ func (req *request) program(ctx context.Context, p external.Program) (rec Record
 		return rec, err
 	}
 	defer t.close()
+	if t.frames != nil && len(t.frames.Links()) > 1 {
+		return rec, fmt.Errorf("%s has frames of several link types, and another program reads a stream of one: split the capture", req.Row.Capture)
+	}
 	closed := time.Duration(req.Closed)
 	cfg := replay.Config{Queue: queue, Drain: drain}
 	if err := t.load(&cfg, closed); err != nil {
@@ -254,14 +262,17 @@ func (req *request) program(ctx context.Context, p external.Program) (rec Record
 	}
 	rec.Started = time.Now().UTC()
 	process, err := p.Start(ctx, external.Config{Link: t.link()})
-	if err != nil {
-		return rec, err
+	var out external.Outcome
+	if err == nil {
+		defer func() { err = errors.Join(err, process.Close()) }()
+		if _, err = process.Run(ctx, cfg, src); err == nil {
+			out, err = process.Finish(ctx, finish)
+		}
 	}
-	defer func() { err = errors.Join(err, process.Close()) }()
-	if _, err := process.Run(ctx, cfg, src); err != nil {
-		return rec, err
+	if err != nil && ctx.Err() == nil {
+		rec.Failure = err.Error()
+		return rec, nil
 	}
-	out, err := process.Finish(ctx, finish)
 	if err != nil {
 		return rec, err
 	}

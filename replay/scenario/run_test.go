@@ -285,6 +285,33 @@ func TestOtherProgramsCountTheSame(t *testing.T) {
 	}
 }
 
+func TestProgramsThatFailLeaveRecordsAndAreTriedAgain(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip(external.ErrNotSupported)
+	}
+	s := small()
+	s.Rows = s.Rows[:2]
+	r := &Run{Engines: testEngines, InProcess: true, Header: Header{Plan: Plan{Scenario: s, Engines: []string{"direct", "mute", "dead"}, Repeats: 1,
+		Commands: []string{"mute=sh -c 'cat > /dev/null'", "dead=sh -c 'echo no >&2; exit 3'"}}}}
+	records := measure(t, r)
+	if len(records) != 6 {
+		t.Fatalf("%d records, want 6", len(records))
+	}
+	for _, rec := range records {
+		want := map[string]string{"direct": "", "mute": "printed no counts", "dead": "exit status 3"}[rec.Engine]
+		if want == "" && rec.Failure != "" || !strings.Contains(rec.Failure, want) {
+			t.Errorf("%s: failure %q, want %q", rec.Engine, rec.Failure, want)
+		}
+		if failed := slices.Contains(rec.Marks, MarkFailed); failed != (want != "") {
+			t.Errorf("%s: marks %v", rec.Engine, rec.Marks)
+		}
+	}
+	r.Done = records
+	if again := measure(t, r); len(again) != 4 {
+		t.Errorf("%d trials are tried again, want the 4 that failed", len(again))
+	}
+}
+
 func TestMissingProgramsAreLeftOut(t *testing.T) {
 	p := Plan{Scenario: small(), Engines: []string{"direct", "gone"}, Repeats: 1, Commands: []string{"gone=/no/such/program"}}
 	r := &Run{Engines: testEngines, InProcess: true, Header: Header{Plan: p}}
