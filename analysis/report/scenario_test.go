@@ -75,7 +75,7 @@ func TestScenarioText(t *testing.T) {
 	text := b.String()
 	for _, want := range []string{
 		"test: two rows", "nobody", "slowpoke: 1.0; start-up 250 ms", "gone: install it", "pipe of 1.00 MiB", "input buffer 8192 B: sys.stdin.buffer",
-		"500 (-50.0 %), in time 400", "50.2 (100) / 1.00", "30.0 MiB (90.0 MiB)", "800 pps", "RS fast", "over 50 s one thread",
+		"500 (-50.0 %), in time 400", "50.2 (100) / 1.00", "30.0 MiB (90.0 MiB)", "800 pps", "RS fast", "the window of 50 s one thread",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
