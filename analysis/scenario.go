@@ -97,16 +97,24 @@ type CountPrediction struct {
 	Counted     float64 `json:"counted"`
 }
 
-// AnalyzeScenario summarizes the records of a run.
+// AnalyzeScenario summarizes the records of a run. Of a trial that was tried again, because it had failed, the last record
+// counts.
 func AnalyzeScenario(header scenario.Header, records []scenario.Record) *Scenario {
 	s := &Scenario{Header: header}
-	run := scenario.Run{Header: header}
-	for _, t := range run.Trials() {
-		s.Planned++
-		if slices.ContainsFunc(records, func(r scenario.Record) bool { return r.Trial == t }) {
-			s.Trials++
+	last := make(map[scenario.Trial]int, len(records))
+	for i := range records {
+		last[records[i].Trial] = i
+	}
+	var kept []scenario.Record
+	for i := range records {
+		if last[records[i].Trial] == i {
+			kept = append(kept, records[i])
 		}
 	}
+	records = kept
+	run := scenario.Run{Header: header, Done: records}
+	s.Planned = len(run.Trials())
+	s.Trials = s.Planned - run.Left()
 	for _, row := range header.Plan.Scenario.Rows {
 		out := ScenarioRow{Row: row}
 		for _, engine := range header.Plan.Engines {
@@ -145,7 +153,7 @@ func (s *Scenario) fit(engine string, records []scenario.Record) {
 	for i := range records {
 		r := &records[i]
 		ns := ratio(total(r.Cost.WholeCPU), float64(r.Counts.Packets))
-		if r.Engine != engine || r.Closed || r.Failure != "" || !(ns > 0) || r.Result.Offered == 0 || r.Result.Duration <= 0 {
+		if r.Engine != engine || !s.known(r.Row, engine) || r.Closed || r.Failure != "" || !(ns > 0) || r.Result.Offered == 0 || r.Result.Duration <= 0 {
 			continue
 		}
 		points = append(points, FitPoint{
@@ -204,15 +212,18 @@ func queueFrames(spec string, octets float64) float64 {
 
 func cellOf(h *scenario.Header, engine string, open, closed []*scenario.Record) ScenarioCell {
 	c := ScenarioCell{Engine: engine}
+	// What one repeat cannot tell, none does: costs below what the feed's are known to would leave the larger ones.
 	of := func(records []*scenario.Record, value func(*scenario.Record) float64) Summary {
 		var values []float64
 		for _, r := range records {
 			if r.Failure != "" {
 				continue
 			}
-			if v := value(r); !math.IsNaN(v) {
-				values = append(values, v)
+			v := value(r)
+			if math.IsNaN(v) {
+				return Summary{}
 			}
+			values = append(values, v)
 		}
 		if len(values) == 0 {
 			return Summary{}
@@ -300,6 +311,27 @@ func ratio(a, b float64) float64 {
 	return a / b
 }
 
+// Cell returns what the row has of an engine, nil where it was not measured.
+func (r *ScenarioRow) Cell(engine string) *ScenarioCell {
+	for i := range r.Engines {
+		if r.Engines[i].Engine == engine {
+			return &r.Engines[i]
+		}
+	}
+	return nil
+}
+
+// known tells whether the cost of an engine on a row is known in every repeat.
+func (s *Scenario) known(row, engine string) bool {
+	for i := range s.Rows {
+		if s.Rows[i].Row.Name == row {
+			c := s.Rows[i].Cell(engine)
+			return c != nil && c.Cost.N > 0 && c.Cost.Min > 0
+		}
+	}
+	return false
+}
+
 // compare fills in Engines.
 func (s *Scenario) compare(records []scenario.Record) {
 	type key struct {
@@ -309,12 +341,13 @@ func (s *Scenario) compare(records []scenario.Record) {
 	costs := map[string]map[key]float64{}
 	for i := range records {
 		r := &records[i]
-		if c := treeCost(r); !r.Closed && r.Failure == "" && c > 0 {
-			if costs[r.Engine] == nil {
-				costs[r.Engine] = map[key]float64{}
-			}
-			costs[r.Engine][key{r.Row, r.Repeat}] = c
+		if r.Closed || r.Failure != "" || !s.known(r.Row, r.Engine) {
+			continue
 		}
+		if costs[r.Engine] == nil {
+			costs[r.Engine] = map[key]float64{}
+		}
+		costs[r.Engine][key{r.Row, r.Repeat}] = treeCost(r)
 	}
 	versus := func(engine, base string) (Summary, int) {
 		logs, rows := map[int][]float64{}, map[string]bool{}

@@ -81,6 +81,32 @@ func TestFailedTrialsCountInNoNumber(t *testing.T) {
 	if len(c.Failures) != 1 || len(c.Marks) != 1 || c.Program == nil || len(c.Program.Warnings) != 1 {
 		t.Errorf("the failure is not told: %+v", c)
 	}
+	if s.Trials != 1 {
+		t.Errorf("%d trials are done, want 1: a failed one is not", s.Trials)
+	}
+	s = AnalyzeScenario(scenarioHeader(2, "a"), []scenario.Record{bad, good, scenarioRecord("slow", "a", 2, 100, 100, 1e6)})
+	if c := s.Rows[0].Engines[0]; c.Counted.N != 2 || len(c.Failures) > 0 || len(c.Marks) > 0 || s.Trials != 2 {
+		t.Errorf("a failure that was mended by another try is still told: %+v", c)
+	}
+}
+
+// The repeats whose cost is above what can be known are the larger ones: none is better than these.
+func TestCostsThatOneRepeatCannotTellAreNotKnown(t *testing.T) {
+	var records []scenario.Record
+	for repeat := 1; repeat <= 6; repeat++ {
+		r := scenarioRecord("slow", "a", repeat, 100, 100, 100)
+		if repeat == 3 {
+			r.Cost.TrafficCPU, r.Cost.WholeCPU, r.Cost.TrafficChildrenCPU, r.Cost.WholeChildrenCPU = nil, nil, nil, nil
+		}
+		records = append(records, r, scenarioRecord("slow", "b", repeat, 100, 100, 1e6))
+	}
+	s := AnalyzeScenario(scenarioHeader(6, "a", "b"), records)
+	if c := s.Rows[0].Engines[0]; c.Cost.N != 0 || c.CPU.N != 0 || c.Counted.N != 6 || c.Peak.N != 6 {
+		t.Errorf("cost %+v, CPU %+v, counted %+v", c.Cost, c.CPU, c.Counted)
+	}
+	if len(s.Engines) != 1 || s.Engines[0].Base != "b" {
+		t.Errorf("engines compared: %+v", s.Engines)
+	}
 }
 
 func TestScenarioFitsFindTheQueueModel(t *testing.T) {

@@ -80,10 +80,14 @@ func (l *Ledger) Admit() {
 	l.run.pos.Octets += uint64(l.run.frame.WireLen)
 }
 
-// Drop counts the frame that Next returned as offered and dropped.
-func (l *Ledger) Drop() {
+// Drop counts the frame that Next returned as offered and dropped; inGap says that this was found out in a gap of the host
+// (Result.DropsAfterGaps).
+func (l *Ledger) Drop(inGap bool) {
 	l.Admit()
 	l.run.res.Dropped++
+	if inGap {
+		l.run.res.DropsAfterGaps++
+	}
 }
 
 // GiveUp says that the frame that Next returned, and those after it, are not offered: they are unsent.

@@ -81,7 +81,7 @@ func TestLedger(t *testing.T) {
 				}
 				l.Late(time.Duration(n))
 				if n%10 == 9 {
-					l.Drop()
+					l.Drop(false)
 				} else {
 					l.Admit()
 					admitted++

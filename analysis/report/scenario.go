@@ -17,9 +17,6 @@ import (
 	"pcaplab/replay/trial"
 )
 
-// ScenarioCSVFile is the table of a scenario's results.
-const ScenarioCSVFile = "results.csv"
-
 // ScenarioFolder is the results folder of a run of a scenario.
 type ScenarioFolder struct {
 	runFolder
@@ -97,8 +94,10 @@ func readScenario(path string) (header scenario.Header, records []scenario.Recor
 	return header, records, whole, err
 }
 
-// Append adds a record: one write, so that a killed process leaves at most a cut last line.
-func (f *ScenarioFolder) Append(rec *scenario.Record) error { return f.append(rec) }
+// Append adds a record and syncs it: a trial may have taken minutes.
+func (f *ScenarioFolder) Append(rec *scenario.Record) error {
+	return errors.Join(f.append(rec), f.records.Sync())
+}
 
 // Finish syncs the records and writes header, tables, CSV and charts, each whole or not at all.
 func (f *ScenarioFolder) Finish(s *analysis.Scenario) error {
@@ -111,7 +110,7 @@ func (f *ScenarioFolder) Finish(s *analysis.Scenario) error {
 	if err := write(TableFile, func(w io.Writer) error { return WriteScenario(w, s) }); err != nil {
 		return err
 	}
-	if err := write(ScenarioCSVFile, func(w io.Writer) error { return ScenarioTable(s).WriteCSV(w) }); err != nil {
+	if err := write(CSVFile, func(w io.Writer) error { return ScenarioTable(s).WriteCSV(w) }); err != nil {
 		return err
 	}
 	return writeScenarioCharts(write, s)
@@ -166,7 +165,7 @@ func scenarioHeading(s *analysis.Scenario) string {
 		text := e.Engine + ": " + e.Version
 		var startUps []float64
 		for i := range s.Rows {
-			if c := cellFor(&s.Rows[i], e.Engine); c != nil && c.StartUp.N > 0 {
+			if c := s.Rows[i].Cell(e.Engine); c != nil && c.StartUp.N > 0 {
 				startUps = append(startUps, c.StartUp.Median)
 			}
 		}
@@ -180,7 +179,7 @@ func scenarioHeading(s *analysis.Scenario) string {
 	}
 	for _, e := range h.Plan.Engines {
 		for i := range s.Rows {
-			c := cellFor(&s.Rows[i], e)
+			c := s.Rows[i].Cell(e)
 			if c == nil {
 				continue
 			}
@@ -210,22 +209,13 @@ func measured(s *analysis.Scenario) []string {
 	var list []string
 	for _, e := range s.Header.Plan.Engines {
 		for i := range s.Rows {
-			if cellFor(&s.Rows[i], e) != nil {
+			if s.Rows[i].Cell(e) != nil {
 				list = append(list, e)
 				break
 			}
 		}
 	}
 	return list
-}
-
-func cellFor(r *analysis.ScenarioRow, engine string) *analysis.ScenarioCell {
-	for i := range r.Engines {
-		if r.Engines[i].Engine == engine {
-			return &r.Engines[i]
-		}
-	}
-	return nil
 }
 
 // perEngine makes a table of one value: a row for each row of the scenario, a column for each engine.
@@ -243,7 +233,7 @@ func perEngine(title string, s *analysis.Scenario, engines []string, value func(
 		any := false
 		for _, e := range engines {
 			text := ""
-			if c := cellFor(r, e); c != nil {
+			if c := r.Cell(e); c != nil {
 				text = value(r, c)
 			}
 			any = any || text != ""
@@ -266,8 +256,11 @@ func countedTable(s *analysis.Scenario, engines []string) *Table {
 				return strings.TrimSpace(marksText(c))
 			}
 			text := strconv.FormatFloat(c.Counted.Median, 'f', -1, 64)
-			if c.Loss.Median != 0 {
+			switch {
+			case c.Loss.Median > 0:
 				text += " (-" + FormatRatio(c.Loss.Median) + ")"
+			case c.Loss.Max > 0:
+				text += " (at worst -" + FormatRatio(c.Loss.Max) + ")"
 			}
 			if c.InTime.N > 0 && c.InTime.Median < 0.99*c.Counted.Median {
 				text += ", in time " + strconv.FormatFloat(c.InTime.Median, 'f', -1, 64)
@@ -292,8 +285,12 @@ func countedTable(s *analysis.Scenario, engines []string) *Table {
 			if c.Program != nil {
 				doubts = slices.Concat(doubts, c.Program.Warnings)
 			}
-			for _, d := range doubts {
-				t.Notes = append(t.Notes, fmt.Sprintf("%s, %s: %s", s.Rows[i].Row.Name, c.Engine, d))
+			if len(doubts) > 0 {
+				note := fmt.Sprintf("%s, %s: %s", s.Rows[i].Row.Name, c.Engine, doubts[0])
+				if len(doubts) > 1 {
+					note += fmt.Sprintf("; and %d more like it", len(doubts)-1)
+				}
+				t.Notes = append(t.Notes, note)
 			}
 		}
 	}
@@ -517,7 +514,7 @@ func ScenarioChart(s *analysis.Scenario, name string) (BarChart, error) {
 		}
 		for _, e := range ch.Series {
 			b := Bar{Value: math.NaN()}
-			if c := cellFor(r, e); c != nil {
+			if c := r.Cell(e); c != nil {
 				if m := value(c); m.N > 0 {
 					b.Value = scale * m.Median
 					if m.Interval.Valid() {
@@ -575,11 +572,6 @@ func writeScenarioCharts(write func(name string, write func(io.Writer) error) er
 		}
 	}
 	return nil
-}
-
-// ScenarioCellOf returns what a row has of an engine, nil where it was not measured.
-func ScenarioCellOf(r *analysis.ScenarioRow, engine string) *analysis.ScenarioCell {
-	return cellFor(r, engine)
 }
 
 // WriteScenarioFits writes what the cost of each engine depends on over the rows of a run, and how near one server behind a

@@ -216,6 +216,9 @@ func (a *app) benchfmtCommand() *cobra.Command {
 			if len(args) != 1 {
 				return usagef("want one results folder")
 			}
+			if report.HoldsScenario(args[0]) {
+				return fmt.Errorf("%s holds results of a scenario: benchfmt is for ceiling, sweep and trial; 'table --json' prints a scenario's", args[0])
+			}
 			header, records, err := report.Read(args[0])
 			if err != nil {
 				return err

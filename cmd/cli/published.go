@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -67,10 +66,13 @@ func (f *showFlags) show(a *app, args []string) error {
 		}
 		results = analysis.AnalyzeScenario(header, records)
 	}
-	if f.published || f.explain {
-		return errors.Join(f.showPublished(a, &s, results), f.showExplained(a, &s, results))
-	}
 	switch {
+	case f.published && f.explain:
+		return usagef("--published and --explain: give one")
+	case f.published:
+		return f.showPublished(a, &s, results)
+	case f.explain:
+		return f.showExplained(a, &s, results)
 	case results != nil:
 		return a.printScenario(results, f.json)
 	case f.json:
@@ -158,6 +160,14 @@ func publishedRow(rows []published.Row, checkpoint int, library string, r *scena
 	return nil
 }
 
+// sameTraffic tells whether two rows send the same, however long.
+func sameTraffic(a, b scenario.Row) bool {
+	for _, r := range []*scenario.Row{&a, &b} {
+		r.Seconds, r.Datagrams, r.CutSeconds, r.Reference = 0, 0, 0, 0
+	}
+	return a == b
+}
+
 // beside is a published row with ours.
 type beside struct {
 	Library   string                 `json:"library"`
@@ -168,9 +178,6 @@ type beside struct {
 }
 
 func (f *showFlags) showPublished(a *app, s *scenario.Scenario, results *analysis.Scenario) error {
-	if !f.published {
-		return nil
-	}
 	checkpoint, ok := checkpoints[s.Name]
 	if !ok {
 		return usagef("nothing was published of %s: --published is for the seed scenarios", s.Name)
@@ -195,11 +202,20 @@ func (f *showFlags) showPublished(a *app, s *scenario.Scenario, results *analysi
 			}
 			if results != nil {
 				for j := range results.Rows {
-					if ours := &results.Rows[j]; ours.Row.Name == r.Name {
-						b.Ours = report.ScenarioCellOf(ours, libraryEngines[library])
-						if b.Ours != nil {
-							b.Sent = ours.Sent
+					ours := &results.Rows[j]
+					if ours.Row.Name != r.Name {
+						continue
+					}
+					if !sameTraffic(ours.Row, *r) {
+						return usagef("row %s of %s is not that of %s: it is no run of that scenario", r.Name, f.results, s.Name)
+					}
+					if c := ours.Cell(libraryEngines[library]); c != nil {
+						cell := *c
+						b.Sent = ours.Sent
+						if results.Header.Plan.LimitSeconds > 0 {
+							cell.WindowCPU = analysis.Summary{} // shorter traffic in the same window means nothing
 						}
+						b.Ours = &cell
 					}
 				}
 			}
@@ -207,6 +223,9 @@ func (f *showFlags) showPublished(a *app, s *scenario.Scenario, results *analysi
 			t.Add(b.cells()...)
 		}
 		t.Notes = append(t.Notes, fmt.Sprintf("CPU %%: of the process alone, over %v; ours over %g s", published.Window(library), s.WindowSeconds))
+		if results != nil && results.Header.Plan.LimitSeconds > 0 {
+			t.Notes = append(t.Notes, fmt.Sprintf("ours is of traffic cut to %g s: compare shares and costs, not counts", results.Header.Plan.LimitSeconds))
+		}
 		if f.json {
 			continue
 		}
@@ -251,9 +270,6 @@ func (b *beside) cells() []report.Cell {
 }
 
 func (f *showFlags) showExplained(a *app, s *scenario.Scenario, results *analysis.Scenario) error {
-	if !f.explain {
-		return nil
-	}
 	var e *published.Explanation
 	if _, ok := checkpoints[s.Name]; ok {
 		explanation, err := published.Explain()

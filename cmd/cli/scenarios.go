@@ -174,14 +174,13 @@ the same octets on every machine.`,
 
 // scenarioFlags are the flags of scenarios run.
 type scenarioFlags struct {
-	plan      scenario.Plan
-	sides     []string
-	limit     time.Duration
-	quick     bool
-	output    string
-	resume    string
-	inProcess bool
-	json      bool
+	plan   scenario.Plan
+	sides  []string
+	limit  time.Duration
+	quick  bool
+	output string
+	resume string
+	json   bool
 }
 
 func (a *app) scenariosRunCommand() *cobra.Command {
@@ -217,7 +216,7 @@ A row without a limit of its rate is also measured in closed loop: as fast as th
 	fs.Uint64Var(&f.plan.Seed, "seed", 1, "of the traffic")
 	fs.StringVarP(&f.output, "output", "o", "", "results folder to make: records, tables, CSV, charts")
 	fs.StringVar(&f.resume, "resume", "", "go on with the run in this results folder; all other flags come from there")
-	fs.BoolVar(&f.inProcess, "in-process", false, "run this program's engines in this process, not in a fresh one for each trial")
+	fs.BoolVar(&f.plan.InProcess, "in-process", false, "run this program's engines in this process, not in a fresh one for each trial")
 	fs.BoolVar(&f.json, "json", false, "print the results as JSON instead of tables")
 	engines := a.flagChoices()["engines"]
 	for _, p := range external.Programs() {
@@ -234,7 +233,7 @@ A row without a limit of its rate is also measured in closed loop: as fast as th
 	return c
 }
 
-// find returns a scenario by name or file.
+// findScenario returns a scenario by name or file.
 func findScenario(args []string) (scenario.Scenario, error) {
 	if len(args) != 1 {
 		return scenario.Scenario{}, usagef("want one scenario: a name ('scenarios list'), or a JSON file")
@@ -279,8 +278,10 @@ func (f *scenarioFlags) prepare(c *cobra.Command, a *app, args []string) (scenar
 		}
 		s.Rows = slices.DeleteFunc(s.Rows, func(r scenario.Row) bool { return !slices.Contains(f.sides, r.Side) })
 	}
-	f.plan.Scenario = s.Cut(f.limit)
-	f.plan.LimitSeconds = f.limit.Seconds()
+	var shorter bool
+	if f.plan.Scenario, shorter = s.Cut(f.limit); shorter {
+		f.plan.LimitSeconds = f.limit.Seconds()
+	}
 	if slices.Equal(f.plan.Engines, []string{"all"}) {
 		f.plan.Engines = nil
 		for _, e := range a.Engines {
@@ -309,7 +310,7 @@ func (f *scenarioFlags) prepare(c *cobra.Command, a *app, args []string) (scenar
 
 func (f *scenarioFlags) run(c *cobra.Command, a *app, args []string) (err error) {
 	ctx := c.Context()
-	run := scenario.Run{Engines: a.Engines, InProcess: f.inProcess}
+	run := scenario.Run{Engines: a.Engines}
 	var folder *report.ScenarioFolder
 	var records []scenario.Record
 	defer func() {
@@ -329,6 +330,10 @@ func (f *scenarioFlags) run(c *cobra.Command, a *app, args []string) (err error)
 		if run.Header.Version != version() {
 			return fmt.Errorf("%s was begun by pcaplab %s; this is pcaplab %s: results of the two must not be pooled; start into a new folder",
 				f.resume, run.Header.Version, version())
+		}
+		is := meter.ReadEnvironment(meter.Roots{})
+		if err := sameMachine(&run.Header.Environment, &is); err != nil {
+			return fmt.Errorf("%s: %w", f.resume, err)
 		}
 		run.Done = slices.Clone(records)
 		a.note("resuming %s: %d records", f.resume, len(records))
@@ -353,8 +358,7 @@ func (f *scenarioFlags) run(c *cobra.Command, a *app, args []string) (err error)
 			return err
 		}
 	}
-	trials := run.Trials()
-	a.note("%s: %d rows, %d trials%s", run.Header.Plan.Scenario.Name, len(run.Header.Plan.Scenario.Rows), len(trials)-len(records), about(run.Expected()))
+	a.note("%s: %d rows, %d trials%s", run.Header.Plan.Scenario.Name, len(run.Header.Plan.Scenario.Rows), run.Left(), about(run.Expected()))
 	failed := 0
 	run.OnRecord = func(r *scenario.Record) error {
 		if r.Failure != "" {
@@ -371,7 +375,11 @@ func (f *scenarioFlags) run(c *cobra.Command, a *app, args []string) (err error)
 	measureErr := run.Measure(ctx)
 	bar.done()
 	if failed > 0 {
-		measureErr = errors.Join(measureErr, fmt.Errorf("%d of the trials failed, see the table; --resume tries them again", failed))
+		failure := fmt.Errorf("%d of the trials failed: see the table", failed)
+		if folder != nil {
+			failure = fmt.Errorf("%w; --resume tries them again", failure)
+		}
+		measureErr = errors.Join(measureErr, failure)
 	}
 	results := analysis.AnalyzeScenario(run.Header, records)
 	if folder != nil && len(records) > 0 {
@@ -420,11 +428,12 @@ func about(d time.Duration) string {
 // trialsBar shows a run of a scenario, between trials only.
 type trialsBar struct {
 	begin time.Time
+	from  float64 // share that an earlier run had done; negative: not known yet
 	shown *progressbar.ProgressBar
 }
 
 func (a *app) trialsBar() *trialsBar {
-	b := &trialsBar{begin: time.Now()}
+	b := &trialsBar{begin: time.Now(), from: -1}
 	if a.progress() {
 		b.shown = progressbar.NewOptions64(1000, progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetPredictTime(false),
 			progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24), progressbar.OptionSetElapsedTime(true), progressbar.OptionThrottle(0))
@@ -441,9 +450,12 @@ func (b *trialsBar) set(p scenario.Progress) {
 	if p.Expected > time.Second {
 		share = (share + 19*float64(p.Passed)/float64(p.Expected)) / 20
 	}
+	if b.from < 0 {
+		b.from = share
+	}
 	text := fmt.Sprintf("%d/%d %s, %s #%d", min(p.Done+1, p.Trials), p.Trials, p.Row, p.Engine, p.Repeat)
-	if elapsed := time.Since(b.begin); share > 0 && share < 1 && elapsed > time.Second {
-		text += fmt.Sprintf(", %v left", time.Duration(float64(elapsed)*(1/share-1)).Round(time.Second))
+	if elapsed := time.Since(b.begin); share > b.from && share < 1 && elapsed > time.Second {
+		text += fmt.Sprintf(", %v left", time.Duration(float64(elapsed)*(1-share)/(share-b.from)).Round(time.Second))
 	}
 	b.shown.Describe(text)
 	_ = b.shown.Set64(int64(1000 * share))

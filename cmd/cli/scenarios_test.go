@@ -54,6 +54,7 @@ func TestScenariosUsage(t *testing.T) {
 		{"published of ours", ExitUsage, []string{"show", "--published", mine}, "nothing was published"},
 		{"explain ours without results", ExitUsage, []string{"show", "--explain", mine}, "--results"},
 		{"results of nothing", ExitFailed, []string{"show", "--results", t.TempDir(), mine}, "not a results folder of a scenario"},
+		{"published and explained", ExitUsage, []string{"show", "--published", "--explain", "seed-ddos"}, "give one"},
 		{"no such command", ExitUsage, []string{"walk"}, `no command "walk"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -74,7 +75,7 @@ func TestScenariosRunShowAndResume(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
 	}
-	for _, name := range []string{report.ScenarioFile, report.RecordsFile, report.TableFile, report.ScenarioCSVFile,
+	for _, name := range []string{report.ScenarioFile, report.RecordsFile, report.TableFile, report.CSVFile,
 		"counted.png", "counted.svg", "memory.png", "memory.svg"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)

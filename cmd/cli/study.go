@@ -106,6 +106,14 @@ func (a *app) places() []place {
 	return []place{{bench: here{a}}}
 }
 
+// sameMachine refuses to go on with what was begun on another machine, or by another compiler.
+func sameMachine(was, is *meter.Environment) error {
+	if was.CPU != is.CPU || was.Board != is.Board || was.Arch != is.Arch || was.GoVersion != is.GoVersion {
+		return fmt.Errorf("it was begun on %v; this is %v: results of the two must not be pooled; start into a new folder", was, is)
+	}
+	return nil
+}
+
 // perform runs a study in this process and its children.
 func (a *app) perform(ctx context.Context, j *job, e *events) error {
 	s := &trial.Study{Engines: a.Engines, Stages: a.Stages, Header: j.Header, Done: j.Done, Keep: e.record, Progress: e.progress}
@@ -117,8 +125,8 @@ func (a *app) perform(ctx context.Context, j *job, e *events) error {
 			h.Caches.L2, _ = is.L2Octets()
 			h.Caches.LLC, _ = is.LLCOctets()
 		}
-	} else if was.CPU != is.CPU || was.Board != is.Board || was.Arch != is.Arch || was.GoVersion != is.GoVersion {
-		return fmt.Errorf("the study was begun on %v; this is %v: results of the two must not be pooled; start into a new folder", was, &is)
+	} else if err := sameMachine(was, &is); err != nil {
+		return err
 	}
 	if h.MemoryLimit == 0 {
 		h.MemoryLimit = datasets.DefaultMemoryLimit()

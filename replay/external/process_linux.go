@@ -182,9 +182,12 @@ func (p Program) Start(ctx context.Context, cfg Config) (*Process, error) {
 		return nil, fmt.Errorf("%s: takes frames of link type %d, not %d: rewrite the capture or take another program",
 			p.Name, p.Links, cfg.Link)
 	}
-	argv, err := p.resolve(ctx)
-	if err != nil {
-		return nil, err
+	argv := p.found
+	if argv == nil {
+		var err error
+		if argv, err = p.resolve(ctx); err != nil {
+			return nil, err
+		}
 	}
 	ps := &Process{program: p, cfg: cfg, stdin: -1, ended: make(chan struct{})}
 	ps.queue.link, ps.queue.snaplen = cfg.Link, cfg.Snaplen
@@ -500,19 +503,18 @@ func (p *Process) markWhole() {
 }
 
 // Finish gives the program what is still queued, closes its standard input, waits for its end and returns what it has
-// counted and cost. After wait it kills all its processes. The error is an *EndedError if the program was killed or ended
+// counted and cost. It kills all its processes when they have not been seen to work for wait: when it has taken nothing,
+// printed nothing and used no CPU time, or only CPU time for twenty times wait. The error is an *EndedError if the program was killed or ended
 // before its input or with a status other than 0, a *CountsError, or that of ctx; what is known is in the Outcome even so.
 // The Process must still be closed.
 func (p *Process) Finish(ctx context.Context, wait time.Duration) (Outcome, error) {
 	if p.closed {
 		return Outcome{}, fmt.Errorf("%s is closed", p.program.Name)
 	}
-	limited, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	err := p.end(limited)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	err := p.end(ctx, &waiter{process: p, wait: wait})
+	if errors.Is(err, errIdle) {
 		said, _ := p.stderr.text()
-		err = &EndedError{Program: p.program.Name, Status: fmt.Sprintf("killed: it had not ended %v after its last frame", wait),
+		err = &EndedError{Program: p.program.Name, Status: fmt.Sprintf("killed: it had not ended, and done nothing for %v", wait),
 			Given: p.given, Stderr: strings.TrimSpace(said)}
 	}
 	o := Outcome{Counter: p.counter, Admitted: p.waiting.tail, Given: p.given, Result: p.result, Usage: p.usage,
@@ -531,31 +533,78 @@ func (p *Process) Finish(ctx context.Context, wait time.Duration) (Outcome, erro
 	return o, err
 }
 
+// errIdle says that a program has not been seen to work for too long.
+var errIdle = errors.New("idle")
+
+// waiter is how long a program is waited for that has been seen to work.
+type waiter struct {
+	process *Process
+	wait    time.Duration
+	next    time.Time // when to look
+	seen    [5]uint64 // what it has taken and done, what it was given, what it printed
+	cpu     int64     // and CPU time
+	moved   time.Time // when any of seen was last found changed
+	worked  time.Time // or CPU time
+}
+
+// left returns errIdle when there is none left.
+func (w *waiter) left() error {
+	now := time.Now()
+	if now.Before(w.next) {
+		return nil
+	}
+	w.next = now.Add(min(w.wait/20, 200*time.Millisecond))
+	p := w.process
+	seen := [5]uint64{p.words[wordTaken].Load(), p.words[wordDone].Load(), p.written}
+	if p.stdin >= 0 {
+		seen[3] = uint64(p.inPipe())
+	}
+	p.stdout.mu.Lock()
+	seen[4] = p.stdout.packets + uint64(len(p.stdout.tail))
+	p.stdout.mu.Unlock()
+	u := p.session.Read()
+	if cpu := u.CPUNs + u.ChildrenCPUNs; w.moved.IsZero() || cpu-w.cpu > int64(w.wait/1000) {
+		w.cpu, w.worked = cpu, now
+	}
+	if w.moved.IsZero() || seen != w.seen {
+		w.seen, w.moved, w.worked = seen, now, now
+	}
+	if now.Sub(w.worked) > w.wait || now.Sub(w.moved) > 20*w.wait {
+		return errIdle
+	}
+	return nil
+}
+
 // end waits for the program's end.
-func (p *Process) end(ctx context.Context) error {
+func (p *Process) end(ctx context.Context, w *waiter) error {
 	var failed error
 	for failed == nil && p.stdin >= 0 && p.queue.n > 0 {
 		if failed = p.flush(); failed == nil && p.queue.n > 0 {
-			failed = p.pause(ctx, 2*time.Millisecond)
+			failed = p.pause(ctx, 2*time.Millisecond, w)
 		}
 	}
 	for failed == nil && p.counter && p.ran && !p.whole {
 		if p.refresh(); p.idle() {
 			break
 		}
-		failed = p.pause(ctx, 2*time.Millisecond)
+		failed = p.pause(ctx, 2*time.Millisecond, w)
 	}
 	if failed == nil && p.counter {
 		p.markWhole()
 	}
 	p.closeStdin()
-	if failed == nil {
+	for failed == nil && !p.dead.Load() {
 		select {
 		case <-p.ended:
-			p.markWhole()
 		case <-ctx.Done():
 			failed = ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+			failed = w.left()
 		}
+	}
+	if failed == nil {
+		<-p.ended
+		p.markWhole()
 	}
 	if failed != nil && !p.dead.Load() {
 		p.kill()
@@ -572,13 +621,13 @@ func (p *Process) end(ctx context.Context) error {
 }
 
 // pause waits, and returns an error if the program or ctx has ended.
-func (p *Process) pause(ctx context.Context, d time.Duration) error {
+func (p *Process) pause(ctx context.Context, d time.Duration, w *waiter) error {
 	select {
 	case <-p.ended:
 		return p.endedError()
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(d):
-		return nil
+		return w.left()
 	}
 }

@@ -581,6 +581,22 @@ func TestBadPrograms(t *testing.T) {
 	t.Run("only closed", func(t *testing.T) { begin(t, "stuck:1") })
 }
 
+// A slow program is waited for as long as it works, however much longer than wait that is.
+func TestFinishWaitsForWorkNotForTime(t *testing.T) {
+	ps, err := start(t, "serve:100000000", Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := replay.Config{Pacer: pps(t, 1e6), Frames: 50, Queue: replay.Queue{Frames: 100}}
+	if _, err := ps.Run(context.Background(), cfg, &numbered{size: 60}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := ps.Finish(context.Background(), 2*time.Second) // all takes 5 s
+	if err != nil || o.Packets != 50 {
+		t.Errorf("%d of 50 counted, %v", o.Packets, err)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	ctx := context.Background()
 	for _, cfg := range []Config{{PipeOctets: -1}, {Snaplen: -1}, {Snaplen: maxSnaplen + 1}, {Ready: -1}} {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,7 @@ type Program struct {
 	lines   bool     // its output is a line for each packet, not empty if it is TCP
 	buffer  int      // octets of its input buffer; 0 is not known
 	note    string   // about that
+	found   []string // the command line, once Find has found it
 }
 
 var (
@@ -222,16 +224,21 @@ func oneLine(s string) string {
 }
 
 // Find looks for what the program needs and returns its version, "" if that is not known. The error is a *MissingError, or
-// that of ctx. It starts processes, which take up to a second on slow boards.
-func (p Program) Find(ctx context.Context) (version string, err error) {
+// that of ctx. It starts processes, which take up to a second on slow boards; Start then uses what was found instead of
+// looking again.
+func (p *Program) Find(ctx context.Context) (version string, err error) {
+	if runtime.GOOS != "linux" {
+		return "", &MissingError{p.Name, "", ErrNotSupported.Error()}
+	}
 	argv, err := p.resolve(ctx)
 	if err != nil {
 		return "", err
 	}
+	p.found = argv
 	var versions []string
 	if p.adapter != "" {
 		// A checkout has no version: then the module is there and that is all.
-		out, err := run(ctx, argv[0], "-c", "import "+p.module+"; print("+p.version+")")
+		out, err := run(ctx, argv[0], "-c", noLocalPy+"import "+p.module+"\nprint("+p.version+")")
 		if v := lastLine(out); err == nil && v != "" {
 			versions = append(versions, p.module+" "+v)
 		} else {
@@ -292,7 +299,7 @@ func (p Program) resolve(ctx context.Context) ([]string, error) {
 		case missing != "":
 			tried = append(tried, fmt.Sprintf("%s cannot import %s: %s", python, p.module, missing))
 		default:
-			return append([]string{name, "-c", p.adapter}, p.argv...), nil
+			return append([]string{name, "-c", noLocalPy + p.adapter}, p.argv...), nil
 		}
 	}
 	why := strings.Join(tried, ", ")
@@ -303,9 +310,13 @@ func (p Program) resolve(ctx context.Context) ([]string, error) {
 	return nil, &MissingError{p.Name, p.Package, why}
 }
 
+// noLocalPy has Python look for no module in the current folder, where a script of the user's may have the name of a library.
+const noLocalPy = `import sys
+sys.path = [p for p in sys.path if p != ""]
+`
+
 // importPy prints why a module cannot be imported: the name of the module that is not there.
-const importPy = `import sys
-try:
+const importPy = noLocalPy + `try:
     __import__(sys.argv[1])
 except ImportError as e:
     print(e.name if e.name == sys.argv[1] else "no module " + e.name if e.name else e)

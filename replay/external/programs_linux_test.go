@@ -316,3 +316,29 @@ func BenchmarkPrograms(b *testing.B) {
 		})
 	}
 }
+
+// A script of the user's that has the name of a library must be neither run nor measured.
+func TestNoModuleFromTheCurrentFolder(t *testing.T) {
+	p := find(t, "dpkt")
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("dpkt.py", []byte("open('was-run', 'w')\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, known := range Programs() {
+		if known.Name == p.Name {
+			if _, err := known.Find(t.Context()); err != nil {
+				t.Error(err)
+			}
+			ps, err := known.Start(t.Context(), Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ps.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := os.Stat("was-run"); err == nil {
+		t.Error("dpkt.py of the current folder was run")
+	}
+}

@@ -28,6 +28,9 @@ const (
 	leastDelay, mostDelay = 50 * time.Microsecond, 10 * time.Millisecond
 	// stall is how long a program in a closed loop may take no frame.
 	stall = 10 * time.Second
+	// gap is how long after its due time a frame that is dropped shows that the feeder had no CPU: it comes to the queue
+	// with all others of that time, which the program would have worked on meanwhile.
+	gap = 5 * time.Millisecond
 	// readClock is how many frames at most are decided on one reading of the clock.
 	readClock = 32
 )
@@ -52,8 +55,9 @@ type trial struct {
 // It runs on the system clock: cfg.Clock, cfg.Batch and cfg.FeedCost are not used. A frame is delivered when the program has
 // taken it before the end of draining; by a program without a counter, when it has read it whole from the pipe. Draining
 // goes on until Config.Drain. The Result has no Busy time in open loop, because it is not known when the program works, and
-// no SkipTime, LongestGap and DropsAfterGaps; Lateness is the feeder's: how long after its due time a frame came to the
-// queue. Elapsed is until the last frame was seen to be done.
+// no SkipTime and LongestGap; Lateness is the feeder's: how long after its due time a frame came to the queue.
+// DropsAfterGaps are drops of frames that came over 5 ms late: then the feeder had no CPU. Elapsed is until the last frame
+// was seen to be done.
 //
 // Without a pacer frames are given as fast as they are taken, with up to 100 ms of them on the way, and the Result is of all
 // that was given: Elapsed is until all were taken. A program that takes none for 10 s ends the trial.
@@ -151,12 +155,15 @@ func (t *trial) openLoop(duration time.Duration) error {
 				break
 			}
 			t.ledger.Late(now - due)
+			if err := t.push(now); err != nil {
+				return err
+			}
 		}
 		charge := t.load.ChargeOf(f)
 		if !t.load.Admits(q.charge, charge) {
 			t.refresh()
 			if !t.load.Admits(q.charge, charge) {
-				t.ledger.Drop()
+				t.ledger.Drop(now-due > gap)
 				continue
 			}
 		}

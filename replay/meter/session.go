@@ -22,10 +22,10 @@ type ProcessUsage struct {
 type SessionUsage struct {
 	// CPUNs is the CPU time of the session's leader, ChildrenCPUNs of all others.
 	//
-	// The leader's is exact until it is reaped. That of others is exact for those that are there. One that has ended counts as
-	// of its last sample, which is up to the sampling interval old (five intervals of one that lived shorter), or by the
-	// leader's own account of the children that it has waited for if that is more: in steps of 10 ms, or of 1 us once Reaped
-	// was called. Children that nobody in the session waited for have their last sample only.
+	// The leader's is exact until it is reaped. That of others is exact for those that are there. Those that have ended count,
+	// together, as of their last samples, which are up to the sampling interval old (five intervals of one that lived
+	// shorter), or by the leader's own account of the children that it has waited for if that is more: in steps of 10 ms, or
+	// of 1 us once Reaped was called.
 	CPUNs         int64 `json:"cpu_ns"`
 	ChildrenCPUNs int64 `json:"children_cpu_ns"`
 	// PeakOctets is the most memory of the leader that was resident at once (VmHWM): not the max RSS of getrusage, which a

@@ -79,23 +79,28 @@ func (s *Session) Read() SessionUsage {
 	defer s.mu.Unlock()
 	s.sample(true)
 	u := SessionUsage{Samples: s.samples, Notes: slices.Clone(s.notes)}
+	first := s.procs[0]
+	var ended int64 // CPU time of children that are gone, as of their last samples
 	for _, m := range s.procs {
 		u.Processes = append(u.Processes, m.ProcessUsage)
-		if m.PID != s.leader {
+		switch {
+		case m == first:
+		case m.Ended:
+			ended += m.CPUNs
+		default:
 			u.ChildrenCPUNs += m.CPUNs
 		}
 	}
-	first := s.procs[0]
 	u.CPUNs = first.CPUNs
 	if first.PeakOctets > 0 {
 		u.PeakOctets = pointer(first.PeakOctets)
 		u.SumPeakOctets = pointer(s.peak)
 	}
-	if s.reaped >= 0 {
-		u.ChildrenCPUNs = max(u.ChildrenCPUNs, int64(s.reaped)-u.CPUNs)
-	} else {
-		u.ChildrenCPUNs = max(u.ChildrenCPUNs, s.waited())
+	waited := int64(s.reaped) - u.CPUNs
+	if s.reaped < 0 {
+		waited = s.waited()
 	}
+	u.ChildrenCPUNs += max(ended, waited)
 	return u
 }
 

@@ -125,7 +125,7 @@ func (req *request) measure(ctx context.Context, engines []parse.Engine) (Record
 	defer t.close()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cfg := replay.Config{Queue: queue, Clock: clock, Stamp: replay.StampDue}
+	cfg := replay.Config{Queue: queue, Clock: clock, Stamp: replay.StampDue, Drain: drain}
 	closed := time.Duration(req.Closed)
 	if err := t.load(&cfg, closed); err != nil {
 		return rec, err
@@ -157,6 +157,9 @@ func (req *request) measure(ctx context.Context, engines []parse.Engine) (Record
 	rec.Result, rec.Usage, rec.Counters = result, &usage, &counters
 	rec.Counts = Counts{Packets: counters.Frames, TCP: &counters.TCP}
 	rec.Cost = ownCost(&result, &usage)
+	if t.frames != nil { // a capture in memory is not the engine's
+		rec.Cost.PeakOctets, rec.Cost.TreePeakOctets = usage.EnginePeakOctets, usage.EnginePeakOctets
+	}
 	return rec, nil
 }
 

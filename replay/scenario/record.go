@@ -19,12 +19,14 @@ type Plan struct {
 	Scenario Scenario `json:"scenario"` // as run: already cut to LimitSeconds
 	Engines  []string `json:"engines"`
 	Repeats  int      `json:"repeats"`
-	// LimitSeconds is what the traffic of each row was cut to; 0: not cut.
+	// LimitSeconds is what the traffic of longer rows was cut to; 0: none was cut.
 	LimitSeconds float64 `json:"limit_seconds,omitempty"`
 	// Queue is before every engine, as replay.ParseQueue reads it; "": for each what it has live, see [QueueOf].
 	Queue string `json:"queue,omitempty"`
 	// Clock is that of the program's own engines: "warp" (default), "system" or "cpu". Other programs run on the system clock.
 	Clock string `json:"clock"`
+	// InProcess runs this program's engines in the process of the run, not each trial in a fresh one.
+	InProcess bool `json:"in_process,omitempty"`
 	// Commands are other programs' command lines, "NAME=CMD ARG...", as external.Command reads them.
 	Commands []string `json:"commands,omitempty"`
 	Seed     uint64   `json:"seed"`
@@ -62,8 +64,7 @@ func (p *Plan) Check(engines []parse.Engine) error {
 			add("engine %s is named twice", name)
 		}
 		seen[name] = true
-		_, external := programs[name]
-		if !external && engineOf(engines, name) == nil {
+		if _, known := programs[name]; !known && engineOf(engines, name) == nil {
 			add("no engine %q: neither a parser of this program nor another program that it knows", name)
 		}
 	}
@@ -177,8 +178,10 @@ type Counts struct {
 // Cost is what an engine took, start-up apart. What could not be measured is null.
 type Cost struct {
 	StartUpNs  int64  `json:"start_up_ns"`
-	TrafficNs  int64  `json:"traffic_ns"`     // how long the traffic lasted
+	TrafficNs  int64  `json:"traffic_ns"`     // how long traffic came
 	TrafficCPU *int64 `json:"traffic_cpu_ns"` // CPU time of the process itself while traffic came
+	// Of this program's engines it is all that they took, because on the warp clock there is no after.
+	//
 	// TrafficChildrenCPU is that of the processes that it started, WholeCPU and WholeChildrenCPU are those until all that was
 	// admitted had been taken.
 	TrafficChildrenCPU *int64 `json:"traffic_children_cpu_ns"`
@@ -203,6 +206,7 @@ type Header struct {
 	Started  time.Time `json:"started"`
 	Plan     Plan      `json:"plan"`
 	Programs []Found   `json:"programs,omitempty"` // versions of the other programs
+	Captures []File    `json:"captures,omitempty"` // files that rows send
 	Missing  []Missing `json:"missing,omitempty"`  // engines that are not on this machine
 
 	Environment meter.Environment `json:"environment"`
@@ -212,6 +216,13 @@ type Header struct {
 type Found struct {
 	Engine  string `json:"engine"`
 	Version string `json:"version"`
+}
+
+// File is a capture as it was when the run began.
+type File struct {
+	Path     string    `json:"path"`
+	Octets   int64     `json:"octets"`
+	Modified time.Time `json:"modified"`
 }
 
 // Missing is another program that is not there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -19,22 +20,23 @@ const (
 	closedProgram = time.Second
 	// attempts is how often a trial is run at most whose drops all follow gaps of the host.
 	attempts = 3
-	// drain is how long a program has, after the traffic, to take what was admitted, and finish how long to count it.
+	// drain is how long after the traffic what is taken counts as late, and finish how long a program may do nothing after it
+	// before it is given up.
 	drain  = 30 * time.Second
 	finish = 30 * time.Second
 )
 
-// Run is a run of a plan. Header must be filled in by Begin, or come from an earlier run that is gone on with.
+// Run is a run of a plan. Begin comes first.
 type Run struct {
 	Header  Header
 	Engines []parse.Engine // of this program
 	Done    []Record       // of an earlier run: their trials are not run again
-	// InProcess runs this program's engines here, not each trial in a fresh process.
-	InProcess bool
 	// OnRecord is called with each record as it is made.
 	OnRecord func(*Record) error
 	// Progress is called before each trial, never within one.
 	Progress func(Progress)
+
+	programs map[string]external.Program // by Begin
 }
 
 // Progress is how far a run is.
@@ -46,13 +48,26 @@ type Progress struct {
 }
 
 // Begin finds the other programs of the plan: what is not on this machine goes to Header.Missing, and is left out. It is an
-// error when no engine is left.
+// error when no engine is left, when a capture cannot be read and, of a run that is gone on with, when a program has another
+// version or a capture has changed: what was measured before must not be pooled with it.
 func (r *Run) Begin(ctx context.Context) error {
 	programs, err := r.Header.Plan.Programs()
 	if err != nil {
 		return err
 	}
-	r.Header.Programs, r.Header.Missing = nil, nil
+	var captures []File
+	for _, row := range r.Header.Plan.Scenario.Rows {
+		if row.Kind != KindCapture || slices.ContainsFunc(captures, func(f File) bool { return f.Path == row.Capture }) {
+			continue
+		}
+		info, err := os.Stat(row.Capture)
+		if err != nil {
+			return fmt.Errorf("%s: %w", row.Name, err)
+		}
+		captures = append(captures, File{row.Capture, info.Size(), info.ModTime().UTC()})
+	}
+	var found []Found
+	var missing []Missing
 	left := 0
 	var why []error
 	for _, name := range r.Header.Plan.Engines {
@@ -60,21 +75,35 @@ func (r *Run) Begin(ctx context.Context) error {
 			left++
 			continue
 		}
-		version, err := programs[name].Find(ctx)
+		p := programs[name]
+		version, err := p.Find(ctx)
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			r.Header.Missing = append(r.Header.Missing, Missing{Engine: name, Why: err.Error()})
+			missing = append(missing, Missing{Engine: name, Why: err.Error()})
 			why = append(why, err)
 			continue
 		}
+		programs[name] = p // with what was found
 		left++
-		r.Header.Programs = append(r.Header.Programs, Found{Engine: name, Version: version})
+		found = append(found, Found{Engine: name, Version: version})
 	}
 	if left == 0 {
 		return fmt.Errorf("none of the engines is on this machine: %w", errors.Join(why...))
 	}
+	if len(r.Done) > 0 {
+		if !slices.Equal(found, r.Header.Programs) {
+			return fmt.Errorf("the run was begun with the programs %v; here are %v: results of the two must not be pooled", r.Header.Programs, found)
+		}
+		if !slices.EqualFunc(captures, r.Header.Captures, func(a, b File) bool {
+			return a.Path == b.Path && a.Octets == b.Octets && a.Modified.Equal(b.Modified)
+		}) {
+			return fmt.Errorf("the run was begun with the captures %v; now they are %v: results of the two must not be pooled", r.Header.Captures, captures)
+		}
+	}
+	r.Header.Programs, r.Header.Missing, r.Header.Captures = found, missing, captures
+	r.programs = programs
 	return nil
 }
 
@@ -83,6 +112,17 @@ func (r *Run) Trials() []Trial {
 	return slices.DeleteFunc(r.Header.Plan.Trials(), func(t Trial) bool {
 		return slices.ContainsFunc(r.Header.Missing, func(m Missing) bool { return m.Engine == t.Engine })
 	})
+}
+
+// Left returns how many trials are not done; those that failed count as not done.
+func (r *Run) Left() int {
+	done, left := r.done(), 0
+	for _, t := range r.Trials() {
+		if _, ok := done[t]; !ok {
+			left++
+		}
+	}
+	return left
 }
 
 // Expected returns how long the trials that are not done take on the system clock, without start-up: this program's engines
@@ -128,28 +168,29 @@ func (r *Run) row(name string) *Row {
 
 // Length is how long the traffic of the row lasts; 0 of a capture that is fed once.
 func (r *Row) Length() time.Duration {
-	if r.Datagrams == 0 || r.Kind == KindCapture || !(r.BitPerSecond > 0) {
+	if r.Datagrams == 0 || r.Kind == KindCapture {
+		return seconds(max(r.Seconds, r.CutSeconds))
+	}
+	each, rate := 8*float64(r.Payload), r.BitPerSecond // of a datagram
+	switch {
+	case r.Kind == "syn":
+		each, rate = 1, r.PPS
+	case r.Kind == "tcp":
+		each = 8 * (128 << 10) // a write of iperf3
+	case r.Payload == 0 && r.Link == "loopback":
+		each = 8 * 32768 // what iperf3 takes itself
+	case r.Payload == 0:
+		each = 8 * 1448
+	}
+	if !(rate > 0) {
 		return seconds(r.Seconds)
 	}
-	octets := r.Payload
-	switch {
-	case r.Kind == "tcp":
-		octets = 128 << 10 // a write of iperf3
-	case octets == 0 && r.Link == "loopback":
-		octets = 32768 // what iperf3 takes itself
-	case octets == 0:
-		octets = 1448
-	}
-	return seconds(min(float64(r.Datagrams)*8*float64(octets)/r.BitPerSecond, maxSeconds))
+	return seconds(min(float64(r.Datagrams)*each/rate, maxSeconds))
 }
 
 // Measure runs all trials that are not done. A program that fails in a trial leaves a record of that, and the run goes on. Cancelled, it
 // returns ctx's error; the records that were made until then are with OnRecord.
 func (r *Run) Measure(ctx context.Context) error {
-	programs, err := r.Header.Plan.Programs()
-	if err != nil {
-		return err
-	}
 	trials, done := r.Trials(), r.done()
 	p := Progress{Trials: len(trials)}
 	for _, t := range trials {
@@ -164,7 +205,7 @@ func (r *Run) Measure(ctx context.Context) error {
 			if r.Progress != nil {
 				r.Progress(p)
 			}
-			rec, err := r.trial(ctx, t, programs)
+			rec, err := r.trial(ctx, t)
 			if err != nil {
 				return fmt.Errorf("%s, %s, repeat %d: %w", t.Row, t.Engine, t.Repeat, err)
 			}
@@ -182,7 +223,7 @@ func (r *Run) Measure(ctx context.Context) error {
 }
 
 // trial runs one trial, again if the host spoiled it.
-func (r *Run) trial(ctx context.Context, t Trial, programs map[string]external.Program) (rec Record, err error) {
+func (r *Run) trial(ctx context.Context, t Trial) (rec Record, err error) {
 	plan := &r.Header.Plan
 	req := request{Row: *r.row(t.Row), Trial: t, Queue: plan.Queue, Clock: plan.Clock, Seed: plan.Seed}
 	if req.Queue == "" {
@@ -197,8 +238,8 @@ func (r *Run) trial(ctx context.Context, t Trial, programs map[string]external.P
 	for n := 1; n <= attempts; n++ {
 		switch {
 		case !own:
-			rec, err = req.program(ctx, programs[t.Engine])
-		case r.InProcess:
+			rec, err = req.program(ctx, r.programs[t.Engine])
+		case plan.InProcess:
 			rec, err = req.measure(ctx, r.Engines)
 		default:
 			rec, err = req.inChild(ctx)
@@ -283,7 +324,7 @@ func (req *request) program(ctx context.Context, p external.Program) (rec Record
 	}
 	u := &out.Usage
 	rec.Cost = Cost{
-		StartUpNs: u.StartUp.WallNs, TrafficNs: int64(out.Result.Duration),
+		StartUpNs: u.StartUp.WallNs, TrafficNs: u.Traffic.WallNs,
 		TrafficCPU: &u.Traffic.CPUNs, TrafficChildrenCPU: &u.Traffic.ChildrenCPUNs,
 		WholeCPU: &u.Whole.CPUNs, WholeChildrenCPU: &u.Whole.ChildrenCPUNs,
 		PeakOctets: u.Session.PeakOctets, TreePeakOctets: u.Session.SumPeakOctets,

@@ -86,8 +86,8 @@ func TestEveryPacketIsCountedOnce(t *testing.T) {
 			if !inProcess && runtime.GOOS == "windows" {
 				t.Skip("no measuring processes here")
 			}
-			r := &Run{Engines: testEngines, InProcess: inProcess,
-				Header: Header{Plan: Plan{Scenario: small(), Engines: []string{"direct"}, Repeats: 2, Seed: 7}}}
+			r := &Run{Engines: testEngines,
+				Header: Header{Plan: Plan{InProcess: inProcess, Scenario: small(), Engines: []string{"direct"}, Repeats: 2, Seed: 7}}}
 			records := measure(t, r)
 			if len(records) != len(r.Trials()) || len(records) != 10 {
 				t.Fatalf("%d records of %d trials, want 10", len(records), len(r.Trials()))
@@ -148,8 +148,8 @@ func TestSameSeedSameTraffic(t *testing.T) {
 }
 
 func TestRunGoesOnWithWhatIsLeft(t *testing.T) {
-	r := &Run{Engines: testEngines, InProcess: true,
-		Header: Header{Plan: Plan{Scenario: small(), Engines: []string{"direct"}, Repeats: 1}}}
+	r := &Run{Engines: testEngines,
+		Header: Header{Plan: Plan{InProcess: true, Scenario: small(), Engines: []string{"direct"}, Repeats: 1}}}
 	all := measure(t, r)
 	r.Done = all[:3]
 	rest := measure(t, r)
@@ -169,8 +169,8 @@ func TestRunGoesOnWithWhatIsLeft(t *testing.T) {
 func TestCancelledRunKeepsItsRecords(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	r := &Run{Engines: testEngines, InProcess: true,
-		Header: Header{Plan: Plan{Scenario: small(), Engines: []string{"direct"}, Repeats: 1}}}
+	r := &Run{Engines: testEngines,
+		Header: Header{Plan: Plan{InProcess: true, Scenario: small(), Engines: []string{"direct"}, Repeats: 1}}}
 	if err := r.Header.Plan.Check(testEngines); err != nil {
 		t.Fatal(err)
 	}
@@ -232,18 +232,32 @@ func TestCaptureRows(t *testing.T) {
 		{Name: "fast", Kind: KindCapture, Capture: path, PPS: 1000},
 		{Name: "looped", Kind: KindCapture, Capture: path, PPS: 1000, Seconds: 0.5},
 		{Name: "bits", Kind: KindCapture, Capture: path, BitPerSecond: 1e9},
+		{Name: "cut", Kind: KindCapture, Capture: path, PPS: 1000, CutSeconds: 0.1},
+		{Name: "cut late", Kind: KindCapture, Capture: path, PPS: 1000, CutSeconds: 10},
 	}}
-	r := &Run{Engines: testEngines, InProcess: true, Header: Header{Plan: Plan{Scenario: s, Engines: []string{"direct"}, Repeats: 1}}}
-	want := map[string]uint64{"once": 300, "fast": 300, "looped": 500, "bits": 300}
+	r := &Run{Engines: testEngines, Header: Header{Plan: Plan{InProcess: true, Scenario: s, Engines: []string{"direct"}, Repeats: 1}}}
+	want := map[string]uint64{"once": 300, "fast": 300, "looped": 500, "bits": 300, "cut": 100, "cut late": 300}
 	for _, rec := range measure(t, r) {
+		if len(rec.Marks) > 0 && !slices.Equal(rec.Marks, []string{"feed-limited"}) {
+			t.Errorf("%s: marks %v", rec.Row, rec.Marks)
+		}
+		if rec.Cost.PeakOctets != nil && *rec.Cost.PeakOctets != *rec.Usage.EnginePeakOctets {
+			t.Errorf("%s: peak of %d octets with the capture in it", rec.Row, *rec.Cost.PeakOctets)
+		}
 		if got := rec.Counts.Packets + rec.Result.Dropped; got != want[rec.Row] {
 			t.Errorf("%s: %d packets, want %d", rec.Row, got, want[rec.Row])
 		}
 	}
+	r.Done = []Record{{}}
+	if err := os.Chtimes(path, time.Time{}, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Begin(t.Context()); err == nil || !strings.Contains(err.Error(), "must not be pooled") {
+		t.Errorf("a capture that has changed: error %v", err)
+	}
 	s.Rows[0].Capture = filepath.Join(dir, "missing.pcap")
 	r.Header.Plan.Scenario = s
-	r.OnRecord = func(*Record) error { return nil }
-	if err := r.Measure(t.Context()); err == nil || !strings.Contains(err.Error(), "missing.pcap") {
+	if err := r.Begin(t.Context()); err == nil || !strings.Contains(err.Error(), "missing.pcap") {
 		t.Errorf("error %v, want one that names the file", err)
 	}
 }
@@ -257,7 +271,7 @@ func TestOtherProgramsCountTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := small()
-	r := &Run{Engines: testEngines, InProcess: true, Header: Header{Plan: Plan{Scenario: s, Engines: []string{"direct", "mine"}, Repeats: 1,
+	r := &Run{Engines: testEngines, Header: Header{Plan: Plan{InProcess: true, Scenario: s, Engines: []string{"direct", "mine"}, Repeats: 1,
 		Commands: []string{fmt.Sprintf("mine='%s' count-capture", program)}, Queue: "100000"}}}
 	records := measure(t, r)
 	counts := map[string]map[string]uint64{}
@@ -291,7 +305,7 @@ func TestProgramsThatFailLeaveRecordsAndAreTriedAgain(t *testing.T) {
 	}
 	s := small()
 	s.Rows = s.Rows[:2]
-	r := &Run{Engines: testEngines, InProcess: true, Header: Header{Plan: Plan{Scenario: s, Engines: []string{"direct", "mute", "dead"}, Repeats: 1,
+	r := &Run{Engines: testEngines, Header: Header{Plan: Plan{InProcess: true, Scenario: s, Engines: []string{"direct", "mute", "dead"}, Repeats: 1,
 		Commands: []string{"mute=sh -c 'cat > /dev/null'", "dead=sh -c 'echo no >&2; exit 3'"}}}}
 	records := measure(t, r)
 	if len(records) != 6 {
@@ -313,8 +327,8 @@ func TestProgramsThatFailLeaveRecordsAndAreTriedAgain(t *testing.T) {
 }
 
 func TestMissingProgramsAreLeftOut(t *testing.T) {
-	p := Plan{Scenario: small(), Engines: []string{"direct", "gone"}, Repeats: 1, Commands: []string{"gone=/no/such/program"}}
-	r := &Run{Engines: testEngines, InProcess: true, Header: Header{Plan: p}}
+	p := Plan{InProcess: true, Scenario: small(), Engines: []string{"direct", "gone"}, Repeats: 1, Commands: []string{"gone=/no/such/program"}}
+	r := &Run{Engines: testEngines, Header: Header{Plan: p}}
 	if err := r.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}

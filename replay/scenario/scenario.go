@@ -53,6 +53,8 @@ type Row struct {
 	Datagrams uint64  `json:"datagrams,omitempty"` // ends udp after so many, instead of Seconds
 	Seconds   float64 `json:"seconds,omitempty"`   // of traffic; of a capture 0 is one pass, and more loops it
 	Capture   string  `json:"capture,omitempty"`   // file; a relative name is from the folder of the scenario's file
+	// CutSeconds ends a capture that is fed once, if it is longer; see Scenario.Cut.
+	CutSeconds float64 `json:"cut_s,omitempty"`
 	// Unlimited says that the rate is what the experiment reached without a limit: a closed loop of the same frames is
 	// measured too.
 	Unlimited bool `json:"unlimited,omitempty"`
@@ -86,6 +88,9 @@ func (r *Row) check() error {
 	}
 	if !(r.Seconds >= 0 && r.Seconds <= maxSeconds) {
 		add("seconds %v: want 0 to %d", r.Seconds, maxSeconds)
+	}
+	if r.CutSeconds != 0 && (r.Kind != KindCapture || r.Seconds != 0 || !(r.CutSeconds > 0 && r.CutSeconds <= maxSeconds)) {
+		add("cut_s %v: want up to %d, of a capture without seconds", r.CutSeconds, maxSeconds)
 	}
 	for _, n := range []struct {
 		name  string
@@ -170,7 +175,9 @@ func Read(path string) (Scenario, error) {
 	}
 	for i := range s.Rows {
 		if c := &s.Rows[i].Capture; *c != "" && !filepath.IsAbs(*c) {
-			*c = filepath.Join(filepath.Dir(path), *c)
+			if *c, err = filepath.Abs(filepath.Join(filepath.Dir(path), *c)); err != nil {
+				return Scenario{}, err
+			}
 		}
 	}
 	return s, nil
@@ -198,24 +205,27 @@ func Parse(text []byte) (Scenario, error) {
 	return s, s.Check()
 }
 
-// Cut returns the scenario with each row's traffic cut to limit; 0 cuts nothing.
-func (s Scenario) Cut(limit time.Duration) Scenario {
+// Cut returns the scenario with each row's traffic cut to limit, and whether any was longer; 0 cuts nothing. How long a
+// capture is that is fed once is not known here: it counts as cut.
+func (s Scenario) Cut(limit time.Duration) (Scenario, bool) {
 	if limit <= 0 {
-		return s
+		return s, false
 	}
 	rows := make([]Row, len(s.Rows))
+	shorter := false
 	for i, r := range s.Rows {
-		switch most := limit.Seconds(); {
+		long := r.Length() > limit
+		switch {
 		case r.Kind == KindCapture && r.Seconds == 0:
-		case r.Datagrams > 0:
-			if r.Length() > limit {
-				r.Datagrams = uint64(max(1, math.Round(float64(r.Datagrams)*most/r.Length().Seconds())))
-			}
-		default:
-			r.Seconds = min(r.Seconds, most)
+			r.CutSeconds, long = limit.Seconds(), true
+		case long && r.Datagrams > 0 && r.Kind != KindCapture:
+			r.Datagrams = uint64(max(1, math.Round(float64(r.Datagrams)*limit.Seconds()/r.Length().Seconds())))
+		case long:
+			r.Seconds = limit.Seconds()
 		}
+		shorter = shorter || long
 		rows[i] = r
 	}
 	s.Rows = rows
-	return s
+	return s, shorter
 }

@@ -84,7 +84,10 @@ func TestCapturesAreFoundFromTheFile(t *testing.T) {
 }
 
 func TestCut(t *testing.T) {
-	s := seedLength().Cut(time.Second)
+	s, shorter := seedLength().Cut(time.Second)
+	if !shorter {
+		t.Error("nothing was cut")
+	}
 	if err := s.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +99,22 @@ func TestCut(t *testing.T) {
 	if whole := seedLength(); whole.Rows[0].Datagrams != 1000 {
 		t.Error("cutting changed the scenario itself")
 	}
-	if got := seedLength().Cut(time.Second).Rows[0].Datagrams; got != 1000 {
+	if got := s.Rows[0].Datagrams; got != 1000 {
 		t.Errorf("a row of 0.59 s was cut to %d datagrams", got)
+	}
+	if same, shorter := seedBitrate().Cut(10 * time.Second); shorter || !reflect.DeepEqual(same, seedBitrate()) {
+		t.Error("rows of 10 s were cut to 10 s")
+	}
+	rows := Scenario{Name: "x", Rows: []Row{{Name: "a", Kind: "syn", PPS: 100, Datagrams: 1000}, {Name: "b", Kind: KindCapture, Capture: "f"},
+		{Name: "c", Kind: KindCapture, Capture: "f", Seconds: 60}}}
+	cut, _ := rows.Cut(2 * time.Second)
+	if err := cut.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range cut.Rows {
+		if l := r.Length(); l != 2*time.Second {
+			t.Errorf("%s lasts %v after the cut", r.Name, l)
+		}
 	}
 }
 
@@ -115,7 +132,7 @@ func FuzzParse(f *testing.F) {
 		for i := range s.Rows {
 			s.Rows[i].Length()
 		}
-		cut := s.Cut(time.Second)
+		cut, _ := s.Cut(time.Second)
 		if err := cut.Check(); err != nil {
 			t.Errorf("a good scenario is bad when it is cut: %v", err)
 		}

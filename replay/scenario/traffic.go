@@ -79,22 +79,55 @@ func (t *traffic) source(closed time.Duration) (replay.Source, error) {
 
 // load sets the pacer and the end of a trial.
 func (t *traffic) load(cfg *replay.Config, closed time.Duration) (err error) {
-	cfg.Pacer, cfg.Duration = nil, closed
+	cfg.Pacer, cfg.Duration, cfg.Frames = nil, closed, 0
 	if closed > 0 {
 		return nil
 	}
-	switch {
-	case t.row.Kind == KindCapture && t.row.PPS > 0:
-		cfg.Pacer, err = replay.ConstantPPS(t.row.PPS)
-	case t.row.Kind == KindCapture && t.row.BitPerSecond > 0:
-		cfg.Pacer, err = replay.ConstantBits(t.row.BitPerSecond)
-	default:
-		cfg.Pacer, err = replay.Recorded(1, 0)
+	if cfg.Pacer, err = t.pacer(); err != nil {
+		return err
 	}
-	if t.row.Kind == KindCapture {
+	switch {
+	case t.row.Kind != KindCapture:
+	case t.row.CutSeconds > 0:
+		cfg.Frames, err = t.framesWithin(seconds(t.row.CutSeconds))
+	default:
 		cfg.Duration = seconds(t.row.Seconds)
 	}
 	return err
+}
+
+func (t *traffic) pacer() (replay.Pacer, error) {
+	switch {
+	case t.row.Kind == KindCapture && t.row.PPS > 0:
+		return replay.ConstantPPS(t.row.PPS)
+	case t.row.Kind == KindCapture && t.row.BitPerSecond > 0:
+		return replay.ConstantBits(t.row.BitPerSecond)
+	}
+	return replay.Recorded(1, 0)
+}
+
+// framesWithin returns how many frames of a capture that is fed once are due before limit.
+func (t *traffic) framesWithin(limit time.Duration) (uint64, error) {
+	pacer, err := t.pacer()
+	if err != nil {
+		return 0, err
+	}
+	var p replay.Position
+	var f parse.Frame
+	var first int64
+	for i := range t.frames.Len() {
+		t.frames.Frame(i, &f)
+		if i == 0 {
+			first = f.UnixNano
+		}
+		p.Capture = time.Duration(f.UnixNano - first)
+		if pacer.Due(p) >= limit {
+			break
+		}
+		p.Frame++
+		p.Octets += uint64(f.WireLen)
+	}
+	return p.Frame, nil
 }
 
 // calibrationFrames is how many frames the feed's own cost is found on, and calibrationRounds how often.
@@ -105,7 +138,7 @@ const (
 
 // feedCost is the feed's own time for a frame in ns, the making of the frame included: the quickest of a few rounds.
 func (t *traffic) feedCost(ctx context.Context, cfg replay.Config) (float64, error) {
-	cfg.Frames = calibrationFrames
+	cfg.Frames, cfg.Duration = calibrationFrames, 0
 	best := math.Inf(1)
 	for range calibrationRounds {
 		src, err := t.source(endless * time.Second) // a short row would show what the first frames cost
