@@ -224,12 +224,17 @@ func capturesBegin(prefix string) bool {
 
 // completeFolder offers results folders, or folders to look into where none is in sight.
 func completeFolder(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return foldersWith(report.HeaderFile, toComplete)
+	return foldersWith(toComplete, report.HeaderFile)
 }
 
 // completeRun offers results folders of scenarios.
 func completeRun(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return foldersWith(report.ScenarioFile, toComplete)
+	return foldersWith(toComplete, report.ScenarioFile)
+}
+
+// completeResults offers results folders of either kind.
+func completeResults(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return foldersWith(toComplete, report.HeaderFile, report.ScenarioFile)
 }
 
 // completeScenario offers scenarios by name, and files where no name begins so.
@@ -244,7 +249,7 @@ func completeScenario(_ *cobra.Command, _ []string, toComplete string) ([]string
 	return []string{"json"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-func foldersWith(header, toComplete string) ([]string, cobra.ShellCompDirective) {
+func foldersWith(toComplete string, headers ...string) ([]string, cobra.ShellCompDirective) {
 	parent, prefix := filepath.Split(toComplete)
 	entries, _ := os.ReadDir(cmp.Or(parent, "."))
 	var found []string
@@ -252,7 +257,7 @@ func foldersWith(header, toComplete string) ([]string, cobra.ShellCompDirective)
 		if !strings.HasPrefix(e.Name(), prefix) {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(parent, e.Name(), header)); err == nil {
+		if slices.ContainsFunc(headers, func(h string) bool { _, err := os.Stat(filepath.Join(parent, e.Name(), h)); return err == nil }) {
 			found = append(found, parent+e.Name())
 		}
 	}

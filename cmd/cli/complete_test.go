@@ -113,6 +113,7 @@ func TestCompletion(t *testing.T) {
 		{"other programs as engines", []string{"scenarios", "run", "--engines", "direct,dp"}, "direct,dpkt", noFileList},
 		{"sides", []string{"scenarios", "run", "--side", "R"}, "RS RA", noFileList},
 		{"a run to resume", []string{"scenarios", "run", "--resume", ""}, "ran", noFile},
+		{"a table of either", []string{"table", "r"}, "ran", noFile},
 		{"results to show", []string{"scenarios", "show", "--results", ""}, "ran", noFile},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -202,6 +202,7 @@ func (a *app) tableCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print results as JSON lines instead of a table")
+	c.ValidArgsFunction = once(completeResults)
 	return c
 }
 
