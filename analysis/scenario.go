@@ -76,7 +76,8 @@ type EngineCost struct {
 	Rows   int     `json:"rows"`
 }
 
-// ScenarioFit is what an engine's cost per packet depends on over the rows: CPU time of the process itself, against the mean
+// ScenarioFit is what an engine's cost per packet depends on over the rows on Ethernet and of captures, but not those of TCP, whose
+// packets are of two sizes; or over all, where there are fewer than three of them: CPU time of the process itself, against the mean
 // wire length and the rate of the row; and what one server behind the engine's queue, at that cost, would have counted.
 type ScenarioFit struct {
 	Engine string `json:"engine"`
@@ -149,9 +150,18 @@ func AnalyzeScenario(header scenario.Header, records []scenario.Record) *Scenari
 
 // fit adds what an engine's cost depends on, where there are rows enough to tell.
 func (s *Scenario) fit(engine string, records []scenario.Record) {
+	plain := map[string]bool{}
+	for i := range s.Rows {
+		if r := &s.Rows[i].Row; r.Link != "loopback" && r.Kind != "tcp" {
+			plain[r.Name] = true
+		}
+	}
 	var points []FitPoint
 	for i := range records {
 		r := &records[i]
+		if len(plain) >= 3 && !plain[r.Row] {
+			continue
+		}
 		ns := ratio(total(r.Cost.WholeCPU), float64(r.Counts.Packets))
 		if r.Engine != engine || !s.known(r.Row, engine) || r.Closed || r.Failure != "" || !(ns > 0) || r.Result.Offered == 0 || r.Result.Duration <= 0 {
 			continue
@@ -179,7 +189,7 @@ func (s *Scenario) fit(engine string, records []scenario.Record) {
 		r := &s.Rows[i]
 		for j := range r.Engines {
 			c := &r.Engines[j]
-			if c.Engine != engine || c.OwnCost.N == 0 || !(c.Counted.Median > 0) || !(r.Seconds > 0) {
+			if c.Engine != engine || len(plain) >= 3 && !plain[r.Row.Name] || c.OwnCost.N == 0 || !(c.Counted.Median > 0) || !(r.Seconds > 0) {
 				continue
 			}
 			p := CountPrediction{Row: r.Row.Name, CostNS: c.OwnCost.Median, Counted: c.Counted.Median, QueueFrames: queueFrames(c.Queue, r.Octets)}
