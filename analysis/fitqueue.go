@@ -2,7 +2,11 @@ package analysis
 
 import (
 	"fmt"
+	"sort"
 	"time"
+
+	"pcaplab/parse"
+	"pcaplab/replay"
 )
 
 // PredictCount returns how many packets one parser behind a bounded queue takes of offered packets that come evenly in
@@ -21,4 +25,14 @@ func PredictCount(offered, control float64, duration time.Duration, costNS, queu
 			offered, control, duration, costNS, queueFrames)
 	}
 	return min(offered+control, float64(duration)/costNS+queueFrames), nil
+}
+
+// QueueFrames returns how many frames of that wire length a queue holds, which replay.ParseQueue reads; 0 if it does not.
+func QueueFrames(queue string, wireOctets float64) float64 {
+	q, err := replay.ParseQueue(queue)
+	if err != nil {
+		return 0
+	}
+	charge := q.ChargeOf(&parse.Frame{WireLen: int(wireOctets)})
+	return float64(sort.Search(1<<24, func(n int) bool { return !q.Admits(int64(n)*charge, charge) }))
 }

@@ -3,11 +3,8 @@ package analysis
 import (
 	"math"
 	"slices"
-	"sort"
 	"time"
 
-	"pcaplab/parse"
-	"pcaplab/replay"
 	"pcaplab/replay/scenario"
 )
 
@@ -192,7 +189,7 @@ func (s *Scenario) fit(engine string, records []scenario.Record) {
 			if c.Engine != engine || len(plain) >= 3 && !plain[r.Row.Name] || c.OwnCost.N == 0 || !(c.Counted.Median > 0) || !(r.Seconds > 0) {
 				continue
 			}
-			p := CountPrediction{Row: r.Row.Name, CostNS: c.OwnCost.Median, Counted: c.Counted.Median, QueueFrames: queueFrames(c.Queue, r.Octets)}
+			p := CountPrediction{Row: r.Row.Name, CostNS: c.OwnCost.Median, Counted: c.Counted.Median, QueueFrames: QueueFrames(c.Queue, r.Octets)}
 			if f.Chosen != nil {
 				p.CostNS = f.Chosen.At(r.Octets, float64(r.Sent)/r.Seconds)
 			}
@@ -208,16 +205,6 @@ func (s *Scenario) fit(engine string, records []scenario.Record) {
 		f.Error = sum / float64(len(f.Counts))
 	}
 	s.Fits = append(s.Fits, f)
-}
-
-// queueFrames is how many frames of that length a queue holds.
-func queueFrames(spec string, octets float64) float64 {
-	q, err := replay.ParseQueue(spec)
-	if err != nil {
-		return 0
-	}
-	charge := q.ChargeOf(&parse.Frame{WireLen: int(octets)})
-	return float64(sort.Search(1<<24, func(n int) bool { return !q.Admits(int64(n)*charge, charge) }))
 }
 
 func cellOf(h *scenario.Header, engine string, open, closed []*scenario.Record) ScenarioCell {

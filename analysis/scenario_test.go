@@ -141,7 +141,7 @@ func TestScenarioFitsFindTheQueueModel(t *testing.T) {
 
 func TestQueueFramesAreThoseOfThePresets(t *testing.T) {
 	for spec, want := range map[string]float64{"pcap-immediate-32": 32, "1024": 1024, "scapy-65536": 57, "rcvbuf-212992": 93, "pcap-2MiB": 1310} {
-		if got := queueFrames(spec, 1514); got != want {
+		if got := QueueFrames(spec, 1514); got != want {
 			t.Errorf("%s holds %v full frames, want %v", spec, got, want)
 		}
 	}

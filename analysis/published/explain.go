@@ -247,26 +247,11 @@ func (l *Library) predict(p *Point) error {
 func QueueFrames(library string, payloadOctets int) float64 {
 	switch library {
 	case Scapy:
-		charge := truesize(payloadOctets + 42)
-		return float64((131072 + charge - 1) / charge)
+		return analysis.QueueFrames("scapy-65536", float64(payloadOctets+42))
 	case Pypcap:
-		return 32
+		return analysis.QueueFrames("pcap-immediate-32", float64(payloadOctets+42))
 	}
 	return 0
-}
-
-// truesize is what the kernel charges a socket for a frame, as package replay has it (ChargeTruesize): 832, 1280 or 2304
-// octets on Ethernet. The Pi's kernel may be older than those that charge 832 for small frames: it would be 768 then.
-func truesize(octets int) int {
-	area := (octets+16+63)&^63 + 320
-	if area <= 576 {
-		return 256 + 576
-	}
-	size := 1024
-	for size < area {
-		size *= 2
-	}
-	return 256 + size
 }
 
 func queueText(library string) string {
