@@ -150,7 +150,9 @@ func (a *app) enginesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "engines",
 		Short: "List engines, stages and queues",
-		Args:  none,
+		Long: `Lists the parsers of this program, the stages behind them, and the queues before them. Other programs that can be engines of a scenario
+(dpkt, Scapy, tshark, PyShark) are listed by '` + a.Name + ` scenarios list'.`,
+		Args: none,
 		RunE: func(*cobra.Command, []string) error {
 			engines := list("engine", "what it is")
 			for _, e := range a.Engines {
@@ -164,7 +166,6 @@ func (a *app) enginesCommand() *cobra.Command {
 			for _, q := range replay.Queues() {
 				queues.Add(report.Text(q.Name), report.Text(q.Doc))
 			}
-			engines.Notes = []string{"other programs (dpkt, Scapy, tshark, PyShark): '" + a.Name + " scenarios list'"}
 			for i, t := range []*report.Table{engines, stages, queues} {
 				if i > 0 {
 					fmt.Fprintln(a.stdout)
