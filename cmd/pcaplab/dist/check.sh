@@ -157,9 +157,11 @@ for command in $("$installed" __complete '' 2>/dev/null | sed -n 's/	.*//p'); do
 	[ "$command" = help ] || [ -e "$root/usr/share/man/man1/pcaplab-$command.1.gz" ] || fail "no page of pcaplab $command"
 done
 
-if command -v bash >/dev/null; then
+if [ ! -r /usr/share/bash-completion/bash_completion ]; then
+	say "skipped: completing in bash, for bash-completion is not installed"
+elif command -v bash >/dev/null; then
 	got=$(cd "$root" && PATH=$root/usr/bin:$PATH bash --norc -c '
-		[ ! -r /usr/share/bash-completion/bash_completion ] || . /usr/share/bash-completion/bash_completion
+		. /usr/share/bash-completion/bash_completion
 		. usr/share/bash-completion/completions/pcaplab
 		complete -p pcaplab >/dev/null || exit 1
 		compopt() { :; } # bash has it only while it completes
