@@ -27,6 +27,10 @@ type LoadConfig struct {
 	MemoryLimit int64 `json:"memory_limit"`
 	// Packets ends loading after that many frames over all captures. 0 means all.
 	Packets uint64 `json:"packets"`
+	// Merge and Continue put captures together as a Series does: by time, or one after another with times that go on. Without
+	// either they stand one after another with their own times.
+	Merge    bool `json:"merge,omitempty"`
+	Continue bool `json:"continue,omitempty"`
 	// Progress is told, now and then, how many octets of the files were read, of how many: -1 if that is not known. It is
 	// called from the goroutine that called Load.
 	Progress func(done, total int64) `json:"-"`
@@ -53,9 +57,8 @@ const (
 	progressOctets = 1 << 20
 )
 
-// Load reads captures one after another into one arena outside the Go heap. The facts are those of the captures read,
-// also when there is an error; the frames are then nil. An error that wraps ErrMemory says how to load less or allow
-// more.
+// Load reads captures into one arena outside the Go heap. The facts are those of the captures read, also when there is an
+// error; the frames are then nil. An error that wraps ErrMemory says how to load less or allow more.
 func Load(ctx context.Context, paths []string, cfg LoadConfig) (*arena.Frames, []FileFacts, error) {
 	if len(paths) == 0 {
 		return nil, nil, errors.New("no captures to load")
@@ -72,9 +75,17 @@ func Load(ctx context.Context, paths []string, cfg LoadConfig) (*arena.Frames, [
 		return nil, nil, err
 	}
 	defer builder.Close()
-	l := loading{cfg: cfg, limit: limit, builder: builder}
+	l := loading{cfg: cfg, limit: limit, builder: builder, times: timeline{moves: cfg.Continue}}
 	if l.total, err = storedSizes(paths); err != nil {
 		return nil, nil, err
+	}
+	if cfg.Merge {
+		facts, err := l.merged(ctx, paths)
+		if err != nil {
+			return nil, facts, err
+		}
+		frames, err := builder.Finish()
+		return frames, facts, err
 	}
 	var facts []FileFacts
 	for _, path := range paths {
@@ -118,6 +129,7 @@ type loading struct {
 	cfg         LoadConfig
 	limit       int64
 	builder     *arena.Builder
+	times       timeline
 	done, total int64 // octets of the files before, and of all
 }
 
@@ -127,9 +139,15 @@ func (l *loading) file(ctx context.Context, path string) (facts FileFacts, err e
 		return facts, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	facts.File = path
+	l.times.next()
 	err = l.frames(ctx, c, &facts)
-	facts.Facts, facts.Losses, facts.StoredOctets = c.Facts(), c.Losses(), c.StoredOctets()
+	err = l.finish(c, path, &facts, err)
+	return facts, err
+}
+
+// finish takes what is known of a capture that was read, up to err if that is not nil.
+func (l *loading) finish(c *Capture, path string, facts *FileFacts, err error) error {
+	facts.File, facts.Facts, facts.Losses, facts.StoredOctets = path, c.Facts(), c.Losses(), c.StoredOctets()
 	l.done += facts.StoredOctets
 	if _, regular := c.Size(); err == nil && l.cfg.Hash && (regular || !facts.Partial) {
 		facts.SHA256, err = c.SHA256()
@@ -137,7 +155,61 @@ func (l *loading) file(ctx context.Context, path string) (facts FileFacts, err e
 	if err == nil && l.cfg.Progress != nil {
 		l.cfg.Progress(l.done, l.total)
 	}
+	return err
+}
+
+// merged reads captures side by side.
+func (l *loading) merged(ctx context.Context, paths []string) (facts []FileFacts, err error) {
+	captures, err := openAll(paths, l.cfg.OpenConfig)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeAll(captures)) }()
+	facts = make([]FileFacts, len(paths))
+	err = l.mergedFrames(ctx, captures, facts)
+	for i, c := range captures {
+		if finishErr := l.finish(c, paths[i], &facts[i], err); err == nil {
+			err = finishErr
+		}
+	}
 	return facts, err
+}
+
+func (l *loading) mergedFrames(ctx context.Context, captures []*Capture, facts []FileFacts) error {
+	var m merger
+	m.start(captures)
+	var f parse.Frame
+	var told int64
+	for {
+		if l.builder.Len()%checkEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("loading stopped at frame %d: %w", l.builder.Len(), err)
+			}
+			now := int64(0)
+			for _, c := range captures {
+				now += c.StoredOctets()
+			}
+			if l.cfg.Progress != nil && now-told >= progressOctets {
+				told = now
+				l.cfg.Progress(now, l.total)
+			}
+		}
+		if l.cfg.Packets > 0 && uint64(l.builder.Len()) >= l.cfg.Packets {
+			for i := range facts {
+				facts[i].Partial = m.inputs[i].err != io.EOF
+			}
+			return nil
+		}
+		i, err := m.next(&f)
+		if err == io.EOF {
+			return nil
+		} else if err != nil {
+			return l.explain(err)
+		}
+		if err := l.keep(captures[i], &f, &facts[i]); err != nil {
+			return err
+		}
+	}
 }
 
 func (l *loading) frames(ctx context.Context, c *Capture, facts *FileFacts) error {
@@ -170,18 +242,27 @@ func (l *loading) frames(ctx context.Context, c *Capture, facts *FileFacts) erro
 		} else if err != nil {
 			return l.explain(err)
 		}
-		if err := l.builder.Append(&f); errors.Is(err, arena.ErrLimit) {
-			part := ""
-			if size, known := c.Size(); known && size > 0 {
-				part = fmt.Sprintf(", about %d %% of it", 100*c.StoredOctets()/size)
-			}
-			return fmt.Errorf("%s: full after its frame %d%s: %w", c.Name(), c.Packets()-1, part, l.advice())
-		} else if err != nil {
-			return fmt.Errorf("%s: %w", c.Name(), err)
+		if err := l.keep(c, &f, facts); err != nil {
+			return err
 		}
-		facts.Octets += uint64(len(f.Data))
-		facts.WireOctets += uint64(f.WireLen)
 	}
+}
+
+// keep takes a frame that was just read.
+func (l *loading) keep(c *Capture, f *parse.Frame, facts *FileFacts) error {
+	f.UnixNano = l.times.at(f.UnixNano)
+	if err := l.builder.Append(f); errors.Is(err, arena.ErrLimit) {
+		part := ""
+		if size, known := c.Size(); known && size > 0 {
+			part = fmt.Sprintf(", about %d %% of it", 100*c.StoredOctets()/size)
+		}
+		return fmt.Errorf("%s: full after its frame %d%s: %w", c.Name(), c.Packets()-1, part, l.advice())
+	} else if err != nil {
+		return fmt.Errorf("%s: %w", c.Name(), err)
+	}
+	facts.Octets += uint64(len(f.Data))
+	facts.WireOctets += uint64(f.WireLen)
+	return nil
 }
 
 func (l *loading) advice() error {
