@@ -438,3 +438,49 @@ func ParsePacer(spec string, rate float64, seed uint64) (Pacer, error) {
 	}
 	return p, nil
 }
+
+// capped is due as another pacer says, but not sooner after the frame before than a rate allows.
+type capped struct {
+	Pacer
+	period fixed
+	last   fixed // due time of the frame before
+	begun  bool
+}
+
+// Cap returns a pacer with p's due times in which frames are at least 1/rate seconds apart: a frame that would come sooner waits, and those
+// behind it wait for it. The rate is in frames per second. With p nil it is ConstantPPS.
+func Cap(p Pacer, rate float64) (Pacer, error) {
+	if p == nil {
+		return ConstantPPS(rate)
+	}
+	period, err := periodOf("pps", 1e9, rate)
+	if err != nil {
+		return nil, err
+	}
+	return &capped{Pacer: p, period: period}, nil
+}
+
+func (c *capped) Due(p Position) time.Duration {
+	due := c.Pacer.Due(p)
+	if p.Frame == 0 {
+		c.begun = false
+	}
+	if due == forever {
+		return due
+	}
+	next := fixed{whole: uint64(due)}
+	if c.begun {
+		var earliest fixed
+		var carry uint64
+		earliest.frac, carry = bits.Add64(c.last.frac, c.period.frac, 0)
+		earliest.whole = c.last.whole + c.period.whole + carry
+		if earliest.whole >= math.MaxInt64 {
+			return forever
+		}
+		if earliest.whole > next.whole || earliest.whole == next.whole && earliest.frac > 0 {
+			next = earliest
+		}
+	}
+	c.last, c.begun = next, true
+	return time.Duration(next.whole)
+}

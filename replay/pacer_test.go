@@ -18,7 +18,7 @@ func mustPacer(t testing.TB, spec string, rate float64, seed uint64) Pacer {
 	return p
 }
 
-// TestDueExact holds due times against rational arithmetic, over a day and up to 1e12 frames.
+// TestDueExact holds due times against rational arithmetic, over a day and up to 1e12 frames and 1e15 octets.
 func TestDueExact(t *testing.T) {
 	day := big.NewRat(86400e9, 1)
 	for _, rate := range []float64{0.1, 1.0 / 3, 1, 7.3, 1000, 148809.52, 333333.3, 3e6, 14880952.38, 14.88e6, 148.8e6, 1e9} {
@@ -46,7 +46,7 @@ func TestDueExact(t *testing.T) {
 			if spec == "bits" {
 				perDay /= 8
 			}
-			for _, base := range []uint64{0, 1000, perDay / 2, perDay, 1e12} {
+			for _, base := range []uint64{0, 1000, perDay / 2, perDay, 1e12, 1e15} {
 				for i := range uint64(300) {
 					checkpoints = append(checkpoints, base+i)
 				}
@@ -239,5 +239,39 @@ func TestParsePacer(t *testing.T) {
 		} else if !strings.Contains(err.Error(), tt.spec) {
 			t.Errorf("%s at %g: the error does not name it: %v", tt.spec, tt.rate, err)
 		}
+	}
+}
+
+// TestCap: frames are never closer than the cap allows, never before their due time, and no later than either makes them.
+func TestCap(t *testing.T) {
+	inner := mustPacer(t, "onoff:10ms/90ms", 1000, 0) // 10 kpps in bursts
+	reference := mustPacer(t, "onoff:10ms/90ms", 1000, 0)
+	const rate = 3333.3
+	p, err := Cap(inner, rate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 { // it starts over at frame 0
+		want := new(big.Rat)
+		period := new(big.Rat).Quo(big.NewRat(1e9, 1), new(big.Rat).SetFloat64(rate))
+		for n := range uint64(3000) {
+			at := Position{Frame: n}
+			if n > 0 {
+				want.Add(want, period)
+			}
+			if due := new(big.Rat).SetInt64(int64(reference.Due(at))); n == 0 || due.Cmp(want) > 0 {
+				want.Set(due)
+			}
+			got := new(big.Rat).SetInt64(int64(p.Due(at)))
+			if diff := new(big.Rat).Sub(want, got); diff.Abs(diff).Cmp(big.NewRat(2, 1)) > 0 {
+				t.Fatalf("round %d: frame %d due %v ns, want %s", round, n, got, want.FloatString(1))
+			}
+		}
+	}
+	if p, err := Cap(nil, 1000); err != nil || p.Due(Position{Frame: 1000}) != time.Second {
+		t.Error("a cap on nothing is a constant rate")
+	}
+	if _, err := Cap(inner, 0); err == nil {
+		t.Error("a cap of nothing")
 	}
 }

@@ -1,0 +1,333 @@
+package inject
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is for how long a wire tries to hand over a frame while the kernel takes none at all.
+const patience = 200 * time.Millisecond
+
+// packetSocket opens an AF_PACKET socket that sends through an interface and receives nothing.
+func packetSocket(index int, bypass bool) (int, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, permission(os.NewSyscallError("socket", err))
+	}
+	if bypass {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
+			_ = unix.Close(fd)
+			return 0, os.NewSyscallError("setsockopt PACKET_QDISC_BYPASS", err)
+		}
+	}
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: index}); err != nil {
+		_ = unix.Close(fd)
+		return 0, os.NewSyscallError("bind", err)
+	}
+	return fd, nil
+}
+
+// permission says how to be allowed to send.
+func permission(err error) error {
+	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {
+		return err
+	}
+	return fmt.Errorf("%w: sending frames needs CAP_NET_RAW: run as root, or once: sudo setcap cap_net_raw,cap_ipc_lock+ep %s", err, executable())
+}
+
+func executable() string {
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return "THE-PROGRAM"
+}
+
+// backoff waits for room after the kernel took nothing.
+type backoff struct {
+	fd    int
+	since time.Time // zero: not waiting
+	sleep time.Duration
+}
+
+// wait returns false when patience is over.
+func (b *backoff) wait(errno unix.Errno) bool {
+	now := time.Now()
+	if b.since.IsZero() {
+		b.since, b.sleep = now, 5*time.Microsecond
+	}
+	if now.Sub(b.since) > patience {
+		b.since = time.Time{}
+		return false
+	}
+	if errno == unix.EAGAIN {
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLOUT}}, 10)
+		return true
+	}
+	ts := unix.NsecToTimespec(int64(b.sleep))
+	_ = unix.Nanosleep(&ts, nil)
+	b.sleep = min(2*b.sleep, time.Millisecond)
+	return true
+}
+
+// reset says that the kernel took a frame.
+func (b *backoff) reset() { b.since = time.Time{} }
+
+// down are the errors after which no frame can be sent through the socket.
+func down(errno unix.Errno) error {
+	switch errno {
+	case unix.ENETDOWN:
+		return errors.New("the interface went down")
+	case unix.ENXIO, unix.ENODEV:
+		return errors.New("the interface went away")
+	case unix.EPERM, unix.EACCES:
+		return permission(os.NewSyscallError("send", errno))
+	case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP:
+		return os.NewSyscallError("send", errno)
+	}
+	return nil
+}
+
+// packetWire sends frames through an AF_PACKET socket: one, or as many as were put, in a system call.
+type packetWire struct {
+	fd    int
+	count tally
+	back  backoff
+	many  bool
+
+	buf  []byte // the frames that were put, one behind another
+	used int
+	n    int
+	iov  []unix.Iovec
+	msgs []mmsghdr
+}
+
+// mmsghdr is struct mmsghdr; Go pads it as C does.
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32
+}
+
+func newPacketWire(fd, batch, longest int, many bool) *packetWire {
+	if !many {
+		batch = 1
+	}
+	w := &packetWire{fd: fd, many: many, back: backoff{fd: fd}, buf: make([]byte, max(longest, min(batch*longest, 256<<10))),
+		iov: make([]unix.Iovec, batch), msgs: make([]mmsghdr, batch)}
+	for i := range w.msgs {
+		w.msgs[i].hdr.Iov = &w.iov[i]
+		w.msgs[i].hdr.SetIovlen(1)
+	}
+	return w
+}
+
+func (w *packetWire) put(d []byte) bool {
+	if w.n == len(w.msgs) || len(d) > len(w.buf)-w.used {
+		return false
+	}
+	n := copy(w.buf[w.used:], d)
+	iov := &w.iov[w.n]
+	iov.Base = unsafe.SliceData(w.buf[w.used:])
+	iov.SetLen(n)
+	w.used += n
+	w.n++
+	w.count.put++
+	return true
+}
+
+func (w *packetWire) flush() error {
+	done := 0
+	defer func() { w.n, w.used = 0, 0 }()
+	for done < w.n {
+		var sent uintptr
+		var errno unix.Errno
+		w.count.calls++
+		if w.many {
+			// The calls do not block, so the scheduler need not know of them.
+			sent, _, errno = unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(w.fd), uintptr(unsafe.Pointer(&w.msgs[done])), uintptr(w.n-done), unix.MSG_DONTWAIT, 0, 0)
+		} else {
+			_, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(w.fd), uintptr(unsafe.Pointer(w.iov[done].Base)), uintptr(w.iov[done].Len), unix.MSG_DONTWAIT, 0, 0)
+			sent = 1
+		}
+		if errno == 0 {
+			w.back.reset()
+			for range int(sent) {
+				w.count.sent++
+				w.count.octets += uint64(w.iov[done].Len)
+				done++
+			}
+			continue
+		}
+		switch errno {
+		case unix.EINTR:
+			continue
+		case unix.ENOBUFS:
+			w.count.enobufs++
+			if w.back.wait(errno) {
+				continue
+			}
+		case unix.EAGAIN:
+			w.count.eagain++
+			if w.back.wait(errno) {
+				continue
+			}
+		default:
+			if err := down(errno); err != nil {
+				return err
+			}
+		}
+		w.count.failed++ // this frame; the next may go
+		done++
+	}
+	return nil
+}
+
+func (w *packetWire) settle(time.Duration) error { return nil }
+func (w *packetWire) tally() *tally              { return &w.count }
+func (w *packetWire) close() error               { return unix.Close(w.fd) }
+
+// ringWire sends through a TPACKET_V2 transmit ring.
+type ringWire struct {
+	fd      int
+	count   tally
+	back    backoff
+	mapping []byte
+	slot    int // octets
+	slots   int
+	next    int // slot to fill
+	oldest  int // slot handed over and not seen to be done
+	given   int // between the two
+	pending int
+	batch   int
+}
+
+const tpacket2Data = 32 // TPACKET_ALIGN(sizeof(struct tpacket2_hdr)): where the data of a frame to send begins
+
+func newRingWire(fd, batch, longest int) (*ringWire, error) {
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
+		return nil, os.NewSyscallError("setsockopt PACKET_VERSION", err)
+	}
+	slot := 2048
+	for slot < longest+tpacket2Data {
+		slot *= 2
+	}
+	slots := max(512, 2*batch)
+	block := max(slot, 64<<10)
+	slots = (slots*slot + block - 1) / block * block / slot
+	req := unix.TpacketReq{Block_size: uint32(block), Block_nr: uint32(slots * slot / block), Frame_size: uint32(slot), Frame_nr: uint32(slots)}
+	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_TX_RING, &req); err != nil {
+		return nil, os.NewSyscallError("setsockopt PACKET_TX_RING", err)
+	}
+	mapping, err := unix.Mmap(fd, 0, slots*slot, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	return &ringWire{fd: fd, back: backoff{fd: fd}, mapping: mapping, slot: slot, slots: slots, batch: batch}, nil
+}
+
+func (w *ringWire) header(i int) *unix.Tpacket2Hdr {
+	return (*unix.Tpacket2Hdr)(unsafe.Pointer(&w.mapping[i*w.slot]))
+}
+
+func (w *ringWire) put(d []byte) bool {
+	if w.pending == w.batch || w.given == w.slots {
+		w.reap()
+		if w.pending == w.batch || w.given == w.slots {
+			return false
+		}
+	}
+	h := w.header(w.next)
+	copy(w.mapping[w.next*w.slot+tpacket2Data:(w.next+1)*w.slot], d)
+	h.Len = uint32(len(d))
+	store(&h.Status, unix.TP_STATUS_SEND_REQUEST)
+	w.next = (w.next + 1) % w.slots
+	w.given++
+	w.pending++
+	w.count.put++
+	return true
+}
+
+// reap counts the slots that the kernel is done with.
+func (w *ringWire) reap() {
+	for w.given > 0 {
+		h := w.header(w.oldest)
+		switch status := load(&h.Status); {
+		case status == unix.TP_STATUS_AVAILABLE:
+			w.count.sent++
+			w.count.octets += uint64(h.Len)
+		case status&unix.TP_STATUS_WRONG_FORMAT != 0:
+			w.count.failed++
+			store(&h.Status, unix.TP_STATUS_AVAILABLE)
+		default:
+			return
+		}
+		w.oldest = (w.oldest + 1) % w.slots
+		w.given--
+		w.back.reset()
+	}
+}
+
+func (w *ringWire) flush() error {
+	w.pending = 0
+	for {
+		w.count.calls++
+		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(w.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+		w.reap()
+		switch errno {
+		case 0:
+			if !w.requested() {
+				return nil
+			}
+			// The kernel stopped before the end of what was asked for.
+			w.count.eagain++
+			errno = unix.EAGAIN
+		case unix.EINTR:
+			continue
+		case unix.ENOBUFS:
+			w.count.enobufs++
+		case unix.EAGAIN:
+			w.count.eagain++
+			if !w.requested() {
+				return nil
+			}
+		default:
+			if err := down(errno); err != nil {
+				return err
+			}
+			if !w.requested() {
+				return nil
+			}
+		}
+		if !w.back.wait(errno) {
+			return errors.New("the kernel takes no frame from the ring any more; take another --backend")
+		}
+	}
+}
+
+// requested reports whether the last slot that was handed over was not looked at yet.
+func (w *ringWire) requested() bool {
+	last := (w.next + w.slots - 1) % w.slots
+	return w.given > 0 && load(&w.header(last).Status) == unix.TP_STATUS_SEND_REQUEST
+}
+
+func (w *ringWire) settle(limit time.Duration) error {
+	for end := time.Now().Add(limit); ; {
+		w.reap()
+		if w.given == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%d frames are in the ring and have not left after %v", w.given, limit)
+		}
+		ts := unix.NsecToTimespec(int64(20 * time.Microsecond))
+		_ = unix.Nanosleep(&ts, nil)
+	}
+}
+
+func (w *ringWire) tally() *tally { return &w.count }
+
+func (w *ringWire) close() error { return errors.Join(unix.Munmap(w.mapping), unix.Close(w.fd)) }

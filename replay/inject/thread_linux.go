@@ -1,0 +1,71 @@
+package inject
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// prepareThread makes the calling thread, which must be locked, one that wakes in time. What the plan asks for beyond that and the
+// system does not allow is a note.
+func prepareThread(p *Plan) (notes []string, undo func(), err error) {
+	switch p.Spin {
+	case "":
+		p.Spin = SpinAuto
+	case SpinAuto, SpinOn, SpinOff:
+	default:
+		return nil, nil, fmt.Errorf("spin %q: want %s, %s or %s", p.Spin, SpinAuto, SpinOn, SpinOff)
+	}
+	if p.FIFO < 0 || p.FIFO > 99 {
+		return nil, nil, fmt.Errorf("real-time priority %d: want 1 to 99, or 0 for none", p.FIFO)
+	}
+	var undos []func()
+	undo = func() {
+		for i := range undos {
+			undos[len(undos)-1-i]()
+		}
+	}
+	if slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil && slack > 0 && unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) == nil {
+		undos = append(undos, func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0) })
+	}
+	if p.CPU != nil {
+		var old, set unix.CPUSet
+		set.Set(*p.CPU)
+		err := unix.SchedGetaffinity(0, &old)
+		if err == nil {
+			err = unix.SchedSetaffinity(0, &set)
+		}
+		if err != nil {
+			undo()
+			return nil, nil, fmt.Errorf("run on CPU %d: %w", *p.CPU, err)
+		}
+		undos = append(undos, func() { _ = unix.SchedSetaffinity(0, &old) })
+	}
+	if p.FIFO > 0 {
+		old, err := unix.SchedGetAttr(0, 0)
+		if err == nil {
+			err = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: uint32(p.FIFO)}, 0)
+		}
+		switch {
+		case errors.Is(err, unix.EPERM):
+			notes = append(notes, "no real-time priority: it needs CAP_SYS_NICE")
+		case err != nil:
+			undo()
+			return nil, nil, fmt.Errorf("real-time priority %d: %w", p.FIFO, err)
+		default:
+			undos = append(undos, func() { _ = unix.SchedSetAttr(0, old, 0) })
+		}
+	}
+	return notes, undo, nil
+}
+
+// threadUsage returns the processor time of the calling thread and how often it was taken from the processor.
+func threadUsage() (user, system time.Duration, switched int64) {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {
+		return 0, 0, 0
+	}
+	return time.Duration(u.Utime.Nano()), time.Duration(u.Stime.Nano()), int64(u.Nivcsw)
+}

@@ -1,0 +1,107 @@
+package inject
+
+import (
+	"fmt"
+	"hash/maphash"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// Verifier compares what one thread sent with what another received: every octet, by a 64-bit hash with a random seed, and the order.
+// Sent is for Plan.Tap, Received for the other thread.
+type Verifier struct {
+	seed maphash.Seed
+	ring []uint64
+	head atomic.Uint64 // frames sent
+	tail atomic.Uint64 // of them compared
+
+	missed map[uint64]int // hashes of frames that were skipped
+	report VerifyReport
+}
+
+// VerifyReport is what a Verifier found. A frame that was changed on the way is one missing and one foreign.
+type VerifyReport struct {
+	Sent      uint64 `json:"sent"`
+	Received  uint64 `json:"received"`
+	Same      uint64 `json:"same"`      // octet for octet and in order
+	Reordered uint64 `json:"reordered"` // octet for octet, behind frames that were sent later
+	Missing   uint64 `json:"missing"`   // sent and not received
+	Foreign   uint64 `json:"foreign"`   // received and not sent
+	Dropped   uint64 `json:"dropped"`   // by the kernel on its way to the verifier: of Missing, perhaps
+}
+
+// OK reports whether everything that was sent arrived as it was, in order, and nothing else.
+func (r VerifyReport) OK() bool {
+	return r.Same == r.Sent && r.Received == r.Sent && r.Foreign == 0 && r.Missing == 0
+}
+
+// String says it in one line.
+func (r VerifyReport) String() string {
+	if r.OK() {
+		return fmt.Sprintf("verified: all %d frames arrived octet for octet and in order", r.Sent)
+	}
+	return fmt.Sprintf("NOT verified: of %d frames sent %d arrived in order, %d out of order, %d are missing; %d others came (dropped before the comparison: %d)",
+		r.Sent, r.Same, r.Reordered, r.Missing, r.Foreign, r.Dropped)
+}
+
+const (
+	verifyRing   = 1 << 20 // frames that may be under way
+	verifyWindow = 1 << 13 // how far a frame is looked for
+)
+
+// NewVerifier returns a Verifier for one run.
+func NewVerifier() *Verifier {
+	return &Verifier{seed: maphash.MakeSeed(), ring: make([]uint64, verifyRing), missed: make(map[uint64]int)}
+}
+
+// Sent notes a frame. It waits where more than a million are under way.
+func (v *Verifier) Sent(_ int, data []byte) {
+	head := v.head.Load()
+	for head-v.tail.Load() == verifyRing {
+		runtime.Gosched()
+		time.Sleep(100 * time.Microsecond)
+	}
+	v.ring[head%verifyRing] = maphash.Bytes(v.seed, data)
+	v.head.Store(head + 1)
+}
+
+// Received compares a frame with those that were sent.
+func (v *Verifier) Received(data []byte) {
+	v.report.Received++
+	hash := maphash.Bytes(v.seed, data)
+	head, tail := v.head.Load(), v.tail.Load()
+	for ahead := uint64(0); ahead < verifyWindow && tail+ahead < head; ahead++ {
+		if v.ring[(tail+ahead)%verifyRing] != hash {
+			continue
+		}
+		if ahead > 0 && v.missed[hash] > 0 {
+			break // the one that was skipped
+		}
+		for i := range ahead {
+			v.missed[v.ring[(tail+i)%verifyRing]]++
+			v.report.Missing++
+		}
+		v.report.Same++
+		v.tail.Store(tail + ahead + 1)
+		return
+	}
+	if v.missed[hash] > 0 {
+		v.missed[hash]--
+		v.report.Missing--
+		v.report.Reordered++
+		return
+	}
+	v.report.Foreign++
+}
+
+// Behind returns how many frames were sent and not compared yet.
+func (v *Verifier) Behind() uint64 { return v.head.Load() - v.tail.Load() }
+
+// Report ends the comparison: what was not received by now is missing. dropped is what the kernel says it dropped on the way to Received.
+func (v *Verifier) Report(dropped uint64) VerifyReport {
+	r := v.report
+	r.Sent, r.Dropped = v.head.Load(), dropped
+	r.Missing += v.Behind()
+	return r
+}

@@ -1,0 +1,113 @@
+package inject
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// waiter is the system clock of a run, and waits on it.
+type waiter struct {
+	start  time.Time
+	mono   time.Duration // CLOCK_MONOTONIC at start
+	spin   Spin
+	margin time.Duration // by which a sleep ends before the time wanted
+
+	slept, spun time.Duration
+	sleeps      uint64
+
+	// At rates at which there is no time to sleep between frames, spinning and sleeping take turns.
+	window     time.Duration // its start
+	windowSpun time.Duration
+}
+
+const (
+	// margins of SpinAuto; see learn.
+	firstMargin = 50 * time.Microsecond
+	leastMargin = 2 * time.Microsecond
+	mostMargin  = 150 * time.Microsecond
+	onMargin    = time.Millisecond
+	// shortSleep is up to when a sleep is made without telling the scheduler, which costs microseconds.
+	shortSleep = 10 * time.Millisecond
+)
+
+func newWaiter(spin Spin) *waiter {
+	w := &waiter{spin: spin, margin: firstMargin}
+	switch spin {
+	case SpinOn:
+		w.margin = onMargin
+	case SpinOff:
+		w.margin = 0
+	}
+	return w
+}
+
+// begin sets the time to 0.
+func (w *waiter) begin() {
+	best := time.Duration(1<<63 - 1)
+	for range 16 {
+		var ts unix.Timespec
+		before := time.Now()
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+			continue // cannot be
+		}
+		took := time.Since(before)
+		if took < best {
+			best = took
+			w.start, w.mono = before, time.Duration(ts.Nano())-took/2
+		}
+	}
+	// The bracket above gave the offset of the two clocks; now is the start.
+	w.mono += time.Since(w.start)
+	w.start = w.start.Add(time.Since(w.start))
+}
+
+func (w *waiter) Now() time.Duration { return time.Since(w.start) }
+
+// Wait is documented with clock.
+func (w *waiter) Wait(t time.Duration) time.Duration {
+	now := w.Now()
+	for now < t {
+		if rest := t - now; rest > w.margin {
+			target := t - w.margin
+			w.sleep(target, rest)
+			woke := w.Now()
+			w.slept += woke - now
+			w.sleeps++
+			w.learn(woke - target)
+			now = woke
+			continue
+		}
+		spinFrom := now
+		for now < t {
+			now = w.Now()
+		}
+		w.spun += now - spinFrom
+	}
+	return now
+}
+
+// sleep returns at t, later, or on a signal earlier.
+func (w *waiter) sleep(t, rest time.Duration) {
+	ts := unix.NsecToTimespec(int64(t + w.mono))
+	if rest < shortSleep {
+		_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+		return
+	}
+	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil)
+}
+
+// learn moves the margin towards what waking takes in four of five cases.
+func (w *waiter) learn(over time.Duration) {
+	if w.spin != SpinAuto {
+		return
+	}
+	const step = time.Microsecond
+	if over > w.margin {
+		w.margin += 4 * step
+	} else {
+		w.margin -= step
+	}
+	w.margin = min(max(w.margin, leastMargin), mostMargin)
+}
