@@ -7,7 +7,7 @@ SOURCE_DATE_EPOCH ?= $(shell git -c log.showSignature=false log -1 --format=%ct 
 BUILD := $(GO) build -trimpath -ldflags '-X pcaplab/cmd/cli.revision=$(REVISION)'
 FUZZTIME ?= 5s
 
-.PHONY: help build man lab test check race test-386 cross dist dist-check fuzz bench icount icount-update boards clean
+.PHONY: help build man lab test check race test-386 cross dist dist-check fuzz bench icount icount-update bench-inject boards clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ icount: ## Count instructions per packet on four processors and compare with the
 
 icount-update: ## Accept the instructions per packet as they are now
 	$(GO) run ./cmd/icount -update -runs 5
+
+bench-inject: build ## Replay in turn with tcpreplay over a veth pair of its own, judged by the receiver (root, ip, ethtool); INJECT takes flags
+	$(GO) run ./cmd/injectbench $(INJECT)
 
 boards: build cross ## Run the boards' binaries under emulation: the same answers as here (qemu-user or qemu-user-static)
 	PCAPLAB_BOARDS=$(CURDIR)/bin $(GO) test -count 1 -v -timeout 20m -run '^TestBoards' ./cmd/pcaplab

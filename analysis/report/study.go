@@ -148,6 +148,7 @@ func settings(h *trial.Header) string {
 	add(s.Seed != 1, "seed %d", s.Seed)
 	add(s.Batch != 0, "batch %d", s.Batch)
 	add(s.Stamp != "" && s.Stamp != "due", "stamp %s", s.Stamp)
+	add(!s.Edits.Zero(), "edits %s", s.Edits)
 	add(s.RepeatTimes, "times repeat")
 	add(s.MoveAddresses, "addresses move")
 	add(s.GOGC != "", "GOGC %s", s.GOGC)
@@ -268,6 +269,9 @@ func ceilingTable(r *analysis.Results) *Table {
 			row = append(row, with(noInterval(c.Insns), decimals(0)))
 		}
 		t.Add(append(row, Text(marks(c)))...)
+	}
+	if e := r.Header.Editing; e != nil && e.Deleted+e.Failed() > 0 {
+		t.Notes = append(t.Notes, "edits: "+e.String())
 	}
 	for _, resizing := range r.Header.Resizing {
 		if resizing.Report.Sized() < resizing.Report.Frames {

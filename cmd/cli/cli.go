@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"pcaplab/parse"
+	"pcaplab/replay/live"
 	"pcaplab/replay/scenario"
 	"pcaplab/replay/trial"
 )
@@ -46,6 +47,9 @@ func Main(p Program) int {
 	served, err := trial.Serve(p.Engines, p.Stages)
 	if !served {
 		served, err = scenario.Serve(p.Engines)
+	}
+	if !served {
+		served, err = live.Serve(p.Engines)
 	}
 	if served {
 		if err != nil {
@@ -141,8 +145,8 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w (see '%s -h')", err, c.CommandPath())
 	})
-	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.infoCommand(), a.featuresCommand(), a.scenariosCommand(), a.synthCommand(),
-		a.enginesCommand(), a.tableCommand(), a.benchfmtCommand(), a.boardCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand())
+	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.liveCommand(), a.infoCommand(), a.featuresCommand(), a.scenariosCommand(), a.synthCommand(), a.replayCommand(),
+		a.enginesCommand(), a.rewriteCommand(), a.splitCommand(), a.tableCommand(), a.benchfmtCommand(), a.boardCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand())
 	root.AddCommand(a.buildCommands()...)
 	a.completions(root)
 	return root

@@ -17,6 +17,7 @@ import (
 	"pcaplab/parse/feature"
 	"pcaplab/parse/flow"
 	"pcaplab/parse/gopkt"
+	"pcaplab/replay/live"
 	"pcaplab/replay/scenario"
 	"pcaplab/replay/trial"
 )
@@ -32,7 +33,7 @@ func program() Program {
 
 func TestMain(m *testing.M) {
 	p := program()
-	if os.Getenv("PCAPLAB_TEST_PROGRAM") != "" { // started by a test as a process of its own
+	if os.Getenv("PCAPLAB_TEST_PROGRAM") != "" || os.Getenv(asRootVariable) != "" { // started by a test as a process of its own
 		os.Unsetenv("PCAPLAB_TEST_PROGRAM")
 		os.Exit(Main(p))
 	}
@@ -42,6 +43,9 @@ func TestMain(m *testing.M) {
 	served, err := trial.Serve(p.Engines, p.Stages)
 	if !served {
 		served, err = scenario.Serve(p.Engines)
+	}
+	if !served {
+		served, err = live.Serve(p.Engines)
 	}
 	if served {
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"pcaplab/datasets/synth"
 	"pcaplab/replay"
 	"pcaplab/replay/scenario"
+	"pcaplab/replay/split"
 	"pcaplab/replay/trial"
 )
 
@@ -71,9 +72,17 @@ func (a *app) flagChoices() map[string]choices {
 		"arch": {remote.Arches, false},
 		"as": {pairs("extractor", "what the scripts give on a capture", "pipeline", "what their tool chain gives",
 			"released", "as the published files", "fixed", "known faults mended"), false},
-		"window": {pairs("10", "rows", "100", "rows", "cic", "by class, as the dataset has it", "1s", "of time"), false},
-		"label":  {pairs("folder", "the class of the capture", "map=", "a file of patterns and labels", "text=", "the same for all"), false},
-		"format": {[]string{extract.CSV, extract.Parquet}, false},
+		"window":          {pairs("10", "rows", "100", "rows", "cic", "by class, as the dataset has it", "1s", "of time"), false},
+		"label":           {pairs("folder", "the class of the capture", "map=", "a file of patterns and labels", "text=", "the same for all"), false},
+		"format":          {[]string{extract.CSV, extract.Parquet}, false},
+		"dlt":             {pairs("enet", "Ethernet"), false},
+		"fixlen":          {pairs("pad", "with zeros", "trunc", "lengths follow", "del", "leave the frame out"), false},
+		"enet-vlan":       {pairs("add", "a tag outside", "del", "the outermost tag"), false},
+		"enet-vlan-proto": {[]string{"802.1q", "802.1ad"}, false},
+		"enet-dmac":       {}, "enet-smac": {}, "srcipmap": {}, "dstipmap": {}, "endpoints": {}, "ttl": {},
+		"auto": {pairs(split.ModeBridge, "undecided: server", split.ModeRouter, "undecided: by network", split.ModeClient, "undecided: client",
+			split.ModeServer, "undecided: server", split.ModeFirst, "first seen as source: client"), false},
+		"cidr": {}, "regex": {}, "mac": {}, "include": {}, "exclude": {}, "ratio": {}, "comment": {},
 		"benign": {}, "rates": {}, "rate": {}, "gogc": {}, "gomemlimit": {}, "fail-if": {}, "dir": {},
 	}
 }

@@ -145,6 +145,10 @@ func TestWhatIsOfferedIsTaken(t *testing.T) {
 		"pattern": func(s string) error { _, err := replay.ParsePacer(s, 1000, 1); return err },
 		"sizes":   func(s string) error { _, err := rewrite.ParseSizes(s); return err },
 		"goal":    func(s string) error { _, err := search.ParseGoals(s, goal); return err },
+		"enet-vlan-proto": func(s string) error {
+			_, err := rewrite.NewEditor(rewrite.Edits{VLAN: "add", VLANProto: s})
+			return err
+		},
 	}
 	a := &app{Program: program()}
 	for name, offered := range a.flagChoices() {

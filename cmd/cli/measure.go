@@ -20,6 +20,7 @@ import (
 // measureFlags are shared by ceiling, sweep and trial.
 type measureFlags struct {
 	captureFlags
+	edit      editFlags
 	settings  trial.Settings
 	engines   []string
 	sizes     string
@@ -65,6 +66,7 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 	fs.StringVar(&m.resume, "resume", "", "go on with the study in this results folder; all other flags come from there")
 	fs.BoolVar(&m.inProcess, "in-process", false, "measure in this process, not in a fresh one for each cell and repeat")
 	fs.BoolVar(&m.json, "json", false, "print results as JSON lines instead of a table")
+	m.edit.add(fs, false)
 	fs.StringVar(&m.failIf, "fail-if", "", "exit 3 if true of any result, as 'ndr<20000' or 'cost[direct]>100'")
 }
 
@@ -81,6 +83,10 @@ func (m *measureFlags) plan(a *app) (trial.Plan, error) {
 		}
 	}
 	m.settings.Seed = m.seed
+	var err error
+	if m.settings.Edits, err = m.edit.edits(); err != nil {
+		return p, err
+	}
 	if m.sizes != "" {
 		sizes, err := rewrite.ParseSizes(m.sizes)
 		if err != nil {

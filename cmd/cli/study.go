@@ -141,7 +141,7 @@ func (a *app) perform(ctx context.Context, j *job, e *events) error {
 	if err != nil {
 		return err
 	}
-	defer frames.Close()
+	defer func() { frames.Close() }()
 	if len(h.Captures) > 0 {
 		if err := sameCaptures(h.Captures, captures); err != nil {
 			return err
@@ -151,6 +151,17 @@ func (a *app) perform(ctx context.Context, j *job, e *events) error {
 		}
 	}
 	h.Captures = captures
+	if !h.Settings.Edits.Zero() {
+		edited, rep, err := trial.Edit(frames, h.Settings.Edits, h.MemoryLimit-int64(frames.Octets()))
+		if err != nil {
+			return err
+		}
+		frames.Close()
+		frames, h.Editing = edited, &rep
+		if rep.Deleted+rep.Failed() > 0 {
+			a.note("edits: %v", rep)
+		}
+	}
 	s.Frames = func(size string) (trial.Sized, error) { return a.sized(frames, size, h, e) }
 	if err := e.ready(ready{Header: *h, Frames: frames.Len(), Octets: frames.Octets(), Expected: s.Expected()}); err != nil {
 		return err

@@ -1,5 +1,6 @@
 // Package rewrite makes frames of a wanted size out of captured ones, before a trial: the same headers, flows and
-// protocols at every size, so that what a size costs can be told from what a mix costs. And it moves addresses on.
+// protocols at every size, so that what a size costs can be told from what a mix costs. It makes other edits of headers, and
+// it moves addresses on.
 //
 // # Sizes
 //
@@ -23,6 +24,11 @@
 // as it is. Both are counted, with an [Outcome] for each reason. Application data is not understood:
 // what follows the transport header may end early or go on too long for its protocol, so that engines that decode
 // application layers meet errors that the capture did not have.
+//
+// # Edits
+//
+// An [Editor] changes headers as [Edits] say, which have the names of tcprewrite's flags: hardware and IP addresses, ports,
+// tags, lengths, checksums, link headers. Sizes are the last of them.
 //
 // # Moved addresses
 //

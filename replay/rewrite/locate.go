@@ -53,6 +53,7 @@ type layout struct {
 	proto byte
 	// unbounded says that the IP header has no length.
 	unbounded bool
+	route     bool // a source route is under way
 }
 
 // locate walks the headers as package parse says, and decides what may be resized.
@@ -252,6 +253,7 @@ func sourceRouted(opts []byte) bool {
 
 // routed ends the walk at a packet whose checksum is over another address than the IP header's.
 func (l layout) routed() (layout, Outcome) {
+	l.route = true
 	if l.unbounded {
 		return l, Unbounded
 	}
@@ -350,15 +352,26 @@ func (l layout) seal(b []byte) {
 	if l.pppoe != absent {
 		be.PutUint16(b[l.pppoe+4:], uint16(len(b)-l.pppoe-6))
 	}
+	if l.v6 {
+		be.PutUint16(b[l.ip+4:], uint16(len(b)-l.ip-ipv6Len))
+	} else {
+		be.PutUint16(b[l.ip+2:], uint16(len(b)-l.ip))
+	}
+	if l.proto == protoUDP {
+		be.PutUint16(b[l.l4+4:], uint16(len(b)-l.l4))
+	}
+	l.checksums(b)
+}
+
+// checksums computes those of b, which ends where the payload does.
+func (l layout) checksums(b []byte) {
 	ip, p := b[l.ip:], b[l.l4:]
 	var acc uint64
 	if l.v6 {
-		be.PutUint16(ip[4:], uint16(len(ip)-ipv6Len))
 		acc = sum(0, ip[8:ipv6Len])
 	} else {
-		be.PutUint16(ip[2:], uint16(len(ip)))
 		be.PutUint16(ip[10:], 0)
-		be.PutUint16(ip[10:], fold(sum(0, b[l.ip:l.l4])))
+		be.PutUint16(ip[10:], fold(sum(0, ip[:int(ip[0]&15)*4])))
 		acc = sum(0, ip[12:ipv4Len])
 	}
 	acc += uint64(l.proto) + uint64(len(p))
@@ -367,7 +380,6 @@ func (l layout) seal(b []byte) {
 		be.PutUint16(p[16:], 0)
 		be.PutUint16(p[16:], fold(sum(acc, p)))
 	case protoUDP:
-		be.PutUint16(p[4:], uint16(len(p)))
 		if be.Uint16(p[6:]) != 0 {
 			be.PutUint16(p[6:], 0)
 			c := fold(sum(acc, p))
@@ -387,6 +399,12 @@ func (l layout) seal(b []byte) {
 
 // sum adds p to a ones' complement sum (RFC 1071).
 func sum(acc uint64, p []byte) uint64 {
+	for len(p) >= 32 {
+		q := (*[32]byte)(p)
+		acc += uint64(be.Uint32(q[0:])) + uint64(be.Uint32(q[4:])) + uint64(be.Uint32(q[8:])) + uint64(be.Uint32(q[12:])) +
+			uint64(be.Uint32(q[16:])) + uint64(be.Uint32(q[20:])) + uint64(be.Uint32(q[24:])) + uint64(be.Uint32(q[28:]))
+		p = p[32:]
+	}
 	for len(p) >= 4 {
 		acc += uint64(be.Uint32(p))
 		p = p[4:]

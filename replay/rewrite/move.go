@@ -321,37 +321,55 @@ func (m *Mover) transport(b []byte, src, dst uint64) {
 	if field == absent || p.Layers.Has(parse.LayerFragmentRest) {
 		return
 	}
-	// Direct came to the header of such a protocol: all those between are whole.
-	next, off, routed := b[6], ipv6Len, false
-	if !v6 {
-		next, off = b[9], int(b[0]&15)*4
-		routed = sourceRouted(b[ipv4Len:off])
+	u := findUpper(b, p.Tuple.Proto, v6)
+	if u.routed {
+		dst = 0
 	}
-	for next != p.Tuple.Proto {
-		n := (int(b[off+1]) + 1) * 8
+	if u.off+field+2 <= len(b) {
+		adjustUpper(b[u.off+field:], p.Tuple.Proto, src+dst)
+	}
+}
+
+// upper is where the header of a protocol stands behind an IP header.
+type upper struct {
+	off int
+	// routed says that the checksum covers the last address of a route instead of the destination (RFC 8200 section 8.1).
+	routed        bool
+	authenticated bool // an authentication header covers it
+}
+
+// findUpper walks the headers behind the IP header that starts b up to that of proto, to which parse.Direct came: all those
+// between are whole.
+func findUpper(b []byte, proto byte, v6 bool) upper {
+	next, u := b[6], upper{off: ipv6Len}
+	if !v6 {
+		next, u.off = b[9], int(b[0]&15)*4
+		u.routed = u.off > ipv4Len && sourceRouted(b[ipv4Len:u.off])
+	}
+	for next != proto {
+		n := (int(b[u.off+1]) + 1) * 8
 		switch next {
 		case protoRouting:
-			routed = routed || b[off+3] != 0 // segments left
+			u.routed = u.routed || b[u.off+3] != 0 // segments left
 		case protoFragment:
 			n = 8
 		case protoAH:
-			n = (int(b[off+1]) + 2) * 4
+			u.authenticated = true
+			n = (int(b[u.off+1]) + 2) * 4
 		}
-		next = b[off]
-		off += n
+		next = b[u.off]
+		u.off += n
 	}
-	if off+field+2 > len(b) {
-		return
-	}
-	if routed { // the checksum covers the last address of the route instead (RFC 8200 section 8.1)
-		dst = 0
-	}
-	c := b[off+field:][:2]
-	none := p.Tuple.Proto == protoUDP || p.Tuple.Proto == protoUDPLite // 0 means that there is none
+	return u
+}
+
+// adjustUpper moves the checksum of a protocol by a difference, but for one that says that there is none.
+func adjustUpper(c []byte, proto byte, difference uint64) {
+	none := proto == protoUDP || proto == protoUDPLite // 0 means that there is none
 	if none && be.Uint16(c) == 0 {
 		return
 	}
-	adjust(c, src+dst)
+	adjust(c, difference)
 	if none && be.Uint16(c) == 0 {
 		be.PutUint16(c, 0xffff)
 	}

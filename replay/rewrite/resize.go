@@ -13,7 +13,8 @@ import (
 type Outcome uint8
 
 // Resized and Trailer frames have the wanted size. HeadersOnly frames are as near to it as they can be. Moved frames
-// have other addresses. All others are as they were.
+// have other addresses, Edited ones what an Editor was asked for. What the others of an [Editor] say is in its documentation;
+// all others are as they were.
 const (
 	Resized     Outcome = iota // payload cut or padded, or left where the size was right
 	Trailer                    // message kept whole, trailer behind it
@@ -26,16 +27,20 @@ const (
 	Malformed                  // headers contradict themselves or the frame
 	UnknownLink                // link type that this project does not decode
 	Moved                      // addresses moved on
-	Unchanged                  // no address that moves
+	Unchanged                  // no address that moves, or no edit that concerns the frame
+	Edited                     // all edits that concern the frame were made
+	Deleted                    // left out, as the edits say
+	Routed                     // a checksum covers the last address of a source route
+	WrongLink                  // no Ethernet header, where an edit needs one
 	outcomes
 )
 
 var outcomeNames = [outcomes]string{
 	"resized", "trailer", "headers_only", "too_long", "cut", "fragment", "protected", "unbounded", "malformed",
-	"unknown_link", "moved", "unchanged",
+	"unknown_link", "moved", "unchanged", "edited", "deleted", "routed", "wrong_link",
 }
 
-// String returns the outcome as the JSON of [Report] and [MoveReport] name it.
+// String returns the outcome as the JSON of [Report], [MoveReport] and [EditReport] name it.
 func (o Outcome) String() string {
 	if o < outcomes {
 		return outcomeNames[o]

@@ -39,6 +39,8 @@ type Settings struct {
 	Passes int `json:"passes,omitempty"`
 	// MoveAddresses gives each copy of the capture in memory its own addresses (rewrite.Mover).
 	MoveAddresses bool `json:"move_addresses,omitempty"`
+	// Edits are made once in the frames in memory, before sizes.
+	Edits rewrite.Edits `json:"edits,omitzero"`
 	// RepeatTimes has the capture times repeat in each pass instead of going on.
 	RepeatTimes bool   `json:"repeat_times,omitempty"`
 	GOGC        string `json:"gogc,omitempty"` // as set for the measuring process
@@ -98,6 +100,11 @@ func (s Settings) Normalize() (Settings, error) {
 	}
 	if s.Memory != "" && !memoryLimit.MatchString(s.Memory) {
 		faults.add("GOMEMLIMIT %q: want octets, or a number with KiB, MiB or GiB", s.Memory)
+	}
+	if _, err := rewrite.NewEditor(s.Edits); err != nil {
+		faults.add("%w", err)
+	} else if flags := s.Edits.Sided(); flags != "" {
+		faults.add("%s: a study does not know which side sends a frame: write the edited capture first", flags)
 	}
 	if s.Passes < 0 {
 		faults.add("passes %d: want 0 or more", s.Passes)
@@ -266,19 +273,21 @@ func (r *Record) Lost() uint64 { return r.Result.Dropped + r.Result.Residual + r
 
 // Header is the first file of a results folder: environment, versions and settings of a study.
 type Header struct {
-	Schema      int               `json:"schema"`
-	Version     string            `json:"version"` // of pcaplab
-	Command     string            `json:"command"` // that began the study
-	Started     time.Time         `json:"started"`
-	Settings    Settings          `json:"settings"`
-	Plan        Plan              `json:"plan"`
-	Captures    []Capture         `json:"captures"`
-	Reading     Reading           `json:"reading"`
-	MemoryLimit int64             `json:"memory_limit"` // octets for captures and what is made of them; 0: they are fed as they are
-	Caches      Caches            `json:"caches"`       // that working sets were made for
-	InProcess   bool              `json:"in_process,omitempty"`
-	Resizing    []Resizing        `json:"resizing,omitempty"`
-	Environment meter.Environment `json:"environment"`
+	Schema      int        `json:"schema"`
+	Version     string     `json:"version"` // of pcaplab
+	Command     string     `json:"command"` // that began the study
+	Started     time.Time  `json:"started"`
+	Settings    Settings   `json:"settings"`
+	Plan        Plan       `json:"plan"`
+	Captures    []Capture  `json:"captures"`
+	Reading     Reading    `json:"reading"`
+	MemoryLimit int64      `json:"memory_limit"` // octets for captures and what is made of them; 0: they are fed as they are
+	Caches      Caches     `json:"caches"`       // that working sets were made for
+	InProcess   bool       `json:"in_process,omitempty"`
+	Resizing    []Resizing `json:"resizing,omitempty"`
+	// Editing is what Settings.Edits did; nil without edits.
+	Editing     *rewrite.EditReport `json:"editing,omitempty"`
+	Environment meter.Environment   `json:"environment"`
 }
 
 // Capture names frames that were fed.

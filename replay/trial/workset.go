@@ -224,6 +224,43 @@ func Resize(fr *arena.Frames, size rewrite.Size, memoryLimit int64) (*arena.Fram
 	return resized, resizer.Report(), err
 }
 
+// Edit makes edits in all frames and returns them in a new arena of at most memoryLimit octets: fewer where the edits
+// leave some out. Every frame counts as the client's. The report tells in which frames an edit could not be made.
+func Edit(fr *arena.Frames, edits rewrite.Edits, memoryLimit int64) (*arena.Frames, rewrite.EditReport, error) {
+	editor, err := rewrite.NewEditor(edits)
+	if err != nil {
+		return nil, rewrite.EditReport{}, err
+	}
+	edited, err := build(memoryLimit, func(b *arena.Builder) error {
+		var in, out parse.Frame
+		var link parse.LinkType
+		for i := range fr.Len() {
+			fr.Frame(i, &in)
+			if i == 0 || in.Link != link {
+				link = in.Link
+				if err := editor.CheckLink(link); err != nil {
+					return fmt.Errorf("frame %d: %w", i+1, err)
+				}
+			}
+			if editor.Edit(&in, &out, false) == rewrite.Deleted {
+				continue
+			}
+			if err := b.Append(&out); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, editor.Report(), fmt.Errorf("edits: %w", err)
+	case edited.Len() == 0:
+		edited.Close()
+		return nil, editor.Report(), errors.New("edits: no frame is left")
+	}
+	return edited, editor.Report(), nil
+}
+
 func build(limit int64, fill func(*arena.Builder) error) (*arena.Frames, error) {
 	b, err := arena.NewBuilder(limit)
 	if err != nil {

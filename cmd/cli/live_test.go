@@ -1,0 +1,182 @@
+//go:build linux
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pcaplab/analysis"
+	"pcaplab/analysis/report"
+	"pcaplab/replay/live"
+	"pcaplab/replay/netlab"
+)
+
+// needsNetworks skips a test that may make no network.
+func needsNetworks(t *testing.T) {
+	t.Helper()
+	lab, err := netlab.New(netlab.Config{})
+	if errors.Is(err, netlab.ErrNotPermitted) && os.Getenv("PCAPLAB_REQUIRE_ROOT") != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLiveUsage(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no capture", nil, "no capture"},
+		{"engine", []string{"--engines", "nobody", "synth:iot-1"}, "nobody"},
+		{"backend", []string{"--backend", "pigeon", "synth:iot-1"}, "pigeon"},
+		{"multiple of memory", []string{"--rates", "0.5x", "synth:iot-1"}, "packets a second"},
+		{"rate", []string{"--rates", "fast", "synth:iot-1"}, "fast"},
+		{"goal", []string{"--goal", "some", "synth:iot-1"}, "some"},
+		{"ring of one block", []string{"--ring", "128KiB", "synth:iot-1"}, "two blocks"},
+		{"ring of parts", []string{"--ring", "200KiB", "synth:iot-1"}, "whole"},
+		{"block", []string{"--ring", "100kB", "--block", "1kB", "synth:iot-1"}, "page size"},
+		{"repeats", []string{"--repeats", "0", "synth:iot-1"}, "repeats"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, stderr := run(t, ExitUsage, append([]string{"live"}, tt.args...)...)
+			if !strings.Contains(stderr, tt.want) {
+				t.Errorf("%s, want %q", stderr, tt.want)
+			}
+		})
+	}
+}
+
+func TestLive(t *testing.T) {
+	needsNetworks(t)
+	before, err := netlab.Links()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "out")
+	stdout, _ := run(t, ExitDone, "live", "--engines", "direct", "--trial", "40ms", "--sum", "40ms", "--width", "0.3", "--repeats", "1", "--cache", "as-is",
+		"--rates", "5k", "--json", "-o", folder, "synth:iot-1:500")
+	var results analysis.Live
+	if err := json.Unmarshal([]byte(stdout), &results); err != nil {
+		t.Fatal(err)
+	}
+	if len(results.Engines) != 1 || len(results.Engines[0].Loads) != 2 || results.Engines[0].Ceiling.N != 1 || results.Engines[0].Memory.N != 1 ||
+		results.Engines[0].Loads[1].Counts.Sent != 200 || len(results.Backends) != 1 {
+		t.Errorf("%s", stdout)
+	}
+	header, records, err := report.ReadLive(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := report.WriteLive(&table, analysis.AnalyzeLive(header, records)); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := os.ReadFile(filepath.Join(folder, report.TableFile))
+	if err != nil || !bytes.Equal(stored, table.Bytes()) {
+		t.Errorf("%v: stored\n%s\nfrom the records\n%s", err, stored, &table)
+	}
+	for i := range records {
+		if x := records[i].Trial; x != nil && records[i].Kind != live.KindAlone &&
+			int64(x.Sent) != int64(x.Parsed+x.SocketDrops+x.InterfaceDrops+x.InRing)+x.Unexplained {
+			t.Errorf("%+v", x.Counts)
+		}
+	}
+	if _, stderr := run(t, ExitFailed, "live", "-o", folder, "synth:iot-1:500"); !strings.Contains(stderr, "holds results") {
+		t.Error(stderr)
+	}
+	if after, err := netlab.Links(); err != nil || !slices.Equal(before, after) {
+		t.Errorf("interfaces here are %v, were %v; %v", after, before, err)
+	}
+}
+
+// liveProgram starts this test as the program.
+func liveProgram(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"live"}, args...)...)
+	cmd.Env = append(os.Environ(), "PCAPLAB_TEST_PROGRAM=1")
+	return cmd
+}
+
+func TestLiveInterrupted(t *testing.T) {
+	needsNetworks(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	folder := filepath.Join(t.TempDir(), "out")
+	cmd := liveProgram(ctx, "--engines", "direct", "--trial", "100ms", "--goal", "none", "--repeats", "1000", "-o", folder, "synth:iot-1:500")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for ctx.Err() == nil {
+		if records, err := os.ReadFile(filepath.Join(folder, report.RecordsFile)); err == nil && bytes.Count(records, []byte("\n")) > 3 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != ExitInterrupted {
+		t.Errorf("exit code %d: %s", code, &stderr)
+	}
+	if _, records, err := report.ReadLive(folder); err != nil || len(records) < 3 {
+		t.Errorf("%d records, %v", len(records), err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, report.CSVFile)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who is not root is root of a user namespace, where there are such.
+func TestLiveWithoutRoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	// The test binary is in a folder that nobody else may enter.
+	binary, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "pcaplab-live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, "program")
+	if err := os.WriteFile(copied, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := liveProgram(ctx, "-q", "--engines", "direct", "--trial", "20ms", "--goal", "none", "--repeats", "1", "--cache", "as-is", "synth:iot-1:100")
+	cmd.Path, cmd.Dir = copied, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil && strings.Contains(string(out), "no user namespace") {
+		t.Skipf("%s", out)
+	}
+	if err != nil || !strings.Contains(string(out), "top speed") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

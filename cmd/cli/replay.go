@@ -1,0 +1,675 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pcaplab/analysis/report"
+	"pcaplab/datasets/pcapio"
+	"pcaplab/parse"
+	"pcaplab/replay"
+	"pcaplab/replay/inject"
+	"pcaplab/replay/netlab"
+)
+
+// replayFlags are the flags of the command replay. The names are tcpreplay's where it has one for the same.
+type replayFlags struct {
+	playFlags
+	first, second string // interfaces
+	socket        inject.Config
+	plan          inject.Plan
+
+	multiplier      float64
+	pps, mbps       float64
+	ppsMulti        int
+	top, oneAtATime bool
+	maxSleep        int64 // ms
+	pattern         string
+	timer           string
+	spin            string
+	maxPPS          float64
+	loopDelayMs     int64
+	duration        secondsFlag
+	cpu             int
+	late            time.Duration
+	stats           statsFlag
+	write           string
+	verify          string
+	noFlowStats     bool
+	list            bool
+	json            bool
+}
+
+const replayLong = `Sends the frames of captures through a network interface, when they were captured or at a rate, and says what became of each. The flags are
+tcpreplay's where it has one, and so is the block that ends a run. Needs Linux and CAP_NET_RAW, not root.
+
+Timing. Without a flag as recorded; -x 2 twice as fast; -p 1000 packets a second; -M 10 Mbit/s of frames as they are sent; -t as fast as it
+goes; -o one at a time; --pattern poisson or onoff:10ms/90ms with -p for other arrivals. When a frame is due is computed from the start, never
+from the frame before: a late frame is sent at once and counted, and moves nothing behind it.
+
+Several captures follow one another, the times of each moved on to the end of the one before; with --merge they play together, in order of
+capture time. Any format that 'info' reads, compressed or not, is read while sending; -K reads all of it into memory first. ` + "`synth:PROFILE`" + ` is
+synthetic traffic. Frames that are longer than the MTU (captures behind receive offload hold some) end the run unless --oversize says what
+to do. What the interface counted is printed beside what was sent. --verify receives at the other end of a veth pair and compares octets and order.`
+
+func (a *app) replayCommand() *cobra.Command {
+	var f replayFlags
+	c := &cobra.Command{
+		Use:   "replay [flags] -i IFACE FILE...",
+		Short: "Send captures through a network interface, as tcpreplay does",
+		Long:  replayLong,
+		Example: `  ` + a.Name + ` replay -i veth0 capture.pcapng.zst              # as recorded
+  ` + a.Name + ` replay -i veth0 -p 50000 -l 0 --duration 60 capture.pcap
+  ` + a.Name + ` replay -i eth1 -M 95.5 -K --oversize segment --stats 1 DDoS-ICMP_Flood*.pcap
+  ` + a.Name + ` replay -i veth0 -p 20k --pattern poisson --json synth:iot-1 | jq .result.lateness
+  ` + a.Name + ` replay -i veth0 -t --verify capture.pcap            # did all of it arrive as it was?
+  ` + a.Name + ` replay -w faster.pcap -x 10 --merge a.pcap b.pcap.gz  # to a file instead`,
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, a, args) },
+	}
+	f.add(a, c)
+	return c
+}
+
+func (f *replayFlags) add(a *app, c *cobra.Command) {
+	fs := c.Flags()
+	fs.SortFlags = false
+	fs.StringVarP(&f.first, "intf1", "i", "", "interface to send through")
+	fs.StringVarP(&f.second, "intf2", "I", "", "interface for the server's frames; -c says which they are")
+	fs.BoolVar(&f.list, "listnics", false, "list the interfaces")
+
+	fs.Float64VarP(&f.multiplier, "multiplier", "x", 1, "recorded timing, so many times as fast")
+	fs.VarP((*countFlag)(&f.pps), "pps", "p", "packets a second, as 1000, 0.5 or 20k; 0: top speed")
+	fs.IntVar(&f.ppsMulti, "pps-multi", 1, "with -p: send so many packets at once, at the same mean rate")
+	fs.VarP((*countFlag)(&f.mbps), "mbps", "M", "Mbit/s of frames as sent, without check sequence and preamble; 0: top speed")
+	fs.BoolVarP(&f.top, "topspeed", "t", false, "as fast as the interface takes them")
+	fs.BoolVarP(&f.oneAtATime, "oneatatime", "o", false, "ask before each packet: a number sends so many, q ends")
+	fs.StringVar(&f.pattern, "pattern", "", "arrivals with -p: constant, poisson, burst:N, onoff:ON/OFF, ramp:FROM-TO/TIME")
+	fs.Int64Var(&f.maxSleep, "maxsleep", 0, "recorded timing: no gap longer than so many ms (0: as recorded)")
+	fs.Float64Var(&f.maxPPS, "max-pps", 0, "never more packets a second than this, whatever the timing says")
+	f.playFlags.add(fs)
+	fs.Int64Var(&f.loopDelayMs, "loopdelay-ms", 0, "pause between passes, ms")
+	fs.Uint64VarP(&f.plan.Frames, "limit", "L", 0, "end after so many packets (0: all)")
+	fs.Var(&f.duration, "duration", "end after this time: seconds, or as 1m30s")
+
+	fs.StringVarP(&f.write, "write", "w", "", "write a capture instead of sending, each frame at the time at which it is due (.pcapng, else pcap with ns)")
+	fs.StringVar(&f.socket.Oversize, "oversize", inject.OversizeError, "frames above the MTU: error, skip, truncate, or segment (TCP segments, IP fragments)")
+	fs.StringVar(&f.socket.Backend, "backend", inject.Auto, "auto (the fastest that works), sendto, sendmmsg, txring or xdp")
+	fs.IntVar(&f.socket.Batch, "batch", 0, "most frames in one system call (0: 64, xdp 32)")
+	fs.BoolVar(&f.socket.Qdisc, "qdisc", false, "go through the interface's queueing discipline instead of past it")
+	fs.StringVar(&f.spin, "spin", string(inject.SpinAuto), "auto (sleep, spin as long as waking takes), on (most exact, a whole core), off (sleep only)")
+	fs.StringVarP(&f.timer, "timer", "T", "", "as tcpreplay names it: gtod is --spin on, nano is --spin auto")
+	fs.IntVar(&f.plan.FIFO, "fifo", 0, "real-time priority of the sending thread, 1 to 99 (needs CAP_SYS_NICE)")
+	fs.IntVar(&f.cpu, "cpu", -1, "run the sending thread on this CPU only (-1: any)")
+	fs.DurationVar(&f.late, "late", 100*time.Microsecond, "from which lateness a packet counts as late")
+	fs.BoolVar(&f.socket.Really, "really", false, "send even if the interface carries the default route")
+	fs.StringVar(&f.verify, "verify", "", "receive at the other end and compare: NAME or NAME@NETNS; without a value the peer of a veth")
+	fs.Lookup("verify").NoOptDefVal = verifyPeer
+	fs.Var(&f.stats, "stats", "print counts every so many seconds; 0: after each pass")
+	fs.BoolVar(&f.noFlowStats, "no-flow-stats", false, "count no flows")
+	fs.BoolVar(&f.json, "json", false, "print the result as JSON")
+}
+
+// countFlag is a number that may end in k, M or G.
+type countFlag float64
+
+func (c *countFlag) String() string { return strconv.FormatFloat(float64(*c), 'g', -1, 64) }
+func (c *countFlag) Type() string   { return "number" }
+func (c *countFlag) Set(s string) error {
+	factor := 1.0
+	digits := strings.TrimRight(s, "kMG")
+	switch s[len(digits):] {
+	case "":
+	case "k":
+		factor = 1e3
+	case "M":
+		factor = 1e6
+	case "G":
+		factor = 1e9
+	default:
+		digits = "?"
+	}
+	v, err := strconv.ParseFloat(digits, 64)
+	if err != nil || !(v >= 0) || math.IsInf(v, 0) {
+		return fmt.Errorf("%q is not a number such as 1000, 0.5 or 20k", s)
+	}
+	*c = countFlag(v * factor)
+	return nil
+}
+
+// secondsFlag is a time: a number of seconds, as tcpreplay has it, or a duration.
+type secondsFlag time.Duration
+
+func (d *secondsFlag) String() string { return time.Duration(*d).String() }
+func (d *secondsFlag) Type() string   { return "time" }
+func (d *secondsFlag) Set(s string) error {
+	if v, err := strconv.ParseFloat(s, 64); err == nil {
+		if !(v > 0) || v > 1e9 {
+			return fmt.Errorf("%q: want a time above 0", s)
+		}
+		*d = secondsFlag(v * 1e9)
+		return nil
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil || v <= 0 {
+		return fmt.Errorf("%q is not a time such as 10 (seconds) or 1m30s", s)
+	}
+	*d = secondsFlag(v)
+	return nil
+}
+
+// statsFlag is --stats: set or not, seconds.
+type statsFlag struct {
+	set   bool
+	every time.Duration
+}
+
+func (s *statsFlag) String() string { return strconv.FormatFloat(s.every.Seconds(), 'g', -1, 64) }
+func (s *statsFlag) Type() string   { return "seconds" }
+func (s *statsFlag) Set(v string) error {
+	sec, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(sec >= 0) || sec > 1e9 {
+		return fmt.Errorf("%q is not a number of seconds", v)
+	}
+	*s = statsFlag{set: true, every: time.Duration(sec * 1e9)}
+	return nil
+}
+
+// timing makes the pacer. What the flags say stands in the result.
+func (f *replayFlags) timing(fs *pflag.FlagSet) (replay.Pacer, string, error) {
+	var chosen []string
+	for _, name := range []string{"multiplier", "pps", "mbps", "topspeed", "oneatatime"} {
+		if fs.Changed(name) {
+			chosen = append(chosen, "--"+name)
+		}
+	}
+	if len(chosen) > 1 {
+		return nil, "", usagef("%s: choose one timing", strings.Join(chosen, " and "))
+	}
+	timing := "multiplier"
+	if len(chosen) == 1 {
+		timing = chosen[0][2:]
+	}
+	if (fs.Changed("pattern") || fs.Changed("pps-multi")) && timing != "pps" {
+		return nil, "", usagef("--pattern and --pps-multi need a rate: -p")
+	}
+	if fs.Changed("maxsleep") && timing != "multiplier" {
+		return nil, "", usagef("--maxsleep is for recorded timing")
+	}
+	if f.ppsMulti < 1 || f.maxSleep < 0 || f.maxPPS < 0 || f.loopDelayMs < 0 {
+		return nil, "", usagef("--pps-multi wants 1 or more, --maxsleep, --max-pps and --loopdelay-ms 0 or more")
+	}
+	var pacer replay.Pacer
+	var err error
+	var text string
+	switch {
+	case timing == "multiplier":
+		// tcpreplay cuts the time that it would sleep; the pacer cuts gaps of the capture.
+		gap := time.Duration(float64(f.maxSleep) * 1e6 * f.multiplier)
+		pacer, err = replay.Recorded(f.multiplier, gap)
+		text = fmt.Sprintf("recorded x%g", f.multiplier)
+		if f.maxSleep > 0 {
+			text += fmt.Sprintf(", gaps of %d ms at most", f.maxSleep)
+		}
+	case timing == "pps" && f.pps > 0:
+		spec := f.pattern
+		if fs.Changed("pps-multi") {
+			if spec != "" {
+				return nil, "", usagef("--pps-multi N is --pattern burst:N: give one")
+			}
+			spec = fmt.Sprintf("burst:%d", f.ppsMulti)
+		}
+		switch kind, _, _ := strings.Cut(spec, ":"); kind {
+		case "bits", "recorded", "unpaced":
+			return nil, "", usagef("--pattern %s: want constant, poisson, burst:N, onoff:ON/OFF or ramp:FROM-TO/TIME", spec)
+		}
+		pacer, err = replay.ParsePacer(spec, f.pps, f.seed)
+		text = fmt.Sprintf("%g pps", f.pps)
+		if spec != "" {
+			text += ", " + spec
+		}
+	case timing == "mbps" && f.mbps > 0:
+		pacer, err = replay.ConstantBits(f.mbps * 1e6)
+		text = fmt.Sprintf("%g Mbit/s", f.mbps)
+	case timing == "oneatatime":
+		text = "one at a time"
+	default:
+		text = "top speed"
+	}
+	if err == nil && f.maxPPS > 0 {
+		pacer, err = replay.Cap(pacer, f.maxPPS)
+		text += fmt.Sprintf(", %g pps at most", f.maxPPS)
+	}
+	if err != nil {
+		return nil, "", usageError{err}
+	}
+	return pacer, text, nil
+}
+
+func (f *replayFlags) run(c *cobra.Command, a *app, args []string) error {
+	ctx := c.Context()
+	fs := c.Flags()
+	if f.list {
+		return a.listInterfaces()
+	}
+	pacer, timing, err := f.timing(fs)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		return usagef("want a capture (see '%s -h')", c.CommandPath())
+	}
+	if err := f.check(fs, args); err != nil {
+		return err
+	}
+	f.plan.Pacer, f.plan.Spin = pacer, inject.Spin(f.spin)
+	f.plan.Duration, f.plan.LoopDelay, f.plan.Late = time.Duration(f.duration), time.Duration(f.loopDelayMs)*time.Millisecond, f.late
+	if f.cpu >= 0 {
+		f.plan.CPU = &f.cpu
+	}
+	play, err := f.open(ctx, a, args, f.plan.Frames)
+	if err != nil {
+		return err
+	}
+	defer play.close()
+	if f.noFlowStats {
+		play.flows = nil
+	}
+
+	var res inject.Result
+	var verified *inject.VerifyReport
+	if f.write != "" {
+		res, err = f.toFile(ctx, play)
+	} else {
+		res, verified, err = f.toWire(ctx, a, play)
+	}
+	if !f.started(&res, err) {
+		return err
+	}
+	out := playResult{Settings: f.settings(timing, args, play), Result: res, Rate: res.Rate(), BitRate: res.BitRate(), Flows: play.flowCounts(), Chosen: play.report(), Verified: verified}
+	if printErr := f.print(a, &out, err); printErr != nil {
+		return printErr
+	}
+	if err == nil {
+		err = play.complete()
+	}
+	if err == nil && verified != nil && !verified.OK() {
+		err = errors.New(verified.String())
+	}
+	return err
+}
+
+// started reports whether a run that ended with err sent, or tried to send, anything.
+func (f *replayFlags) started(res *inject.Result, err error) bool {
+	return err == nil || res.Frames > 0 || len(res.Backends) > 0
+}
+
+func (f *replayFlags) check(fs *pflag.FlagSet, args []string) error {
+	if f.timer != "" {
+		if fs.Changed("spin") {
+			return usagef("--timer and --spin: give one")
+		}
+		switch f.timer {
+		case "gtod":
+			f.spin = string(inject.SpinOn)
+		case "nano":
+			f.spin = string(inject.SpinAuto)
+		default:
+			return usagef("--timer %s: want gtod or nano; the others of tcpreplay keep no rate", f.timer)
+		}
+	}
+	switch inject.Spin(f.spin) {
+	case inject.SpinAuto, inject.SpinOn, inject.SpinOff:
+	default:
+		return usagef("--spin %s: want auto, on or off", f.spin)
+	}
+	if (f.first == "") == (f.write == "") {
+		return usagef("want an interface to send through (-i) or a file to write (-w); --listnics lists the interfaces")
+	}
+	if f.second != "" && (f.cachefile == "" || f.first == "") {
+		return usagef("-I needs -i, and a file that says which frames are the server's: -c (see 'split')")
+	}
+	if f.verify != "" && f.write != "" {
+		return usagef("--verify is for an interface")
+	}
+	return f.playFlags.check(fs, args)
+}
+
+// toWire sends.
+func (f *replayFlags) toWire(ctx context.Context, a *app, play *player) (res inject.Result, verified *inject.VerifyReport, err error) {
+	var sockets []*inject.Socket
+	for _, name := range []string{f.first, f.second} {
+		if name == "" {
+			continue
+		}
+		cfg := f.socket
+		cfg.Interface = name
+		s, err := inject.Open(cfg)
+		if err != nil {
+			return res, nil, err
+		}
+		defer func() { err = errors.Join(err, s.Close()) }()
+		sockets = append(sockets, s)
+		if f.socket.Backend == inject.Auto && !a.quiet {
+			a.note("%s: backend %s", name, s.Backend())
+			for _, n := range s.Notes() {
+				a.note("%s: not %s", name, n)
+			}
+		}
+	}
+	plan := f.plan
+	if len(sockets) == 2 {
+		plan.Side = func(*parse.Frame) int { return play.side }
+	}
+	var check *verification
+	if f.verify != "" {
+		if check, err = f.verification(a, sockets[0]); err != nil {
+			return res, nil, err
+		}
+		plan.Tap = check.Sent
+	}
+	defer f.watch(a, &plan, play)()
+	if f.oneAtATime {
+		plan.Before = a.asking(play)
+	}
+	res, err = inject.RunPair(ctx, sockets, play, plan)
+	if check != nil {
+		r, verifyErr := check.end()
+		verified, err = &r, errors.Join(err, verifyErr)
+	}
+	return res, verified, err
+}
+
+// watch shows how far a run is, on another thread, and prints --stats. The function that it returns ends this.
+func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func()) {
+	var latest atomic.Pointer[inject.Result]
+	if !f.stats.set && !a.progress() {
+		return func() {}
+	}
+	every := time.Second
+	if f.stats.set && f.stats.every > 0 {
+		every = f.stats.every
+	}
+	plan.Every = min(every, time.Second)
+	plan.Each = func(r inject.Result) {
+		r.Seconds, r.Delays = nil, nil
+		latest.Store(&r)
+	}
+	ended := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		var shown *progressbar.ProgressBar
+		for loop := 0; ; {
+			select {
+			case <-ended:
+				if shown != nil {
+					_ = shown.Finish()
+				}
+				return
+			case <-tick.C:
+			}
+			r := latest.Load()
+			if r == nil {
+				continue
+			}
+			if f.stats.set {
+				if f.stats.every > 0 || play.loops() > loop {
+					loop = play.loops()
+					f.printRates(a.stdout, r)
+				}
+				continue
+			}
+			if shown == nil {
+				shown = progressbar.NewOptions64(f.expected(play), progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetPredictTime(true),
+					progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24), progressbar.OptionSetElapsedTime(true), progressbar.OptionThrottle(0))
+			}
+			shown.Describe(fmt.Sprintf("%s, %d late, %d failed", report.FormatRate(r.Rate()), r.Late, r.Failed))
+			_ = shown.Set64(f.progressOf(r))
+		}
+	}()
+	return func() {
+		close(ended)
+		<-stopped
+	}
+}
+
+// expected is the end of the progress bar: ms or frames; -1 is unknown.
+func (f *replayFlags) expected(play *player) int64 {
+	switch total := play.total(); {
+	case f.plan.Frames > 0 && (total < 0 || int64(f.plan.Frames) < total):
+		return int64(f.plan.Frames)
+	case total > 0:
+		return total
+	case f.plan.Duration > 0:
+		return f.plan.Duration.Milliseconds()
+	}
+	return -1
+}
+
+func (f *replayFlags) progressOf(r *inject.Result) int64 {
+	if f.plan.Frames == 0 && f.plan.Duration > 0 {
+		return r.Elapsed.Milliseconds()
+	}
+	return int64(r.Frames)
+}
+
+// asking asks for each frame, or for some.
+func (a *app) asking(play *player) func(*parse.Frame) error {
+	in := bufio.NewScanner(a.stdin)
+	granted := 0
+	return func(f *parse.Frame) error {
+		for granted == 0 {
+			fmt.Fprintf(a.stderr, "packet %d, %d octets: send it? Enter, a number of packets, c for all the rest, or q: ", play.number, len(f.Data))
+			if !in.Scan() {
+				return io.EOF
+			}
+			switch answer := strings.TrimSpace(in.Text()); answer {
+			case "":
+				granted = 1
+			case "c":
+				granted = math.MaxInt
+			case "q":
+				return io.EOF
+			default:
+				if n, err := strconv.Atoi(answer); err == nil && n > 0 {
+					granted = n
+				}
+			}
+		}
+		granted--
+		return nil
+	}
+}
+
+// toFile writes.
+func (f *replayFlags) toFile(ctx context.Context, play *player) (res inject.Result, err error) {
+	err = report.WriteFile(f.write, func(w io.Writer) error {
+		sink := &captureSink{w: w, ng: strings.HasSuffix(f.write, ".pcapng")}
+		longest := 0
+		socket, err := inject.To(sink, f.write, f.socket, longest)
+		if err != nil {
+			return err
+		}
+		if res, err = inject.Run(ctx, socket, play, f.plan); err != nil {
+			return err
+		}
+		return sink.flush()
+	})
+	return res, err
+}
+
+// captureSink starts a capture with the link type of the first frame.
+type captureSink struct {
+	w   io.Writer
+	ng  bool
+	out *pcapio.Writer
+}
+
+func (s *captureSink) WriteFrame(f *parse.Frame) error {
+	if s.out == nil {
+		if err := s.start(f.Link); err != nil {
+			return err
+		}
+	}
+	return s.out.WriteFrame(f)
+}
+
+func (s *captureSink) start(link parse.LinkType) (err error) {
+	cfg := pcapio.WriterConfig{Nano: true, Link: link, LinkNull: link == parse.LinkNull}
+	if s.ng {
+		cfg = pcapio.WriterConfig{Nano: true, Container: pcapio.PcapNG}
+	}
+	s.out, err = pcapio.NewWriter(s.w, cfg)
+	return err
+}
+
+func (s *captureSink) flush() error {
+	if s.out == nil {
+		if err := s.start(parse.LinkEthernet); err != nil {
+			return err
+		}
+	}
+	return s.out.Flush()
+}
+
+func (a *app) listInterfaces() error {
+	names, err := netlab.Links()
+	if err != nil {
+		return err
+	}
+	t := list("interface", "kind", "MTU", "address", "state")
+	for _, name := range names {
+		facts, err := netlab.Link(name)
+		if facts.Name == "" {
+			return err
+		}
+		state := "up"
+		switch {
+		case !facts.Up:
+			state = "down"
+		case !facts.Carrier:
+			state = "no carrier"
+		case facts.DefaultRoute:
+			state = "up, carries the default route"
+		}
+		t.Add(report.Text(name), report.Text(facts.Kind), report.Text(strconv.Itoa(facts.MTU)), report.Text(facts.MAC.String()), report.Text(state))
+	}
+	return t.WriteText(a.stdout)
+}
+
+// playResult is what --json prints.
+type playResult struct {
+	Settings playSettings         `json:"settings"`
+	Result   inject.Result        `json:"result"`
+	Rate     float64              `json:"pps"`
+	BitRate  float64              `json:"bit_per_s"`
+	Flows    *flowCounts          `json:"flows,omitempty"`
+	Chosen   playReport           `json:"frames"`
+	Verified *inject.VerifyReport `json:"verified,omitempty"`
+	Error    string               `json:"error,omitempty"`
+}
+
+// playSettings are what a run was made with.
+type playSettings struct {
+	Captures []string      `json:"captures"`
+	Timing   string        `json:"timing"`
+	Socket   inject.Config `json:"socket"`
+	Second   string        `json:"second_interface,omitempty"`
+	Write    string        `json:"write,omitempty"`
+	Plan     inject.Plan   `json:"plan"`
+	Loops    int           `json:"loops"` // 0: without end
+	Edits    string        `json:"edits,omitempty"`
+	Version  string        `json:"version"`
+}
+
+func (f *replayFlags) settings(timing string, args []string, play *player) playSettings {
+	s := playSettings{Captures: args, Timing: timing, Socket: f.socket, Second: f.second, Write: f.write, Plan: f.plan, Loops: f.loop, Edits: play.edits, Version: version()}
+	s.Socket.Interface = f.first
+	return s
+}
+
+func (f *replayFlags) printRates(w io.Writer, r *inject.Result) {
+	fmt.Fprintf(w, "Actual: %d packets (%d bytes) sent in %.6f seconds\n", r.Sent, r.Octets, r.Elapsed.Seconds())
+	fmt.Fprintf(w, "Rated: %.1f Bps, %.3f Mbps, %.2f pps\n", r.BitRate()/8, r.BitRate()/1e6, r.Rate())
+}
+
+// print ends a run: the block that scripts know from tcpreplay, then what it has no words for.
+func (f *replayFlags) print(a *app, p *playResult, err error) error {
+	if f.json {
+		if err != nil {
+			p.Error = err.Error()
+		}
+		e := json.NewEncoder(a.stdout)
+		e.SetEscapeHTML(false)
+		return e.Encode(p)
+	}
+	w := bufio.NewWriter(a.stdout)
+	r := &p.Result
+	f.printRates(w, r)
+	if fl := p.Flows; fl != nil {
+		fps := 0.0
+		if r.Elapsed > 0 {
+			fps = float64(fl.Flows) / r.Elapsed.Seconds()
+		}
+		fmt.Fprintf(w, "Flows: %d flows, %.2f fps, %d unique flow packets, %d unique non-flow packets\n", fl.Flows, fps, fl.Packets, fl.NoFlow)
+	}
+	names := r.Links
+	if f.write != "" {
+		names = []inject.LinkCounts{{Interface: f.write}}
+	}
+	for i, l := range names {
+		what := "network device"
+		if f.write != "" {
+			what = "file"
+		}
+		fmt.Fprintf(w, "Statistics for %s: %s\n", what, l.Interface)
+		if i > 0 { // the counts are of both
+			continue
+		}
+		fmt.Fprintf(w, "\tSuccessful packets:        %d\n\tFailed packets:            %d\n\tTruncated packets:         %d\n", r.Sent, r.Failed, r.Truncated)
+		fmt.Fprintf(w, "\tRetried packets (ENOBUFS): %d\n\tRetried packets (EAGAIN):  %d\n", r.ENOBUFS, r.EAGAIN)
+	}
+	if r.Oversize > 0 {
+		fmt.Fprintf(w, "Above the MTU: %d frames: %d skipped, %d truncated, %d segmented into %d\n", r.Oversize, r.Skipped, r.Truncated, r.Segmented, r.Segmented+r.Pieces)
+	}
+	if r.Unsent > 0 {
+		fmt.Fprintf(w, "Not sent: %d frames that were taken from the capture when the run ended\n", r.Unsent)
+	}
+	for _, line := range p.Chosen.lines() {
+		fmt.Fprintln(w, line)
+	}
+	if f.write == "" {
+		for _, l := range r.Links {
+			fmt.Fprintf(w, "Counted by %s: %d frames (%d bytes) out, %d dropped, %d errors\n", l.Interface, l.TxFrames, l.TxOctets, l.TxDropped, l.TxErrors)
+		}
+		if l := r.Lateness; l.Samples > 0 {
+			fmt.Fprintf(w, "Schedule: %v late (median), %v (p99), %v (most); %d of %d packets %v late or more\n", l.P50, l.P99, l.Max, r.Late, r.Sent+r.Failed, f.late)
+		}
+		if r.Elapsed > 0 {
+			fmt.Fprintf(w, "Sender: %s, %.1f %% of a core, %d system calls, %d involuntary switches\n", strings.Join(r.Backends, " and "),
+				100*float64(r.User+r.System)/float64(r.Elapsed), r.Calls, r.Switched)
+		}
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintln(w, "Note:", n)
+	}
+	if p.Verified != nil && p.Verified.OK() {
+		fmt.Fprintln(w, p.Verified)
+	}
+	return w.Flush()
+}

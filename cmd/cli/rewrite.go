@@ -1,0 +1,393 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pcaplab/analysis/report"
+	"pcaplab/datasets"
+	"pcaplab/datasets/pcapio"
+	"pcaplab/parse"
+	"pcaplab/replay/rewrite"
+	"pcaplab/replay/split"
+)
+
+// editFlags say what to change in frames, with the names that tcprewrite gives its flags.
+type editFlags struct {
+	set                    rewrite.Edits
+	tos, tclass, flowlabel givenFlag
+	ports                  []string
+}
+
+// add adds the flags, with the shorthands of tcprewrite if short; --sizes not where fs has it already.
+func (e *editFlags) add(fs *pflag.FlagSet, short bool) {
+	letter := func(s string) string {
+		if short {
+			return s
+		}
+		return ""
+	}
+	s := &e.set
+	fs.BoolVarP(&s.EFCS, "efcs", letter("E"), false, "drop the last 4 octets of Ethernet frames: an FCS that the capture kept")
+	fs.StringVar(&s.DLT, "dlt", "", "`enet` makes Ethernet frames of raw IP, loopback and cooked ones; needs --enet-dmac, and --enet-smac")
+	fs.StringVarP(&s.FixLen, "fixlen", letter("F"), "", "frames cut by the snaplen: `pad` with zeros, trunc (lengths in headers follow) or del")
+	fs.IntVarP(&s.MTU, "mtu", letter("m"), 0, "`octets` of a packet, for --mtu-trunc (default 1500) and --fixlen=pad (default no limit)")
+	fs.BoolVar(&s.MTUTrunc, "mtu-trunc", false, "cut the payload of packets above the MTU")
+	fs.StringVar(&s.VLAN, "enet-vlan", "", "`add` a VLAN tag outside of those there, or del the outermost")
+	fs.IntVar(&s.VLANTag, "enet-vlan-tag", 0, "identifier of the added tag")
+	fs.IntVar(&s.VLANCFI, "enet-vlan-cfi", 0, "drop eligible (CFI) bit of the added tag")
+	fs.IntVar(&s.VLANPri, "enet-vlan-pri", 0, "priority of the added tag")
+	fs.StringVar(&s.VLANProto, "enet-vlan-proto", "", "`type` of the added tag: 802.1q (default) or 802.1ad")
+	fs.StringVar(&s.DestMAC, "enet-dmac", "", "destination `MAC`, or two joined by a comma: of frames from the client and from the server")
+	fs.StringVar(&s.SourceMAC, "enet-smac", "", "source `MAC`, or two, likewise")
+	fs.StringArrayVar(&s.SubstituteMAC, "enet-subsmac", nil, "replace a MAC, wherever: `OLD,NEW`; may be repeated")
+	fs.Var((*seedFlag)(&s.MACSeed), "enet-mac-seed", "permute MACs by this seed, group addresses aside")
+	fs.IntVar(&s.MACKeep, "enet-mac-seed-keep-bytes", 0, "first octets of a MAC that --enet-mac-seed keeps")
+	fs.BoolVar(&s.SkipL2Broadcast, "skipl2broadcast", false, "broadcast and multicast MACs stay")
+	fs.StringArrayVarP(&s.PNAT, "pnat", letter("N"), nil, "map networks: `CIDR:CIDR,...`, IPv6 as [CIDR]:[CIDR]; given twice: of clients and of servers")
+	fs.StringVarP(&s.SrcIPMap, "srcipmap", letter("S"), "", "as --pnat, of source addresses only (`CIDR:CIDR,...`)")
+	fs.StringVarP(&s.DstIPMap, "dstipmap", letter("D"), "", "as --pnat, of destination addresses only (`CIDR:CIDR,...`)")
+	fs.StringVarP(&s.Endpoints, "endpoints", letter("e"), "", "all traffic between two addresses: `CLIENT:SERVER`, IPv6 in brackets")
+	fs.VarP((*seedFlag)(&s.RandomizeIP), "randomize-ip", letter("s"), "permute IP addresses by this seed: distinct ones stay distinct")
+	fs.BoolVarP(&s.SkipBroadcast, "skipbroadcast", letter("b"), false, "broadcast and multicast IP addresses stay")
+	fs.StringVar(&s.TTL, "ttl", "", "time to live and hop limit: `N`, +N or -N, within 1 to 255")
+	fs.Var(&e.tos, "tos", "type of service octet of IPv4")
+	fs.Var(&e.tclass, "tclass", "traffic class of IPv6")
+	fs.Var(&e.flowlabel, "flowlabel", "flow label of IPv6")
+	fs.StringArrayVarP(&e.ports, "portmap", letter("r"), nil, "map TCP and UDP ports: `80:8080`, 8000-8999:80 or 1,2,3:4, joined by commas")
+	fs.Var((*seedFlag)(&s.TCPSequence), "tcp-sequence", "shift TCP sequence and acknowledgement numbers by an amount made of this seed")
+	fs.Var((*seedFlag)(&s.FuzzSeed), "fuzz-seed", "damage payloads at random by this seed, and lose frames")
+	fs.IntVar(&s.FuzzFactor, "fuzz-factor", 0, "damage one frame in `N` (default 8)")
+	fs.BoolVar(&s.FixHdrLen, "fixhdrlen", false, "IP lengths that are 0 or above the frame become what it holds")
+	fs.BoolVarP(&s.FixCsum, "fixcsum", letter("C"), false, "compute IPv4, TCP, UDP, ICMP and ICMPv6 checksums anew")
+	if fs.Lookup("sizes") == nil {
+		fs.StringVar(&s.Sizes, "sizes", "", "resize frames last: a `size` with FCS, as 512, or a mixture, as imix")
+	}
+	fs.BoolVar(&s.SkipSoftErrors, "skip-soft-errors", false, "leave out frames in which an edit cannot be made")
+}
+
+// edits returns what was asked for, or a usage error that names all faults.
+func (e *editFlags) edits() (rewrite.Edits, error) {
+	s := e.set
+	s.TOS, s.TClass, s.FlowLabel = e.tos.n, e.tclass.n, e.flowlabel.n
+	s.PortMap = strings.Join(e.ports, ",")
+	if _, err := rewrite.NewEditor(s); err != nil {
+		return s, usageError{err}
+	}
+	return s, nil
+}
+
+// givenFlag is a number that may be 0, or not given.
+type givenFlag struct{ n *int }
+
+func (g *givenFlag) Type() string { return "number" }
+func (g *givenFlag) String() string {
+	if g.n == nil {
+		return ""
+	}
+	return strconv.Itoa(*g.n)
+}
+func (g *givenFlag) Set(s string) error {
+	n, err := strconv.ParseInt(s, 0, 32)
+	if err != nil {
+		return fmt.Errorf("%q is not a number", s)
+	}
+	g.n = new(int)
+	*g.n = int(n)
+	return nil
+}
+
+// seedFlag is a seed that asks for something.
+type seedFlag uint64
+
+func (f *seedFlag) Type() string { return "seed" }
+func (f *seedFlag) String() string {
+	if *f == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(*f), 10)
+}
+func (f *seedFlag) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n == 0 {
+		return fmt.Errorf("%q is not a seed: want a number above 0", s)
+	}
+	*f = seedFlag(n)
+	return nil
+}
+
+// editHelp says what editing does, for commands that take editFlags.
+const editHelp = `Edits are made in this order: --efcs, --dlt, --fixlen, --mtu-trunc, --enet-vlan, MACs, addresses, --ttl, --tos, --tclass, --flowlabel,
+--portmap, --tcp-sequence, fuzzing, --fixhdrlen, --fixcsum, --sizes. They concern the outermost IP header, also under VLAN tags, MPLS labels and
+PPPoE. Checksums follow by the difference, so that a wrong one stays as wrong as it was; --fixcsum computes them anew. A frame in which an
+edit cannot be made (cut, malformed, a fragment) gets the others and is counted by the reason, or left out with --skip-soft-errors.`
+
+func (a *app) rewriteCommand() *cobra.Command {
+	var flags editFlags
+	var r rewriting
+	c := &cobra.Command{
+		Use:   "rewrite [flags] IN OUT",
+		Short: "Change addresses, ports, tags, lengths and checksums in a capture",
+		Long: `Writes the frames of a capture with changes: what tcprewrite does, with its flag names, for every format that is read here. "-" is
+standard input or output. OUT is a plain pcap or pcapng, as IN is or as --format says, with the times of IN, and is written whole or not at
+all; it may be IN. A capture that is damaged in the middle gives the frames before the damage, and exit code 1.
+
+` + editHelp + `
+
+Of paired values the first is for frames that the client sends, the second for those of the server. Who sends a frame is told by a cache
+file (--cachefile; see '` + a.Name + ` split'). Frames that it marks as not to be sent stay as they
+are, so that it is of OUT too. ARP requests count as the client's and replies as the
+server's where addresses are mapped, whoever sends them.
+
+--seed of tcprewrite is --randomize-ip here, and --seed is taken too. The same seed gives the same addresses in every run and capture; it is no
+anonymization. Unicast stays unicast and multicast stays multicast; loopback, 0.0.0.0/8, 240.0.0.0/4 and ::/8 stay as they are.`,
+		Example: `  ` + a.Name + ` rewrite --pnat 192.168.0.0/16:10.77.0.0/16 --enet-dmac 02:00:00:00:00:01 in.pcap out.pcap
+  ` + a.Name + ` rewrite --endpoints '10.0.0.1:10.0.0.2,[fd00::1]:[fd00::2]' -c in.cache in.pcap out.pcap
+  ` + a.Name + ` rewrite --randomize-ip 7 --enet-mac-seed 7 --fixlen=trunc --fixcsum in.pcapng.zst out.pcapng
+  ` + a.Name + ` rewrite --dlt=enet --enet-dmac 02:00:00:00:00:02 --enet-smac 02:00:00:00:00:01 tun.pcap eth.pcap
+  ` + a.Name + ` rewrite --portmap 80:8080,8000-8999:443 --ttl=-1 --json in.pcap out.pcap | jq .edited
+  zcat in.pcap.gz | ` + a.Name + ` rewrite --enet-vlan=add --enet-vlan-tag 7 --sizes 512 - - | tcpdump -nr - -c 3`,
+		RunE: func(c *cobra.Command, args []string) error {
+			edits, err := flags.edits()
+			if err != nil {
+				return err
+			}
+			return r.run(c.Context(), a, edits, args)
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			switch len(args) {
+			case 0:
+				return captureExtensions, cobra.ShellCompDirectiveFilterFileExt
+			case 1:
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	fs := c.Flags()
+	flags.add(fs, true)
+	fs.StringVarP(&r.cachefile, "cachefile", "c", "", "cache `file` of 'split' or tcpprep that tells who sends each frame")
+	fs.StringVar(&r.format, "format", "", "pcap or pcapng (default: as IN)")
+	fs.BoolVar(&r.salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
+	fs.BoolVar(&r.json, "json", false, "print what was done as a JSON object")
+	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "seed" {
+			name = "randomize-ip"
+		}
+		return pflag.NormalizedName(name)
+	})
+	format := choices{values: []string{pcapio.Pcap, pcapio.PcapNG}}
+	if err := c.RegisterFlagCompletionFunc("format", format.complete); err != nil {
+		panic(err) // the flag is there, a few lines up
+	}
+	return c
+}
+
+// rewriting is one run of the rewrite command.
+type rewriting struct {
+	cachefile, format string
+	salvage, json     bool
+}
+
+// rewritten is what --json prints.
+type rewritten struct {
+	In        string `json:"in"`
+	Out       string `json:"out"`
+	Container string `json:"container"` // of out
+	rewrite.EditReport
+	NotSent uint64   `json:"not_sent,omitempty"` // frames that the cache file excludes: as they were, counted above under none
+	Losses  []string `json:"losses,omitempty"`   // what salvage had to leave out, in words
+	Error   *string  `json:"error"`              // the damage that ended IN early
+}
+
+func (r *rewriting) run(ctx context.Context, a *app, edits rewrite.Edits, args []string) error {
+	switch {
+	case len(args) != 2:
+		return usagef("want two files, IN and OUT; - is standard input or output")
+	case args[1] == stdin && r.json:
+		return usagef("--json is printed where the capture would go: name a file for OUT")
+	case args[1] == stdin && isTerminal(a.stdout):
+		return usagef("a capture is not for a terminal: name a file, or a pipe")
+	case r.format != "" && r.format != pcapio.Pcap && r.format != pcapio.PcapNG:
+		return usagef("--format %s: want %s or %s", r.format, pcapio.Pcap, pcapio.PcapNG)
+	}
+	if err := (&captureFlags{}).check(args[:1]); err != nil {
+		return err
+	}
+	if strings.HasPrefix(args[0], synthPrefix) {
+		return usagef("%s is not a file: write it with '%s synth' first", args[0], a.Name)
+	}
+	if flags := edits.Sided(); flags != "" && r.cachefile == "" {
+		return usagef("%s: there is a value for each side, and only --cachefile tells who sends a frame (see '%s split -h')", flags, a.Name)
+	}
+	ed, err := rewrite.NewEditor(edits)
+	if err != nil {
+		return err
+	}
+	who, err := openSides(r.cachefile)
+	if err != nil {
+		return err
+	}
+	defer a.interruptible(ctx, args[:1], func() {})()
+	in, err := datasets.Open(args[0], datasets.OpenConfig{Salvage: r.salvage, Stdin: a.stdin})
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	bar := a.octetsBar("rewriting")
+	done := rewritten{In: args[0], Out: args[1], Container: r.format}
+	if done.Container == "" {
+		done.Container = in.Container()
+	}
+	var damage error
+	var frames uint64
+	write := func(w io.Writer) error {
+		frames, damage, err = rewriteFrames(ctx, in, w, done.Container, ed, who, bar)
+		return err
+	}
+	if args[1] == stdin {
+		err = write(a.stdout)
+	} else {
+		err = report.WriteFile(args[1], write)
+	}
+	bar.done()
+	if err != nil {
+		return err
+	}
+	done.EditReport = ed.Report()
+	done.NotSent = frames - done.Frames
+	for _, l := range in.Losses() {
+		done.Losses = append(done.Losses, l.String())
+		a.note("%s: %v", args[0], l)
+	}
+	if damage != nil {
+		damage = fmt.Errorf("%w; the %d frames before it are in %s", damage, frames-done.Deleted, args[1])
+		text := damage.Error()
+		done.Error = &text
+	}
+	if r.json {
+		err = json.NewEncoder(a.stdout).Encode(done)
+	} else {
+		a.note("%s: %s", args[1], done.EditReport)
+		if done.NotSent > 0 {
+			a.note("%s: %d frames that %s excludes are as they were", args[1], done.NotSent, r.cachefile)
+		}
+	}
+	return errors.Join(damage, err)
+}
+
+// rewriteFrames writes the frames of in to w with the edits, and returns how many there were. Damage of in ends it as its end
+// does.
+func rewriteFrames(ctx context.Context, in *datasets.Capture, w io.Writer, container string, ed *rewrite.Editor, who *sides, bar *bar) (n uint64, damage, err error) {
+	var out *pcapio.Writer
+	begin := func(link parse.LinkType) error {
+		to := ed.LinkOut(link)
+		cfg := pcapio.WriterConfig{Container: container, Nano: true, Link: to, LinkNull: to == parse.LinkNull}
+		if container == pcapio.Pcap {
+			cfg.Nano = in.Described().Resolution > 6 // finer than microseconds
+		}
+		if n := in.Facts().Snaplen; n > 262144 {
+			cfg.Snaplen = min(n, pcapio.MaxFrame)
+		}
+		out, err = pcapio.NewWriter(w, cfg)
+		return err
+	}
+	size, _ := in.Size()
+	var f parse.Frame
+	var last parse.LinkType
+	for ; ; n++ {
+		if n&0xffff == 0 {
+			if err := ctx.Err(); err != nil {
+				return n, nil, err
+			}
+			bar.set(in.StoredOctets(), size)
+		}
+		if err := in.Next(&f); err == io.EOF {
+			break
+		} else if fault := (*pcapio.FormatError)(nil); errors.As(err, &fault) {
+			damage = err
+			break
+		} else if err != nil {
+			return n, nil, err
+		}
+		if n == 0 || f.Link != last {
+			last = f.Link
+			if err := ed.CheckLink(last); err != nil {
+				return n, nil, fmt.Errorf("%s: frame %d: %w", in.Name(), n+1, err)
+			}
+		}
+		if n == 0 {
+			if err := begin(f.Link); err != nil {
+				return n, nil, err
+			}
+		}
+		fromServer, sent, err := who.of(n, in.Name())
+		if err != nil {
+			return n, nil, err
+		}
+		if to := ed.LinkOut(f.Link); sent || f.Link != to {
+			o := ed.Edit(&f, &f, fromServer)
+			if o == rewrite.Deleted {
+				continue
+			}
+			if f.Link != to {
+				return n, nil, fmt.Errorf("%s: frame %d cannot become an Ethernet frame (%s): --skip-soft-errors leaves such frames out", in.Name(),
+					n+1, strings.ReplaceAll(o.String(), "_", " "))
+			}
+		}
+		if err := out.WriteFrame(&f); err != nil {
+			return n, nil, err
+		}
+	}
+	if err := who.end(n, damage, in.Name()); err != nil {
+		return n, nil, err
+	}
+	if out == nil {
+		if err := begin(in.Described().Link); err != nil {
+			return n, nil, err
+		}
+	}
+	return n, damage, out.Close()
+}
+
+// sides tells who sends each frame of a capture; without a cache file, always the client.
+type sides struct {
+	cache *split.Cache
+	path  string
+}
+
+// openSides reads a cache file; "" is none.
+func openSides(path string) (*sides, error) {
+	if path == "" {
+		return &sides{}, nil
+	}
+	cache, err := split.Open(path)
+	return &sides{cache: cache, path: path}, err
+}
+
+// of tells whether the server sends frame n, from 0, of a capture, and whether it is to be sent.
+func (s *sides) of(n uint64, capture string) (fromServer, sent bool, err error) {
+	switch {
+	case s.cache == nil:
+		return false, true, nil
+	case n >= s.cache.Len():
+		return false, false, fmt.Errorf("%s is of another capture: it has %d packets, and %s has more", s.path, s.cache.Len(), capture)
+	}
+	return s.cache.Side(n) == split.Server, s.cache.Send(n), nil
+}
+
+// end checks that a capture of n frames, which ended with damage or nil, is what the cache file is of.
+func (s *sides) end(n uint64, damage error, capture string) error {
+	if s.cache != nil && damage == nil && n != s.cache.Len() {
+		return fmt.Errorf("%s is of another capture: it has %d packets, and %s has %d", s.path, s.cache.Len(), capture, n)
+	}
+	return nil
+}
