@@ -60,7 +60,7 @@ type LiveLoad struct {
 	MemoryLoss Summary `json:"memory_loss"`
 	// Costs are CPU time, in ns a frame.
 	Parse   Summary `json:"parse_ns"`   // the receiving thread, waiting apart: reading the ring and parsing
-	Memory  Summary `json:"memory_ns"`  // a frame in closed loop in memory
+	Memory  Summary `json:"memory_ns"`  // the parsing thread in closed loop in memory
 	WakeUp  Summary `json:"wakeup_ns"`  // the receiving thread, to go to sleep and wake up
 	WakeUps Summary `json:"wakeups"`    // a second
 	Softirq Summary `json:"softirq_ns"` // software interrupts of the whole machine, as the kernel samples them
@@ -259,6 +259,9 @@ func liveLoad(records []*live.Record, kind string, load float64) LiveLoad {
 	l.Memory = summaryOf(records, func(r *live.Record) (float64, bool) {
 		if _, known := sent[r.Repeat]; r.Kind != live.KindMemory || r.Memory.Kind != trial.KindService || !known {
 			return 0, false
+		}
+		if cpu := r.Memory.Usage.ThreadCPUNs; cpu != nil {
+			return ratio(float64(*cpu), float64(r.Memory.Result.Served)), true
 		}
 		return r.Memory.CostNanos(), true
 	})

@@ -199,7 +199,8 @@ func (f *liveFlags) run(c *cobra.Command, a *app, args []string) (err error) {
 	}}
 	bar := a.liveBar()
 	run.Progress = bar.set
-	a.note("%s: %d packets over a veth pair and in memory; %d engines x %d repeats, trials of %v", captures[0].Name, frames.Len(), len(f.plan.Engines), f.plan.Repeats, f.plan.Trial)
+	a.note("%s: %d packets over a veth pair and in memory; %d engines x %d repeats, trials of %v; about %v", captures[0].Name, frames.Len(),
+		len(f.plan.Engines), f.plan.Repeats, f.plan.Trial, run.Expected().Round(time.Second))
 	measureErr := run.Measure(ctx)
 	bar.done()
 	results := analysis.AnalyzeLive(run.Header, records)

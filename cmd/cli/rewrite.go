@@ -36,7 +36,7 @@ func (e *editFlags) add(fs *pflag.FlagSet, short bool) {
 		return ""
 	}
 	s := &e.set
-	fs.BoolVarP(&s.EFCS, "efcs", letter("E"), false, "drop the last 4 octets of Ethernet frames: an FCS that the capture kept")
+	fs.BoolVarP(&s.EFCS, "efcs", letter("E"), false, "drop the last 4 octets of Ethernet frames: an FCS that the capture kept; not where the packet reaches into them")
 	fs.StringVar(&s.DLT, "dlt", "", "`enet` makes Ethernet frames of raw IP, loopback and cooked ones; needs --enet-dmac, and --enet-smac")
 	fs.StringVarP(&s.FixLen, "fixlen", letter("F"), "", "frames cut by the snaplen: `pad` with zeros, trunc (lengths in headers follow) or del")
 	fs.IntVarP(&s.MTU, "mtu", letter("m"), 0, "`octets` of a packet, for --mtu-trunc (default 1500) and --fixlen=pad (default no limit)")

@@ -46,6 +46,25 @@ type Progress struct {
 	Trials      int     // in this one
 }
 
+// About what building a network and starting three processes, and a trial beside its duration, take on a 2-core VM.
+const (
+	cellOverhead  = time.Second
+	trialOverhead = 150 * time.Millisecond
+)
+
+// Expected is about how long Measure takes.
+func (r *Run) Expected() time.Duration {
+	p := &r.Header.Plan
+	trials := len(p.Rates) + 2
+	cell := cellOverhead + time.Duration(trials)*(2*p.Trial+trialOverhead)
+	if p.Goal.Name != "" {
+		if eta, err := search.Estimate(search.Config{Min: 1, Max: 1000, Hint: 800}, p.Goal); err == nil {
+			cell += 2*eta.Typical + time.Duration(eta.Typical/p.Goal.FinalTrialDuration)*trialOverhead
+		}
+	}
+	return cell * time.Duration(len(p.Engines)*p.Repeats)
+}
+
 // Measure measures the plan: repeat by repeat, the engines in turn, each on the network, then in memory. Whatever it makes is
 // removed when it returns. Cancelled, it returns ctx's error; the records that were made until then are with OnRecord.
 //

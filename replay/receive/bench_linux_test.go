@@ -1,15 +1,18 @@
 package receive_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"regexp"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,34 +88,67 @@ func BenchmarkReceive(b *testing.B) {
 	}
 }
 
-func receiveOwn(b *testing.B, lab *netlab.Lab, n, octets int) (got, lost uint64, took time.Duration) {
-	r := receiver(b, lab, receive.Config{BlockOctets: 256 << 10, Blocks: 256, Wait: 200 * time.Millisecond})
-	done := make(chan receive.Stats)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		var f parse.Frame
-		began := false
-		for {
-			err := r.Next(&f)
-			if errors.Is(err, receive.ErrTimeout) && !began {
-				continue
-			}
-			if err != nil {
-				break
-			}
-			began = true
-		}
-		s, _ := r.Stats()
-		done <- s
-	}()
-	took = blast(b, lab, n, octets)
-	s := <-done
-	if s.Frames+s.Dropped != uint64(n) {
-		b.Fatalf("%+v of %d", s, n)
+// TestReceiverOfBenchmark is the process that BenchmarkReceive starts, as tcpdump is one: it receives until its standard input ends.
+func TestReceiverOfBenchmark(t *testing.T) {
+	if os.Getenv("RECEIVE_BENCHMARK") == "" {
+		t.Skip("not started by the benchmark")
 	}
-	r.Close()
-	return s.Frames, s.Dropped, took
+	runtime.LockOSThread()
+	r, err := receive.Open(receive.Config{Interface: netlab.Receiver.Interface(), BlockOctets: 256 << 10, Blocks: 256, Wait: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var ended atomic.Bool
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		ended.Store(true)
+	}()
+	fmt.Println("ready")
+	var f parse.Frame
+	for {
+		if err := r.Next(&f); errors.Is(err, receive.ErrTimeout) && ended.Load() {
+			break
+		} else if err != nil && !errors.Is(err, receive.ErrTimeout) {
+			t.Fatal(err)
+		}
+	}
+	s, err := r.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("counted", s.Frames, s.Dropped)
+}
+
+func receiveOwn(b *testing.B, lab *netlab.Lab, n, octets int) (got, lost uint64, took time.Duration) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestReceiverOfBenchmark$")
+	cmd.Env = append(os.Environ(), "RECEIVE_BENCHMARK=1")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out := bufio.NewReader(stdout)
+	if err := lab.Start(netlab.Receiver, cmd); err != nil {
+		b.Fatal(err)
+	}
+	if line, err := out.ReadString('\n'); line != "ready\n" {
+		b.Fatal(line, err)
+	}
+	time.Sleep(500 * time.Millisecond) // as long as tcpdump gets
+	took = blast(b, lab, n, octets)
+	stdin.Close()
+	if _, err := fmt.Fscan(out, new(string), &got, &lost); err != nil {
+		b.Fatal(err)
+	}
+	cmd.Wait()
+	if got+lost != uint64(n) {
+		b.Fatalf("%d received and %d dropped of %d", got, lost, n)
+	}
+	return got, lost, took
 }
 
 var captured = regexp.MustCompile(`(\d+) packets? captured`)

@@ -501,6 +501,7 @@ func TestEditOutcomes(t *testing.T) {
 	v4 := some()
 	plain, udpFrame := v4.frame(t), v4.with(func(p *parts) { p.proto = layers.IPProtocolUDP }).frame(t)
 	six := some6().frame(t)
+	padded := v4.with(func(p *parts) { p.trailer = []byte{1, 2, 3, 4} }).frame(t)
 	cut := func(f parse.Frame, n int) parse.Frame {
 		f.Data = f.Data[:n:n]
 		return f
@@ -554,7 +555,9 @@ func TestEditOutcomes(t *testing.T) {
 		{"MAC without Ethernet", rewrite.Edits{DestMAC: "02:00:00:00:00:0a"}, raw(parse.LinkRaw, plain), rewrite.WrongLink, 0},
 		{"tag without Ethernet", rewrite.Edits{VLAN: "add", TTL: "9"}, raw(parse.LinkRaw, plain), rewrite.WrongLink, len(plain.Data) - 14},
 		{"FCS without Ethernet", rewrite.Edits{EFCS: true}, raw(parse.LinkRaw, plain), rewrite.WrongLink, 0},
-		{"FCS of a cut frame", rewrite.Edits{EFCS: true}, cut(plain, 60), rewrite.Edited, 60},
+		{"FCS that is none", rewrite.Edits{EFCS: true}, plain, rewrite.TooLong, 0},
+		{"FCS of a cut frame", rewrite.Edits{EFCS: true}, cut(padded, len(padded.Data)-2), rewrite.Edited, len(padded.Data) - 4},
+		{"FCS of a frame cut before", rewrite.Edits{EFCS: true}, cut(padded, 60), rewrite.Edited, 60},
 		{"FCS of next to nothing", rewrite.Edits{EFCS: true}, parse.Frame{Data: []byte{1}, WireLen: 1, Link: 1}, rewrite.Malformed, 0},
 
 		{"raw to Ethernet", enet, raw(parse.LinkRaw, plain), rewrite.Edited, len(plain.Data)},

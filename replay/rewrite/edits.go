@@ -11,7 +11,7 @@ import (
 // Edits says what to change in frames; the zero value changes nothing. Fields are named and written as the flags of
 // tcprewrite, where it has them. An [Editor] makes the edits in the order in which they stand here.
 type Edits struct {
-	EFCS     bool   `json:"efcs,omitempty"`      // drop the last 4 octets of Ethernet frames, where a capture kept the FCS
+	EFCS     bool   `json:"efcs,omitempty"`      // drop the last 4 octets of Ethernet frames, an FCS, unless the packet needs them
 	DLT      string `json:"dlt,omitempty"`       // "enet": make Ethernet frames of raw IP, loopback and cooked ones
 	FixLen   string `json:"fixlen,omitempty"`    // of frames that the capture cut: "pad", "trunc" or "del"
 	MTU      int    `json:"mtu,omitempty"`       // octets behind the Ethernet header and its tags: limit of "pad" and MTUTrunc; 0: none

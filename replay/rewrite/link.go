@@ -32,6 +32,8 @@ func (ed *Editor) link(side int) {
 			ed.unable(1<<editEFCS, WrongLink)
 		case f.WireLen < FCSLen:
 			ed.unable(1<<editEFCS, Malformed)
+		case ed.packetEnd() > f.WireLen-FCSLen: // there is none
+			ed.unable(1<<editEFCS, TooLong)
 		default:
 			f.WireLen -= FCSLen
 			f.Data = f.Data[:min(len(f.Data), f.WireLen)]
@@ -57,6 +59,20 @@ func (ed *Editor) link(side int) {
 		ed.mac(f.Data[0:6], editDestMAC, ed.destMAC[side])
 		ed.mac(f.Data[6:12], editSourceMAC, ed.sourceMAC[side])
 	}
+}
+
+// packetEnd returns where the IP packet or ARP message in the frame ends, as far as there is one that says so; 0 if not.
+func (ed *Editor) packetEnd() int {
+	f, p := &ed.frame, &ed.packet
+	_ = parse.Direct{}.Parse(f, p)
+	switch {
+	case p.Layers.Has(parse.LayerARP):
+		return p.HeaderLen
+	case p.Layers&(parse.LayerIPv4|parse.LayerIPv6) != 0:
+		off := network(f.Data, f.Link)
+		return off + ipEnd(f.Data[off:], p.Layers.Has(parse.LayerIPv6))
+	}
+	return 0
 }
 
 // mac edits one hardware address; value is what the edit of its place sets.
