@@ -32,6 +32,12 @@ func CreateLive(path string, header live.Header) (*LiveFolder, error) {
 	return f, nil
 }
 
+// HoldsLive reports whether a folder is the results folder of a live run.
+func HoldsLive(path string) bool {
+	_, err := os.Stat(filepath.Join(path, LiveFile))
+	return err == nil
+}
+
 // ReadLive returns what the folder of a live run holds. A last line that was cut while it was written is left out.
 func ReadLive(path string) (live.Header, []live.Record, error) {
 	var header live.Header

@@ -241,9 +241,9 @@ func completeRun(_ *cobra.Command, _ []string, toComplete string) ([]string, cob
 	return foldersWith(toComplete, report.ScenarioFile)
 }
 
-// completeResults offers results folders of either kind.
+// completeResults offers results folders of any kind.
 func completeResults(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return foldersWith(toComplete, report.HeaderFile, report.ScenarioFile)
+	return foldersWith(toComplete, report.HeaderFile, report.ScenarioFile, report.LiveFile)
 }
 
 // completeScenario offers scenarios by name, and files where no name begins so.

@@ -192,6 +192,13 @@ func (a *app) tableCommand() *cobra.Command {
 				}
 				return a.printScenario(analysis.AnalyzeScenario(header, records), asJSON)
 			}
+			if len(args) == 1 && report.HoldsLive(args[0]) {
+				header, records, err := report.ReadLive(args[0])
+				if err != nil {
+					return err
+				}
+				return a.printLive(analysis.AnalyzeLive(header, records), asJSON)
+			}
 			results, err := readFolder(args)
 			if err != nil {
 				return err
@@ -220,6 +227,9 @@ func (a *app) benchfmtCommand() *cobra.Command {
 			}
 			if report.HoldsScenario(args[0]) {
 				return fmt.Errorf("%s holds results of a scenario: benchfmt is for ceiling, sweep and trial; 'table --json' prints a scenario's", args[0])
+			}
+			if report.HoldsLive(args[0]) {
+				return fmt.Errorf("%s holds results of a live run: benchfmt is for ceiling, sweep and trial; 'table --json' prints a live run's", args[0])
 			}
 			header, records, err := report.Read(args[0])
 			if err != nil {

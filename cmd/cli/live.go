@@ -213,10 +213,14 @@ func (f *liveFlags) run(c *cobra.Command, a *app, args []string) (err error) {
 		}
 		a.note("results in %s", folder.Path())
 	}
-	if f.json {
-		return errors.Join(measureErr, json.NewEncoder(a.stdout).Encode(results))
+	return errors.Join(measureErr, a.printLive(results, f.json))
+}
+
+func (a *app) printLive(results *analysis.Live, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(a.stdout).Encode(results)
 	}
-	return errors.Join(measureErr, report.WriteLive(a.stdout, results))
+	return report.WriteLive(a.stdout, results)
 }
 
 // asRootVariable says that the process is in a user namespace already.

@@ -157,7 +157,7 @@ func TestLiveWithoutRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("/tmp", "pcaplab-live")
+	dir, err := os.MkdirTemp("", "pcaplab-live")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +173,9 @@ func TestLiveWithoutRoot(t *testing.T) {
 	cmd.Path, cmd.Dir = copied, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
+	if errors.Is(err, os.ErrPermission) {
+		t.Skip("nobody may not run programs in the temporary folder: ", err)
+	}
 	if err != nil && strings.Contains(string(out), "no user namespace") {
 		t.Skipf("%s", out)
 	}

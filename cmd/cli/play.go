@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -36,6 +38,7 @@ type playFlags struct {
 	seed          uint64
 	salvage       bool
 	memoryLimit   octetsFlag
+	noFlowStats   bool
 }
 
 func (p *playFlags) add(fs *pflag.FlagSet) {
@@ -77,9 +80,10 @@ func (r *rangesFlag) String() string {
 }
 
 func (r *rangesFlag) Set(list string) error {
-	var spans []span
+	spans := slices.Clone(*r)
 	for _, item := range strings.Split(list, ",") {
-		first, last, dash := strings.Cut(strings.TrimSpace(item), "-")
+		item = strings.TrimSpace(item)
+		first, last, dash := strings.Cut(item, "-")
 		s := span{first: 1, last: math.MaxUint64}
 		var err1, err2 error
 		if first != "" || !dash {
@@ -90,17 +94,12 @@ func (r *rangesFlag) Set(list string) error {
 		} else if last != "" {
 			s.last, err2 = strconv.ParseUint(last, 10, 64)
 		}
-		if err1 != nil || err2 != nil || s.first == 0 || s.last < s.first {
+		if err1 != nil || err2 != nil || s.first == 0 || s.last < s.first || item == "-" {
 			return fmt.Errorf("%q is not a list of packet numbers such as 1-5,9,72-", item)
 		}
 		spans = append(spans, s)
 	}
-	slices.SortFunc(spans, func(a, b span) int {
-		if a.first < b.first {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
 	// Merged, so that a binary search finds.
 	merged := spans[:1]
 	for _, s := range spans[1:] {
@@ -140,8 +139,12 @@ func (p *playFlags) check(fs *pflag.FlagSet, args []string) error {
 	if fs.Changed("memory-limit") && !p.preload {
 		return usagef("--memory-limit is for -K: without it memory does not grow with the captures")
 	}
-	if _, err := p.edits(); err != nil {
+	edits, err := p.edits()
+	if err != nil {
 		return err
+	}
+	if flags := edits.Sided(); flags != "" && p.cachefile == "" {
+		return usagef("%s: there is a value for each side, and only --cachefile tells who sends a frame (see 'split')", flags)
 	}
 	c := captureFlags{seed: p.seed}
 	return c.check(args)
@@ -155,7 +158,9 @@ type passes interface {
 
 // player is the source of a replay: frames of captures, chosen, edited and counted.
 type player struct {
+	ctx    context.Context
 	base   passes
+	names  []string // of the captures
 	closer func() error
 	frames int64 // of a pass; -1 unknown
 	asked  int   // passes; 0: without end
@@ -171,9 +176,14 @@ type player struct {
 	counting         *parse.Pipeline
 
 	in, edited, moved parse.Frame
-	pass              int
-	number            uint64 // of the frame in its pass, from 1
-	side              int    // 0: the client's, first interface
+	out               parse.Frame // given last
+	uncounted         bool        // out is in flows only when the next one is asked for
+	finished          bool        // base gave all
+	given             uint64
+	begun             uint64       // given before this pass
+	pass              atomic.Int64 // read by others too
+	number            uint64       // of the frame in its pass, from 1
+	side              int          // 0: the client's, first interface
 	counts            playReport
 }
 
@@ -182,6 +192,7 @@ type playReport struct {
 	Read     uint64              `json:"read"`
 	Excluded uint64              `json:"excluded"`         // by --include, --exclude or the cache
 	Deleted  uint64              `json:"deleted"`          // by an edit
+	Held     uint64              `json:"held"`             // read when the run ended, before they were due
 	Passes   int                 `json:"passes"`           // begun
 	Edited   *rewrite.EditReport `json:"edited,omitempty"` // with edits
 	Moved    *rewrite.MoveReport `json:"moved,omitempty"`  // with --unique-ip
@@ -190,7 +201,7 @@ type playReport struct {
 func (r *playReport) lines() []string {
 	var lines []string
 	if r.Excluded+r.Deleted > 0 {
-		lines = append(lines, fmt.Sprintf("Left out: %d of %d packets not chosen, %d deleted by edits", r.Excluded, r.Read, r.Deleted))
+		lines = append(lines, fmt.Sprintf("Left out: of %d packets %d not chosen, %d deleted by edits", r.Read, r.Excluded, r.Deleted))
 	}
 	if r.Edited != nil {
 		lines = append(lines, "Edited: "+r.Edited.String())
@@ -214,7 +225,7 @@ const flowTable = 1 << 20
 
 // open opens the captures. limit is how many frames are wanted at most; 0 is all.
 func (p *playFlags) open(ctx context.Context, a *app, args []string, limit uint64) (_ *player, err error) {
-	pl := &player{asked: p.loop, include: p.include, exclude: p.exclude, cachefile: p.cachefile, frames: -1, closer: func() error { return nil }}
+	pl := &player{ctx: ctx, names: args, asked: p.loop, include: p.include, exclude: p.exclude, cachefile: p.cachefile, frames: -1, closer: func() error { return nil }}
 	edits, err := p.edits()
 	if err != nil {
 		return nil, err
@@ -233,10 +244,12 @@ func (p *playFlags) open(ctx context.Context, a *app, args []string, limit uint6
 			return nil, err
 		}
 	}
-	if pl.flows, err = flow.New(flow.Config{Capacity: flowTable, IdleTimeout: time.Duration(math.MaxInt64), OneWay: true}); err != nil {
-		return nil, err
+	if !p.noFlowStats {
+		if pl.flows, err = flow.New(flow.Config{Capacity: flowTable, IdleTimeout: time.Duration(math.MaxInt64), OneWay: true}); err != nil {
+			return nil, err
+		}
+		pl.counting = parse.NewPipeline(parse.DirectEngine(), pl.flows)
 	}
-	pl.counting = parse.NewPipeline(parse.DirectEngine(), pl.flows)
 	if err := p.source(ctx, a, args, limit, pl); err != nil {
 		return nil, err
 	}
@@ -268,9 +281,6 @@ func (p *playFlags) source(ctx context.Context, a *app, args []string, limit uin
 		return err
 	}
 	pl.base, pl.closer, pl.frames = frames.Source(0, frames.Len(), p.loop, true), frames.Close, int64(frames.Len())
-	if frames.Len() == 0 {
-		pl.frames = 0
-	}
 	return nil
 }
 
@@ -280,8 +290,8 @@ func (p *playFlags) loaded(ctx context.Context, a *app, args []string, limit uin
 	bar := a.octetsBar("reading")
 	defer bar.done()
 	cfg := datasets.LoadConfig{OpenConfig: datasets.OpenConfig{Salvage: p.salvage, Stdin: a.stdin}, MemoryLimit: int64(p.memoryLimit), Progress: bar.set, Merge: p.merge, Continue: !p.merge}
-	if p.loop == 1 && len(p.include) == 0 && len(p.exclude) == 0 && p.cachefile == "" && !p.merge {
-		cfg.Packets = limit
+	if edits, _ := p.edits(); p.loop == 1 && len(p.include) == 0 && len(p.exclude) == 0 && p.cachefile == "" && !p.merge && edits.Zero() {
+		cfg.Packets = limit // each frame read is one sent
 	}
 	frames, facts, err := datasets.Load(ctx, args, cfg)
 	for _, f := range facts {
@@ -294,17 +304,27 @@ func (p *playFlags) loaded(ctx context.Context, a *app, args []string, limit uin
 
 // Next implements replay.Source. The times of frames are those of the captures.
 func (pl *player) Next(f *parse.Frame) error {
+	if err := pl.count(); err != nil {
+		return err
+	}
 	for {
 		if err := pl.base.Next(&pl.in); err != nil {
+			pl.finished = err == io.EOF
 			return err
 		}
-		if pass := pl.base.Loop(); pass != pl.pass {
+		if pass := int64(pl.base.Loop()); pass != pl.pass.Load() {
 			if err := pl.turn(pass); err != nil {
 				return err
 			}
 		}
 		pl.number++
 		pl.counts.Read++
+		if pl.counts.Read%1024 == 0 { // nobody else looks while none is given
+			if err := pl.ctx.Err(); err != nil {
+				pl.counts.Held++
+				return err
+			}
+		}
 		if len(pl.include) > 0 && !pl.include.has(pl.number) || pl.exclude.has(pl.number) {
 			pl.counts.Excluded++
 			continue
@@ -328,29 +348,60 @@ func (pl *player) Next(f *parse.Frame) error {
 			from = &pl.edited
 		}
 		if pl.mover != nil {
-			pl.mover.Move(from, &pl.moved, uint32(pl.pass/pl.moveEvery))
+			pl.mover.Move(from, &pl.moved, uint32(pl.pass.Load()/int64(pl.moveEvery)))
 			from = &pl.moved
 		}
-		if pl.flows != nil {
-			if err := pl.counting.WriteFrame(from); err != nil {
-				return err
-			}
-		}
+		pl.out, pl.uncounted = *from, pl.flows != nil
+		pl.given++
 		*f = *from
 		return nil
 	}
 }
 
+// count brings the frame given last into the flows.
+func (pl *player) count() error {
+	if !pl.uncounted {
+		return nil
+	}
+	pl.uncounted = false
+	return pl.counting.WriteFrame(&pl.out)
+}
+
+// ended says how many frames the run took; one that was given and not taken is in no flow.
+func (pl *player) ended(taken uint64) error {
+	pl.counts.Held += pl.given - taken
+	if pl.given > taken {
+		return nil
+	}
+	return pl.count()
+}
+
 // Loop returns how many passes are complete.
 func (pl *player) Loop() int { return pl.base.Loop() }
 
-// turn begins another pass.
-func (pl *player) turn(pass int) error {
+// turn begins another pass. io.EOF ends the run where a whole pass gave no frame: no other would.
+func (pl *player) turn(pass int64) error {
 	if pl.cache != nil && pl.number != pl.cache.Len() {
 		return pl.mismatch(strconv.FormatUint(pl.number, 10))
 	}
-	pl.pass, pl.number = pass, 0
+	if pl.given == pl.begun {
+		return io.EOF
+	}
+	pl.pass.Store(pass)
+	pl.number, pl.begun = 0, pl.given
 	return nil
+}
+
+// where says which packet was read last.
+func (pl *player) where() string {
+	name := strings.Join(pl.names, ", ")
+	if s, ok := pl.base.(*datasets.Series); ok && len(pl.names) > 1 {
+		name = pl.names[s.File()]
+	}
+	if len(pl.names) > 1 {
+		return fmt.Sprintf("%s: packet %d of the pass", name, pl.number)
+	}
+	return fmt.Sprintf("%s: packet %d", name, pl.number)
 }
 
 // mismatch says that the cache is of another capture.
@@ -360,7 +411,7 @@ func (pl *player) mismatch(frames string) error {
 
 // complete finds what shows only at the end.
 func (pl *player) complete() error {
-	if pl.cache != nil && pl.asked > 0 && pl.base.Loop() == pl.asked && pl.number != pl.cache.Len() {
+	if pl.cache != nil && pl.finished && pl.number != pl.cache.Len() {
 		return pl.mismatch(strconv.FormatUint(pl.number, 10))
 	}
 	return nil
@@ -376,11 +427,11 @@ func (pl *player) total() int64 {
 	return pl.frames * int64(pl.asked)
 }
 
-func (pl *player) loops() int { return pl.pass }
+func (pl *player) loops() int64 { return pl.pass.Load() }
 
 func (pl *player) report() playReport {
 	r := pl.counts
-	r.Passes = pl.pass + 1
+	r.Passes = int(pl.pass.Load()) + 1
 	if pl.editor != nil {
 		e := pl.editor.Report()
 		r.Edited = &e
@@ -400,10 +451,19 @@ func (pl *player) flowCounts() *flowCounts {
 	return &flowCounts{Flows: c.Seen, Packets: c.Packets, NoFlow: c.NoFlow, AtMost: c.Evicted > 0}
 }
 
+// pipeGrace is how long after a signal a run may go on that reads a named pipe.
+const pipeGrace = 100 * time.Millisecond
+
 // stream opens captures that are read while they are sent.
 func (p *playFlags) stream(ctx context.Context, a *app, args []string, pl *player) error {
-	in, release := a.cancellable(ctx)
-	undo := a.interruptible(ctx, slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == stdin }), func() {})
+	in, release := a.stdin, func() {}
+	if slices.Contains(args, stdin) {
+		in, release = a.cancellable(ctx)
+	}
+	// A run that does not wait for a named pipe ends by itself, and says what it sent.
+	waiting, expire := context.WithCancel(context.Background())
+	context.AfterFunc(ctx, func() { time.AfterFunc(pipeGrace, expire) })
+	undo := a.interruptible(waiting, slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == stdin }), func() {})
 	series, err := datasets.OpenSeries(args, datasets.SeriesConfig{
 		OpenConfig: datasets.OpenConfig{Salvage: p.salvage, Stdin: in}, Merge: p.merge, Loops: p.loop,
 		Ended: func(f datasets.FileFacts) {

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,6 +26,9 @@ import (
 	"pcaplab/replay/inject"
 	"pcaplab/replay/netlab"
 )
+
+// maxDelayMs bounds pauses: thirty years.
+const maxDelayMs = 1e12
 
 // replayFlags are the flags of the command replay. The names are tcpreplay's where it has one for the same.
 type replayFlags struct {
@@ -48,7 +53,6 @@ type replayFlags struct {
 	stats           statsFlag
 	write           string
 	verify          string
-	noFlowStats     bool
 	list            bool
 	json            bool
 }
@@ -61,7 +65,7 @@ goes; -o one at a time; --pattern poisson or onoff:10ms/90ms with -p for other a
 from the frame before: a late frame is sent at once and counted, and moves nothing behind it.
 
 Several captures follow one another, the times of each moved on to the end of the one before; with --merge they play together, in order of
-capture time. Any format that 'info' reads, compressed or not, is read while sending; -K reads all of it into memory first. ` + "`synth:PROFILE`" + ` is
+capture time. Any format that 'info' reads, compressed or not, is read while sending; -K reads all of it into memory first. synth:PROFILE is
 synthetic traffic. Frames that are longer than the MTU (captures behind receive offload hold some) end the run unless --oversize says what
 to do. What the interface counted is printed beside what was sent. --verify receives at the other end of a veth pair and compares octets and order.`
 
@@ -80,14 +84,35 @@ func (a *app) replayCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, a, args) },
 	}
 	f.add(a, c)
+	for name, complete := range map[string]cobra.CompletionFunc{
+		"intf1": completeInterface,
+		"intf2": completeInterface,
+		"backend": choices{values: pairs(inject.Auto, "the fastest that works", inject.Sendto, "a system call a frame", inject.Sendmmsg, "a system call a batch",
+			inject.TxRing, "a ring that the kernel reads", inject.XDP, "AF_XDP, copying")}.complete,
+		"oversize": choices{values: pairs(inject.OversizeError, "end the run", inject.OversizeSkip, "leave it out", inject.OversizeTruncate, "cut it",
+			inject.OversizeSegment, "TCP segments, IP fragments")}.complete,
+		"spin":  choices{values: pairs(string(inject.SpinAuto), "sleep, then spin", string(inject.SpinOn), "most exact", string(inject.SpinOff), "sleep only")}.complete,
+		"timer": choices{values: pairs("gtod", "--spin on", "nano", "--spin auto")}.complete,
+		"pattern": choices{values: pairs("constant", "evenly", "poisson", "at random", "burst:64", "64 packets at once", "onoff:10ms/90ms", "10 ms of traffic, 90 ms of none",
+			"ramp:0.1-1/10s", "from a tenth of the rate to all of it")}.complete,
+	} {
+		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
+			panic(err) // the flag is there, in add
+		}
+	}
 	return c
+}
+
+func completeInterface(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	names, _ := netlab.Links() // none where there are none to see
+	return withPrefix(names, "", toComplete), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (f *replayFlags) add(a *app, c *cobra.Command) {
 	fs := c.Flags()
 	fs.SortFlags = false
-	fs.StringVarP(&f.first, "intf1", "i", "", "interface to send through")
-	fs.StringVarP(&f.second, "intf2", "I", "", "interface for the server's frames; -c says which they are")
+	fs.StringVarP(&f.first, "intf1", "i", "", "`interface` to send through")
+	fs.StringVarP(&f.second, "intf2", "I", "", "`interface` for the server's frames; -c says which they are")
 	fs.BoolVar(&f.list, "listnics", false, "list the interfaces")
 
 	fs.Float64VarP(&f.multiplier, "multiplier", "x", 1, "recorded timing, so many times as fast")
@@ -95,10 +120,10 @@ func (f *replayFlags) add(a *app, c *cobra.Command) {
 	fs.IntVar(&f.ppsMulti, "pps-multi", 1, "with -p: send so many packets at once, at the same mean rate")
 	fs.VarP((*countFlag)(&f.mbps), "mbps", "M", "Mbit/s of frames as sent, without check sequence and preamble; 0: top speed")
 	fs.BoolVarP(&f.top, "topspeed", "t", false, "as fast as the interface takes them")
-	fs.BoolVarP(&f.oneAtATime, "oneatatime", "o", false, "ask before each packet: a number sends so many, q ends")
+	fs.BoolVarP(&f.oneAtATime, "oneatatime", "o", false, "ask before each packet: Enter sends it, a number so many, c all the rest, q ends")
 	fs.StringVar(&f.pattern, "pattern", "", "arrivals with -p: constant, poisson, burst:N, onoff:ON/OFF, ramp:FROM-TO/TIME")
 	fs.Int64Var(&f.maxSleep, "maxsleep", 0, "recorded timing: no gap longer than so many ms (0: as recorded)")
-	fs.Float64Var(&f.maxPPS, "max-pps", 0, "never more packets a second than this, whatever the timing says")
+	fs.Var((*countFlag)(&f.maxPPS), "max-pps", "never more packets a second than this, whatever the timing says")
 	f.playFlags.add(fs)
 	fs.Int64Var(&f.loopDelayMs, "loopdelay-ms", 0, "pause between passes, ms")
 	fs.Uint64VarP(&f.plan.Frames, "limit", "L", 0, "end after so many packets (0: all)")
@@ -152,8 +177,13 @@ func (c *countFlag) Set(s string) error {
 // secondsFlag is a time: a number of seconds, as tcpreplay has it, or a duration.
 type secondsFlag time.Duration
 
-func (d *secondsFlag) String() string { return time.Duration(*d).String() }
-func (d *secondsFlag) Type() string   { return "time" }
+func (d *secondsFlag) Type() string { return "time" }
+func (d *secondsFlag) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return time.Duration(*d).String()
+}
 func (d *secondsFlag) Set(s string) error {
 	if v, err := strconv.ParseFloat(s, 64); err == nil {
 		if !(v > 0) || v > 1e9 {
@@ -208,8 +238,11 @@ func (f *replayFlags) timing(fs *pflag.FlagSet) (replay.Pacer, string, error) {
 	if fs.Changed("maxsleep") && timing != "multiplier" {
 		return nil, "", usagef("--maxsleep is for recorded timing")
 	}
-	if f.ppsMulti < 1 || f.maxSleep < 0 || f.maxPPS < 0 || f.loopDelayMs < 0 {
-		return nil, "", usagef("--pps-multi wants 1 or more, --maxsleep, --max-pps and --loopdelay-ms 0 or more")
+	if (fs.Changed("pattern") || fs.Changed("pps-multi")) && f.pps == 0 {
+		return nil, "", usagef("--pattern and --pps-multi need a rate above 0: -p 0 is top speed")
+	}
+	if f.ppsMulti < 1 || f.maxSleep < 0 {
+		return nil, "", usagef("--pps-multi wants 1 or more, --maxsleep 0 or more")
 	}
 	var pacer replay.Pacer
 	var err error
@@ -217,7 +250,10 @@ func (f *replayFlags) timing(fs *pflag.FlagSet) (replay.Pacer, string, error) {
 	switch {
 	case timing == "multiplier":
 		// tcpreplay cuts the time that it would sleep; the pacer cuts gaps of the capture.
-		gap := time.Duration(float64(f.maxSleep) * 1e6 * f.multiplier)
+		gap := time.Duration(0)
+		if ns := float64(f.maxSleep) * 1e6 * f.multiplier; f.maxSleep > 0 && ns < math.MaxInt64 {
+			gap = max(time.Duration(ns), 1)
+		}
 		pacer, err = replay.Recorded(f.multiplier, gap)
 		text = fmt.Sprintf("recorded x%g", f.multiplier)
 		if f.maxSleep > 0 {
@@ -271,7 +307,7 @@ func (f *replayFlags) run(c *cobra.Command, a *app, args []string) error {
 	if len(args) == 0 {
 		return usagef("want a capture (see '%s -h')", c.CommandPath())
 	}
-	if err := f.check(fs, args); err != nil {
+	if err := f.check(fs, args, pacer); err != nil {
 		return err
 	}
 	f.plan.Pacer, f.plan.Spin = pacer, inject.Spin(f.spin)
@@ -284,8 +320,8 @@ func (f *replayFlags) run(c *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	defer play.close()
-	if f.noFlowStats {
-		play.flows = nil
+	if f.oneAtATime {
+		f.plan.Before = a.asking(ctx, play)
 	}
 
 	var res inject.Result
@@ -295,28 +331,56 @@ func (f *replayFlags) run(c *cobra.Command, a *app, args []string) error {
 	} else {
 		res, verified, err = f.toWire(ctx, a, play)
 	}
+	if endErr := play.ended(res.Frames); err == nil {
+		err = endErr
+	}
 	if !f.started(&res, err) {
 		return err
+	}
+	switch {
+	case err != nil:
+		err = f.explain(err, &res, play)
+	case verified != nil && !verified.OK():
+		err = errors.New(verified.String())
+	default:
+		err = play.complete()
 	}
 	out := playResult{Settings: f.settings(timing, args, play), Result: res, Rate: res.Rate(), BitRate: res.BitRate(), Flows: play.flowCounts(), Chosen: play.report(), Verified: verified}
 	if printErr := f.print(a, &out, err); printErr != nil {
 		return printErr
 	}
-	if err == nil {
-		err = play.complete()
-	}
-	if err == nil && verified != nil && !verified.OK() {
-		err = errors.New(verified.String())
-	}
 	return err
 }
 
-// started reports whether a run that ended with err sent, or tried to send, anything.
+// started reports whether a run that ended with err sent, or tried to send, anything. A file is written whole, up to damage, or not at all.
 func (f *replayFlags) started(res *inject.Result, err error) bool {
+	if err != nil && f.write != "" {
+		return isDamage(err)
+	}
 	return err == nil || res.Frames > 0 || len(res.Backends) > 0
 }
 
-func (f *replayFlags) check(fs *pflag.FlagSet, args []string) error {
+func isDamage(err error) bool { return errors.As(err, new(*pcapio.FormatError)) }
+
+// explain says where the error that ended a run came, and what was sent before.
+func (f *replayFlags) explain(err error, res *inject.Result, play *player) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if errors.As(err, new(*inject.LinkError)) || errors.As(err, new(*inject.OversizeFrameError)) {
+		err = fmt.Errorf("%s: %w", play.where(), err)
+	}
+	if f.write != "" {
+		return fmt.Errorf("%w; the %d packets before it are in %s", err, res.Sent, f.write)
+	}
+	return fmt.Errorf("%w; %d packets were sent before it", err, res.Sent)
+}
+
+// ofInterfaces are the flags that mean nothing to a file.
+var ofInterfaces = []string{"intf2", "oversize", "backend", "batch", "qdisc", "spin", "timer", "fifo", "cpu", "late", "really", "verify", "stats"}
+
+// check finds what is wrong before anything is opened.
+func (f *replayFlags) check(fs *pflag.FlagSet, args []string, pacer replay.Pacer) error {
 	if f.timer != "" {
 		if fs.Changed("spin") {
 			return usagef("--timer and --spin: give one")
@@ -338,11 +402,41 @@ func (f *replayFlags) check(fs *pflag.FlagSet, args []string) error {
 	if (f.first == "") == (f.write == "") {
 		return usagef("want an interface to send through (-i) or a file to write (-w); --listnics lists the interfaces")
 	}
-	if f.second != "" && (f.cachefile == "" || f.first == "") {
-		return usagef("-I needs -i, and a file that says which frames are the server's: -c (see 'split')")
+	if f.write != "" {
+		for _, name := range ofInterfaces {
+			if fs.Changed(name) {
+				return usagef("--%s is for an interface, and -w writes a file", name)
+			}
+		}
+		switch timed := f.duration > 0 && pacer != nil; {
+		case f.write == stdin:
+			return usagef("-w %s: name a file", f.write)
+		case f.duration > 0 && pacer == nil:
+			return usagef("--duration: -w at top speed takes no time; end it with -L")
+		case f.loop == 0 && f.plan.Frames == 0 && !timed:
+			return usagef("-w and -l 0 make a file without end: add -L or --duration")
+		}
 	}
-	if f.verify != "" && f.write != "" {
-		return usagef("--verify is for an interface")
+	if f.second != "" && f.cachefile == "" {
+		return usagef("-I needs a file that says which frames are the server's: -c (see 'split')")
+	}
+	if f.verify != "" && f.second != "" {
+		return usagef("--verify receives at one interface: it takes no -I")
+	}
+	if f.oneAtATime && slices.Contains(args, stdin) {
+		return usagef("-o asks on standard input, where the capture would come from: save it to a file")
+	}
+	if f.late <= 0 {
+		return usagef("--late %v: want a time above 0", f.late)
+	}
+	if f.loopDelayMs < 0 || f.loopDelayMs > maxDelayMs {
+		return usagef("--loopdelay-ms %d: want 0 to %d", f.loopDelayMs, int64(maxDelayMs))
+	}
+	if f.plan.FIFO < 0 || f.plan.FIFO > 99 || f.cpu < -1 {
+		return usagef("--fifo wants 1 to 99, and --cpu the number of a CPU")
+	}
+	if _, err := inject.To(nil, "checked", f.socket, 0); err != nil { // looks at the settings only
+		return usageError{err}
 	}
 	return f.playFlags.check(fs, args)
 }
@@ -381,9 +475,6 @@ func (f *replayFlags) toWire(ctx context.Context, a *app, play *player) (res inj
 		plan.Tap = check.Sent
 	}
 	defer f.watch(a, &plan, play)()
-	if f.oneAtATime {
-		plan.Before = a.asking(play)
-	}
 	res, err = inject.RunPair(ctx, sockets, play, plan)
 	if check != nil {
 		r, verifyErr := check.end()
@@ -392,6 +483,9 @@ func (f *replayFlags) toWire(ctx context.Context, a *app, play *player) (res inj
 	return res, verified, err
 }
 
+// passLook is how often --stats 0 looks whether a pass is over: shorter ones share a line.
+const passLook = 20 * time.Millisecond
+
 // watch shows how far a run is, on another thread, and prints --stats. The function that it returns ends this.
 func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func()) {
 	var latest atomic.Pointer[inject.Result]
@@ -399,8 +493,8 @@ func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func(
 		return func() {}
 	}
 	every := time.Second
-	if f.stats.set && f.stats.every > 0 {
-		every = f.stats.every
+	if f.stats.set {
+		every = cmp.Or(f.stats.every, passLook)
 	}
 	plan.Every = min(every, time.Second)
 	plan.Each = func(r inject.Result) {
@@ -414,7 +508,7 @@ func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func(
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		var shown *progressbar.ProgressBar
-		for loop := 0; ; {
+		for loop := int64(0); ; {
 			select {
 			case <-ended:
 				if shown != nil {
@@ -469,16 +563,33 @@ func (f *replayFlags) progressOf(r *inject.Result) int64 {
 }
 
 // asking asks for each frame, or for some.
-func (a *app) asking(play *player) func(*parse.Frame) error {
-	in := bufio.NewScanner(a.stdin)
+func (a *app) asking(ctx context.Context, play *player) func(*parse.Frame) error {
+	answers := make(chan string)
+	go func() { // which no signal interrupts
+		defer close(answers)
+		for in := bufio.NewScanner(a.stdin); in.Scan(); {
+			select {
+			case answers <- strings.TrimSpace(in.Text()):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	granted := 0
 	return func(f *parse.Frame) error {
 		for granted == 0 {
 			fmt.Fprintf(a.stderr, "packet %d, %d octets: send it? Enter, a number of packets, c for all the rest, or q: ", play.number, len(f.Data))
-			if !in.Scan() {
+			var answer string
+			var more bool
+			select {
+			case answer, more = <-answers:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if !more {
 				return io.EOF
 			}
-			switch answer := strings.TrimSpace(in.Text()); answer {
+			switch answer {
 			case "":
 				granted = 1
 			case "c":
@@ -498,19 +609,26 @@ func (a *app) asking(play *player) func(*parse.Frame) error {
 
 // toFile writes.
 func (f *replayFlags) toFile(ctx context.Context, play *player) (res inject.Result, err error) {
+	var damage error
 	err = report.WriteFile(f.write, func(w io.Writer) error {
 		sink := &captureSink{w: w, ng: strings.HasSuffix(f.write, ".pcapng")}
-		longest := 0
-		socket, err := inject.To(sink, f.write, f.socket, longest)
+		socket, err := inject.To(sink, f.write, f.socket, 0)
 		if err != nil {
 			return err
 		}
-		if res, err = inject.Run(ctx, socket, play, f.plan); err != nil {
+		res, err = inject.Run(ctx, socket, play, f.plan)
+		switch {
+		case err == nil:
+			err = play.complete()
+		case isDamage(err):
+			damage, err = err, nil
+		}
+		if err != nil {
 			return err
 		}
 		return sink.flush()
 	})
-	return res, err
+	return res, errors.Join(damage, err)
 }
 
 // captureSink starts a capture with the link type of the first frame.

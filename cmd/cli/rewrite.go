@@ -125,7 +125,7 @@ func (f *seedFlag) Set(s string) error {
 }
 
 // editHelp says what editing does, for commands that take editFlags.
-const editHelp = `Edits are made in this order: --efcs, --dlt, --fixlen, --mtu-trunc, --enet-vlan, MACs, addresses, --ttl, --tos, --tclass, --flowlabel,
+const editHelp = `Edits are made in this order: --efcs, --dlt, --enet-vlan, MACs, --fixlen, --mtu-trunc, addresses, --ttl, --tos, --tclass, --flowlabel,
 --portmap, --tcp-sequence, fuzzing, --fixhdrlen, --fixcsum, --sizes. They concern the outermost IP header, also under VLAN tags, MPLS labels and
 PPPoE. Checksums follow by the difference, so that a wrong one stays as wrong as it was; --fixcsum computes them anew. A frame in which an
 edit cannot be made (cut, malformed, a fragment) gets the others and is counted by the reason, or left out with --skip-soft-errors.`

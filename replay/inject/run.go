@@ -280,9 +280,9 @@ func (r *run) wait() (time.Duration, error) {
 	if err := r.flush(); err != nil {
 		return 0, err
 	}
-	for r.now = r.clock.Now(); ; r.now = r.clock.Wait(min(due, r.looked+lookAfter)) {
-		if r.now-r.looked >= lookAfter {
-			if err := r.look(); err != nil {
+	for r.now = r.clock.Now(); ; r.now = r.clock.Wait(min(due, r.now+lookAfter)) {
+		if r.now-r.looked >= lookAfter && (r.now < due || r.now-r.looked >= 2*lookAfter) {
+			if err := r.look(); err != nil { // before sleeping, rather than when a frame is due
 				return 0, err
 			}
 		}

@@ -431,3 +431,21 @@ func TestVerifier(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkRun is what a run costs beside the kernel.
+func BenchmarkRun(b *testing.B) {
+	p, _ := replay.ConstantPPS(1e9)
+	for name, pacer := range map[string]replay.Pacer{"paced": p, "top": nil} {
+		b.Run(name, func(b *testing.B) {
+			src := listOf(1000, func(int) int { return 60 }, func(int) time.Duration { return 0 })
+			src.loops = b.N/1000 + 1
+			s, _ := To(&replay.Discard{}, "nowhere", Config{}, 0)
+			b.ResetTimer()
+			res, err := Run(context.Background(), s, src, Plan{Pacer: pacer})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(res.Sent), "ns/frame")
+		})
+	}
+}

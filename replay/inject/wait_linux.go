@@ -16,10 +16,6 @@ type waiter struct {
 
 	slept, spun time.Duration
 	sleeps      uint64
-
-	// At rates at which there is no time to sleep between frames, spinning and sleeping take turns.
-	window     time.Duration // its start
-	windowSpun time.Duration
 }
 
 const (
@@ -28,6 +24,8 @@ const (
 	leastMargin = 2 * time.Microsecond
 	mostMargin  = 150 * time.Microsecond
 	onMargin    = time.Millisecond
+	// shortest is the shortest sleep that is worth its system call.
+	shortest = 5 * time.Microsecond
 	// shortSleep is up to when a sleep is made without telling the scheduler, which costs microseconds.
 	shortSleep = 10 * time.Millisecond
 )
@@ -69,7 +67,7 @@ func (w *waiter) Now() time.Duration { return time.Since(w.start) }
 func (w *waiter) Wait(t time.Duration) time.Duration {
 	now := w.Now()
 	for now < t {
-		if rest := t - now; rest > w.margin {
+		if rest := t - now; rest > w.margin+shortest {
 			target := t - w.margin
 			w.sleep(target, rest)
 			woke := w.Now()
@@ -98,14 +96,15 @@ func (w *waiter) sleep(t, rest time.Duration) {
 	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil)
 }
 
-// learn moves the margin towards what waking takes in four of five cases.
+// learn moves the margin towards what waking takes in half of the cases: the frames of the other half leave at their time after a spin that
+// is as short as the spread of waking, because a constant lateness needs no spin.
 func (w *waiter) learn(over time.Duration) {
 	if w.spin != SpinAuto {
 		return
 	}
-	const step = time.Microsecond
+	const step = 500 * time.Nanosecond
 	if over > w.margin {
-		w.margin += 4 * step
+		w.margin += step
 	} else {
 		w.margin -= step
 	}

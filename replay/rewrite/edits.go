@@ -11,11 +11,8 @@ import (
 // Edits says what to change in frames; the zero value changes nothing. Fields are named and written as the flags of
 // tcprewrite, where it has them. An [Editor] makes the edits in the order in which they stand here.
 type Edits struct {
-	EFCS     bool   `json:"efcs,omitempty"`      // drop the last 4 octets of Ethernet frames, an FCS, unless the packet needs them
-	DLT      string `json:"dlt,omitempty"`       // "enet": make Ethernet frames of raw IP, loopback and cooked ones
-	FixLen   string `json:"fixlen,omitempty"`    // of frames that the capture cut: "pad", "trunc" or "del"
-	MTU      int    `json:"mtu,omitempty"`       // octets behind the Ethernet header and its tags: limit of "pad" and MTUTrunc; 0: none
-	MTUTrunc bool   `json:"mtu_trunc,omitempty"` // cut packets longer than MTU, or than 1500 without one
+	EFCS bool   `json:"efcs,omitempty"` // drop the last 4 octets of Ethernet frames, an FCS, unless the packet needs them
+	DLT  string `json:"dlt,omitempty"`  // "enet": make Ethernet frames of raw IP, loopback and cooked ones
 
 	VLAN      string `json:"enet_vlan,omitempty"`       // "add" a tag outside of those there, or "del" the outermost
 	VLANTag   int    `json:"enet_vlan_tag,omitempty"`   // of the tag to add: identifier, 0 to 4095
@@ -29,6 +26,10 @@ type Edits struct {
 	MACSeed         uint64   `json:"enet_mac_seed,omitempty"`            // other unicast addresses, by a permutation; 0: none
 	MACKeep         int      `json:"enet_mac_seed_keep_bytes,omitempty"` // first octets that MACSeed keeps
 	SkipL2Broadcast bool     `json:"skipl2broadcast,omitempty"`          // group addresses stay
+
+	FixLen   string `json:"fixlen,omitempty"`    // of frames that the capture cut: "pad", "trunc" or "del"
+	MTU      int    `json:"mtu,omitempty"`       // octets behind the Ethernet header and its tags: limit of "pad" and MTUTrunc; 0: none
+	MTUTrunc bool   `json:"mtu_trunc,omitempty"` // cut packets longer than MTU, or than 1500 without one
 
 	// PNAT maps networks, "CIDR:CIDR,..." in order, the first that fits; IPv6 in brackets. Of two maps the first is of the
 	// client's addresses and the second of the server's. An address without a length is one host.
