@@ -21,7 +21,7 @@ type SeriesConfig struct {
 	Loops int `json:"loops"`
 	// AsCaptured leaves times as they are. Without it time goes on: from capture to capture, unless they are merged, so that the
 	// first frame of one follows the latest of the one before by the mean gap in that; and from pass to pass by the time from
-	// the earliest to the latest frame and a mean gap, as with arena.Frames.Source.
+	// the earliest to the latest frame and a mean gap, as with arena.Frames.Source, up to the latest time that int64 holds.
 	AsCaptured bool `json:"as_captured"`
 	// Ended is told what is known of a capture that was read, to its end or to an error, in the first pass.
 	Ended func(FileFacts) `json:"-"`
@@ -145,7 +145,7 @@ func (s *Series) Next(f *parse.Frame) error {
 			facts.WireOctets += uint64(f.WireLen)
 			f.UnixNano = s.times.at(f.UnixNano)
 			s.pass.add(f.UnixNano)
-			f.UnixNano += s.shift
+			f.UnixNano = plus(f.UnixNano, s.shift)
 			return nil
 		}
 		if err == io.EOF {
@@ -171,7 +171,7 @@ func (s *Series) end() error {
 	}
 	s.done++
 	if !s.cfg.AsCaptured {
-		s.shift += s.pass.period()
+		s.shift = plus(s.shift, s.pass.period())
 	}
 	return s.begin()
 }

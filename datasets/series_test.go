@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -398,6 +399,44 @@ func TestOpenSeriesRefuses(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestSeriesOutlivesWildTimes holds that time does not turn round where one frame of a capture has a wild one.
+func TestSeriesOutlivesWildTimes(t *testing.T) {
+	const now = 1_790_000_000_000_000_000
+	dir := t.TempDir()
+	paths := []string{timedCapture(t, dir+"/a.pcap", 1, []int64{0, now}), timedCapture(t, dir+"/b.pcap", 2, []int64{0, now})}
+	for n := 1; n <= len(paths); n++ {
+		all, err := readAll(t, openSeries(t, paths[:n], SeriesConfig{Loops: 9}), 1000)
+		if err != io.EOF || len(all) != 2*n*9 {
+			t.Fatalf("%d frames, %v", len(all), err)
+		}
+		for i := 1; i < len(all); i++ {
+			if all[i].ns < all[i-1].ns {
+				t.Errorf("%d captures: frame %d at %d, after one at %d", n, i+1, all[i].ns, all[i-1].ns)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name        string
+		first, last int64
+		period      int64
+	}{
+		{"as usual", 10, 20, 20},
+		{"before 1970", -10, 20, 60},
+		{"a gap too many", 0, 1 << 62, math.MaxInt64},
+		{"too far apart", -now * 3, now * 4, math.MaxInt64},
+		{"all that there is", math.MinInt64, math.MaxInt64, math.MaxInt64},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var s span
+			s.add(tt.first)
+			s.add(tt.last)
+			if s.period() != tt.period || s.gap() < 0 {
+				t.Errorf("period %d, gap %d, want %d", s.period(), s.gap(), tt.period)
 			}
 		})
 	}

@@ -1,5 +1,7 @@
 package datasets
 
+import "math"
+
 // span is what a Series has to know of the times of frames.
 type span struct {
 	frames   uint64
@@ -19,11 +21,35 @@ func (s *span) gap() int64 {
 	if s.frames < 2 {
 		return 0
 	}
-	return (s.max - s.min) / int64(s.frames-1)
+	return minus(s.max, s.min) / int64(s.frames-1)
 }
 
 // period is that of arena.Frames.
-func (s *span) period() int64 { return s.max - s.min + s.gap() }
+func (s *span) period() int64 { return plus(minus(s.max, s.min), s.gap()) }
+
+// plus returns the sum of times; one wild time of a capture must not turn the others round, so it ends at what int64 holds.
+func plus(a, b int64) int64 {
+	switch sum := a + b; {
+	case a > 0 && b > 0 && sum < 0:
+		return math.MaxInt64
+	case a < 0 && b < 0 && sum >= 0:
+		return math.MinInt64
+	default:
+		return sum
+	}
+}
+
+// minus returns the difference of times, likewise.
+func minus(a, b int64) int64 {
+	switch difference := a - b; {
+	case a >= 0 && b < 0 && difference < 0:
+		return math.MaxInt64
+	case a < 0 && b >= 0 && difference >= 0:
+		return math.MinInt64
+	default:
+		return difference
+	}
+}
 
 // timeline moves the times of captures, so that time goes on from one to the next: its first frame follows the latest frame of
 // the capture before it by the mean gap in that.
@@ -42,11 +68,11 @@ func (t *timeline) at(ns int64) int64 {
 	if !t.inCapture {
 		t.inCapture = true
 		if t.moves && t.capture.frames > 0 {
-			t.moved = t.capture.max + t.capture.gap() - ns
+			t.moved = minus(plus(t.capture.max, t.capture.gap()), ns)
 		}
 		t.capture = span{}
 	}
-	ns += t.moved
+	ns = plus(ns, t.moved)
 	t.capture.add(ns)
 	return ns
 }

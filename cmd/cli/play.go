@@ -179,7 +179,7 @@ type player struct {
 	out               parse.Frame // given last
 	uncounted         bool        // out is in flows only when the next one is asked for
 	finished          bool        // base gave all
-	given             uint64
+	given, counted    uint64
 	begun             uint64       // given before this pass
 	pass              atomic.Int64 // read by others too
 	number            uint64       // of the frame in its pass, from 1
@@ -216,7 +216,7 @@ func (r *playReport) lines() []string {
 type flowCounts struct {
 	Flows   uint64 `json:"flows"`
 	Packets uint64 `json:"packets"` // that belong to one
-	NoFlow  uint64 `json:"no_flow"`
+	NoFlow  uint64 `json:"no_flow"` // the others: without an IP header, or damaged
 	AtMost  bool   `json:"at_most"` // the table was too small: some flows may be counted twice
 }
 
@@ -364,6 +364,7 @@ func (pl *player) count() error {
 		return nil
 	}
 	pl.uncounted = false
+	pl.counted++
 	return pl.counting.WriteFrame(&pl.out)
 }
 
@@ -448,7 +449,7 @@ func (pl *player) flowCounts() *flowCounts {
 		return nil
 	}
 	c := pl.flows.Counters()
-	return &flowCounts{Flows: c.Seen, Packets: c.Packets, NoFlow: c.NoFlow, AtMost: c.Evicted > 0}
+	return &flowCounts{Flows: c.Seen, Packets: c.Packets, NoFlow: pl.counted - c.Packets, AtMost: c.Evicted > 0}
 }
 
 // pipeGrace is how long after a signal a run may go on that reads a named pipe.

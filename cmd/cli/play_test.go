@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,9 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"pcaplab/datasets"
 	"pcaplab/datasets/pcapio"
 	"pcaplab/parse"
 	"pcaplab/replay"
@@ -305,7 +306,7 @@ func reconciled(t *testing.T, stdout string) playResult {
 		t.Fatalf("%v: %s", err, stdout)
 	}
 	c, r := p.Chosen, p.Result
-	if c.Read != c.Excluded+c.Deleted+c.Held+r.Frames || r.Frames+r.Pieces != r.Sent+r.Failed+r.Skipped+r.Unsent {
+	if c.Read != c.Excluded+c.Deleted+c.Held+r.Frames || r.Frames+r.Pieces != r.Sent+r.Failed+r.Dropped+r.Runt+r.Skipped+r.Unsent {
 		t.Errorf("the counts do not add up: %+v of %+v", r, c)
 	}
 	if p.Flows != nil && p.Flows.Packets+p.Flows.NoFlow != r.Frames {
@@ -316,7 +317,7 @@ func reconciled(t *testing.T, stdout string) playResult {
 		seconds += s.Frames
 		octets += s.Octets
 	}
-	if r.Failed+r.Unsent == 0 && (seconds != r.Sent || octets != r.Octets) {
+	if r.Failed+r.Dropped+r.Unsent == 0 && (seconds != r.Sent || octets != r.Octets) {
 		t.Errorf("%d frames of %d octets in seconds, %d of %d sent", seconds, octets, r.Sent, r.Octets)
 	}
 	return p
@@ -511,7 +512,7 @@ func TestReplayDamage(t *testing.T) {
 	cut := write(t, filepath.Join(dir, "cut"), raw[:len(raw)-5])
 	out := filepath.Join(dir, "out.pcap")
 	stdout, stderr := run(t, ExitFailed, "replay", "-w", out, whole, cut)
-	if !strings.Contains(stderr, cut+": record 30") || !strings.Contains(stderr, "the 59 packets before it are in "+out) || !strings.Contains(stdout, "Actual: 59 packets") {
+	if !strings.Contains(stderr, cut+": record 30") || !strings.Contains(stderr, "wrote 59 packets to "+out+", then ") || !strings.Contains(stdout, "Actual: 59 packets") {
 		t.Errorf("said %q and %q", stdout, stderr)
 	}
 	if frames, _ := framesOf(t, read(t, out)); len(frames) != 59 {
@@ -652,12 +653,48 @@ func TestReplayEndsWithoutFrames(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	code, stdout, _ := runIn(ctx, strings.NewReader(""), "replay", "-w", filepath.Join(dir, "none"), "--include", "5000", in)
-	if code != ExitInterrupted || stdout != "" {
-		t.Errorf("interrupted: exit code %d, %q", code, stdout)
+	for _, args := range []string{"--include 5000", "-t -l 0 -L 1000000000", "-p 1 -l 0 -L 1000000000"} {
+		code, stdout, _ := runIn(ctx, strings.NewReader(""), append([]string{"replay", "-w", filepath.Join(dir, "none"), in}, strings.Fields(args)...)...)
+		if code != ExitInterrupted || stdout != "" {
+			t.Errorf("%s, interrupted: exit code %d, %q", args, code, stdout)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was written: %v", err)
+	}
+}
+
+// TestPlayerAllocatesNothing: choosing, editing, moving and counting a frame takes no memory, loaded or not.
+func TestPlayerAllocatesNothing(t *testing.T) {
+	dir := t.TempDir()
+	in := write(t, filepath.Join(dir, "in"), captureOf(t, 5000, pcapio.WriterConfig{}, nil))
+	for _, load := range []bool{true, false} {
+		p := playFlags{loop: 0, preload: load, uniqueIP: true, uniqueIPLoops: 1,
+			cachefile: sidesOf(t, filepath.Join(dir, "cache"), 5000, func(i int) (split.Side, bool) { return split.Side(i % 2), i%50 != 0 })}
+		p.set.TTL, p.set.FixCsum, p.set.PNAT = "9", true, []string{"192.168.0.0/16:10.0.0.0/16"}
+		if err := p.exclude.Set("3,9-12,400-450"); err != nil {
+			t.Fatal(err)
+		}
+		a := &app{Program: program(), stdout: io.Discard, stderr: io.Discard, stdin: strings.NewReader(""), quiet: true}
+		pl, err := p.open(t.Context(), a, []string{in}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f parse.Frame
+		next := func() {
+			if err := pl.Next(&f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 10 {
+			next()
+		}
+		if n := testing.AllocsPerRun(4000, next); n != 0 {
+			t.Errorf("loaded %v: %g allocations a frame", load, n)
+		}
+		if err := pl.close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -702,6 +739,51 @@ func TestReplayFlagValues(t *testing.T) {
 		if err := new(secondsFlag).Set(text); err == nil {
 			t.Errorf("%q is taken as a time", text)
 		}
+	}
+}
+
+// TestReplayCorpus: every capture that can be read comes out with the frames that it has; of others, those before the damage.
+func TestReplayCorpus(t *testing.T) {
+	folder := os.Getenv("PCAPLAB_CORPUS")
+	if folder == "" {
+		t.Skip("PCAPLAB_CORPUS names no folder of captures")
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "out.pcapng")
+	for _, e := range entries {
+		path := filepath.Join(folder, e.Name())
+		in, err := datasets.Open(path, datasets.OpenConfig{})
+		if err != nil {
+			continue // no capture
+		}
+		var want []parse.Frame
+		var f parse.Frame
+		for err == nil {
+			if err = in.Next(&f); err == nil {
+				f.Data = bytes.Clone(f.Data)
+				want = append(want, f)
+			}
+		}
+		in.Close()
+		code := ExitDone
+		if err != io.EOF {
+			code = ExitFailed
+		}
+		t.Run(e.Name(), func(t *testing.T) {
+			stdout, _ := run(t, code, "replay", "--json", "-t", "-w", out, path)
+			if p := reconciled(t, stdout); p.Result.Sent != uint64(len(want)) {
+				t.Errorf("%d of %d frames", p.Result.Sent, len(want))
+			}
+			got, _ := framesOf(t, read(t, out))
+			for i := range max(len(got), len(want)) {
+				if i >= len(got) || i >= len(want) || !bytes.Equal(got[i].Data, want[i].Data) || got[i].UnixNano != want[i].UnixNano || got[i].Link != want[i].Link {
+					t.Fatalf("frame %d is another of %d and %d", i+1, len(got), len(want))
+				}
+			}
+		})
 	}
 }
 

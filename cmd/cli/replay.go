@@ -58,7 +58,7 @@ type replayFlags struct {
 }
 
 const replayLong = `Sends the frames of captures through a network interface, when they were captured or at a rate, and says what became of each. The flags are
-tcpreplay's where it has one, and so is the block that ends a run. Needs Linux and CAP_NET_RAW, not root.
+tcpreplay's where it has one, and so is the block that ends a run. Needs Linux and CAP_NET_RAW, not root; -w needs neither.
 
 Timing. Without a flag as recorded; -x 2 twice as fast; -p 1000 packets a second; -M 10 Mbit/s of frames as they are sent; -t as fast as it
 goes; -o one at a time; --pattern poisson or onoff:10ms/90ms with -p for other arrivals. When a frame is due is computed from the start, never
@@ -66,15 +66,20 @@ from the frame before: a late frame is sent at once and counted, and moves nothi
 
 Several captures follow one another, the times of each moved on to the end of the one before; with --merge they play together, in order of
 capture time. Any format that 'info' reads, compressed or not, is read while sending; -K reads all of it into memory first. synth:PROFILE is
-synthetic traffic. Frames that are longer than the MTU (captures behind receive offload hold some) end the run unless --oversize says what
-to do. What the interface counted is printed beside what was sent. --verify receives at the other end of a veth pair and compares octets and order.`
+synthetic traffic. Packets are changed on the way as '%s rewrite' would change them. Frames that are longer than the MTU (captures behind
+receive offload hold some) end the run unless --oversize says what to do. An interface that carries the default route is refused without
+--really.
+
+What the interface counted is printed beside what was sent. Flows are those of TCP, UDP and other IP, each direction by itself; their table
+takes up to 92 MB. --verify receives at the other end of a veth pair and compares octets and order; a difference, as all else that ends a run
+early, is exit code 1. A signal ends a run at once, with the counts so far, and exit code 130.`
 
 func (a *app) replayCommand() *cobra.Command {
 	var f replayFlags
 	c := &cobra.Command{
 		Use:   "replay [flags] -i IFACE FILE...",
 		Short: "Send captures through a network interface, as tcpreplay does",
-		Long:  replayLong,
+		Long:  fmt.Sprintf(replayLong, a.Name),
 		Example: `  ` + a.Name + ` replay -i veth0 capture.pcapng.zst              # as recorded
   ` + a.Name + ` replay -i veth0 -p 50000 -l 0 --duration 60 capture.pcap
   ` + a.Name + ` replay -i eth1 -M 95.5 -K --oversize segment --stats 1 DDoS-ICMP_Flood*.pcap
@@ -371,9 +376,9 @@ func (f *replayFlags) explain(err error, res *inject.Result, play *player) error
 		err = fmt.Errorf("%s: %w", play.where(), err)
 	}
 	if f.write != "" {
-		return fmt.Errorf("%w; the %d packets before it are in %s", err, res.Sent, f.write)
+		return fmt.Errorf("wrote %d packets to %s, then %w", res.Sent, f.write, err)
 	}
-	return fmt.Errorf("%w; %d packets were sent before it", err, res.Sent)
+	return fmt.Errorf("sent %d packets, then %w", res.Sent, err)
 }
 
 // ofInterfaces are the flags that mean nothing to a file.
@@ -584,7 +589,9 @@ func (a *app) asking(ctx context.Context, play *player) func(*parse.Frame) error
 			select {
 			case answer, more = <-answers:
 			case <-ctx.Done():
-				return ctx.Err()
+			}
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 			if !more {
 				return io.EOF
@@ -746,21 +753,26 @@ func (f *replayFlags) print(a *app, p *playResult, err error) error {
 		}
 		fmt.Fprintf(w, "Flows: %d flows, %.2f fps, %d unique flow packets, %d unique non-flow packets\n", fl.Flows, fps, fl.Packets, fl.NoFlow)
 	}
-	names := r.Links
-	if f.write != "" {
-		names = []inject.LinkCounts{{Interface: f.write}}
+	what, names := "network device", []string{f.first}
+	switch {
+	case f.write != "":
+		what, names[0] = "file", f.write
+	case f.second != "":
+		names = append(names, f.second)
 	}
-	for i, l := range names {
-		what := "network device"
-		if f.write != "" {
-			what = "file"
-		}
-		fmt.Fprintf(w, "Statistics for %s: %s\n", what, l.Interface)
+	for i, name := range names {
+		fmt.Fprintf(w, "Statistics for %s: %s\n", what, name)
 		if i > 0 { // the counts are of both
 			continue
 		}
-		fmt.Fprintf(w, "\tSuccessful packets:        %d\n\tFailed packets:            %d\n\tTruncated packets:         %d\n", r.Sent, r.Failed, r.Truncated)
+		fmt.Fprintf(w, "\tSuccessful packets:        %d\n\tFailed packets:            %d\n\tTruncated packets:         %d\n", r.Sent, r.Failed+r.Dropped, r.Truncated)
 		fmt.Fprintf(w, "\tRetried packets (ENOBUFS): %d\n\tRetried packets (EAGAIN):  %d\n", r.ENOBUFS, r.EAGAIN)
+	}
+	if r.Dropped > 0 {
+		fmt.Fprintf(w, "Dropped: %d of the failed packets, which the kernel took and the driver dropped\n", r.Dropped)
+	}
+	if r.Runt > 0 {
+		fmt.Fprintf(w, "Shorter than a link header: %d packets, left out\n", r.Runt)
 	}
 	if r.Oversize > 0 {
 		fmt.Fprintf(w, "Above the MTU: %d frames: %d skipped, %d truncated, %d segmented into %d\n", r.Oversize, r.Skipped, r.Truncated, r.Segmented, r.Segmented+r.Pieces)
@@ -776,7 +788,7 @@ func (f *replayFlags) print(a *app, p *playResult, err error) error {
 			fmt.Fprintf(w, "Counted by %s: %d frames (%d bytes) out, %d dropped, %d errors\n", l.Interface, l.TxFrames, l.TxOctets, l.TxDropped, l.TxErrors)
 		}
 		if l := r.Lateness; l.Samples > 0 {
-			fmt.Fprintf(w, "Schedule: %v late (median), %v (p99), %v (most); %d of %d packets %v late or more\n", l.P50, l.P99, l.Max, r.Late, r.Sent+r.Failed, f.late)
+			fmt.Fprintf(w, "Schedule: %v late (median), %v (p99), %v (most); %d of %d packets %v late or more\n", l.P50, l.P99, l.Max, r.Late, l.Samples, f.late)
 		}
 		if r.Elapsed > 0 {
 			fmt.Fprintf(w, "Sender: %s, %.1f %% of a core, %d system calls, %d involuntary switches\n", strings.Join(r.Backends, " and "),

@@ -53,8 +53,8 @@ func (e *editFlags) add(fs *pflag.FlagSet, short bool) {
 	fs.IntVar(&s.MACKeep, "enet-mac-seed-keep-bytes", 0, "first octets of a MAC that --enet-mac-seed keeps")
 	fs.BoolVar(&s.SkipL2Broadcast, "skipl2broadcast", false, "broadcast and multicast MACs stay")
 	fs.StringArrayVarP(&s.PNAT, "pnat", letter("N"), nil, "map networks: `CIDR:CIDR,...`, IPv6 as [CIDR]:[CIDR]; given twice: of clients and of servers")
-	fs.StringVarP(&s.SrcIPMap, "srcipmap", letter("S"), "", "as --pnat, of source addresses only (`CIDR:CIDR,...`)")
-	fs.StringVarP(&s.DstIPMap, "dstipmap", letter("D"), "", "as --pnat, of destination addresses only (`CIDR:CIDR,...`)")
+	fs.VarP((*onceFlag)(&s.SrcIPMap), "srcipmap", letter("S"), "as --pnat, of source addresses only (`CIDR:CIDR,...`)")
+	fs.VarP((*onceFlag)(&s.DstIPMap), "dstipmap", letter("D"), "as --pnat, of destination addresses only (`CIDR:CIDR,...`)")
 	fs.StringVarP(&s.Endpoints, "endpoints", letter("e"), "", "all traffic between two addresses: `CLIENT:SERVER`, IPv6 in brackets")
 	fs.VarP((*seedFlag)(&s.RandomizeIP), "randomize-ip", letter("s"), "permute IP addresses by this seed: distinct ones stay distinct")
 	fs.BoolVarP(&s.SkipBroadcast, "skipbroadcast", letter("b"), false, "broadcast and multicast IP addresses stay")
@@ -66,7 +66,7 @@ func (e *editFlags) add(fs *pflag.FlagSet, short bool) {
 	fs.Var((*seedFlag)(&s.TCPSequence), "tcp-sequence", "shift TCP sequence and acknowledgement numbers by an amount made of this seed")
 	fs.Var((*seedFlag)(&s.FuzzSeed), "fuzz-seed", "damage payloads at random by this seed, and lose frames")
 	fs.IntVar(&s.FuzzFactor, "fuzz-factor", 0, "damage one frame in `N` (default 8)")
-	fs.BoolVar(&s.FixHdrLen, "fixhdrlen", false, "IP lengths that are 0 or above the frame become what it holds")
+	fs.BoolVar(&s.FixHdrLen, "fixhdrlen", false, "IP and UDP lengths that are 0 or above the frame become what it holds; checksums that cover them stay: add --fixcsum")
 	fs.BoolVarP(&s.FixCsum, "fixcsum", letter("C"), false, "compute IPv4, TCP, UDP, ICMP and ICMPv6 checksums anew")
 	if fs.Lookup("sizes") == nil {
 		fs.StringVar(&s.Sizes, "sizes", "", "resize frames last: a `size` with FCS, as 512, or a mixture, as imix")
@@ -96,12 +96,32 @@ func (g *givenFlag) String() string {
 	return strconv.Itoa(*g.n)
 }
 func (g *givenFlag) Set(s string) error {
-	n, err := strconv.ParseInt(s, 0, 32)
+	digits, base := s, 10
+	if hex, ok := strings.CutPrefix(strings.ToLower(s), "0x"); ok {
+		digits, base = hex, 16
+	}
+	n, err := strconv.ParseInt(digits, base, 32)
 	if err != nil {
 		return fmt.Errorf("%q is not a number", s)
 	}
 	g.n = new(int)
 	*g.n = int(n)
+	return nil
+}
+
+// onceFlag is a text that a second one must not replace without a word.
+type onceFlag string
+
+func (f *onceFlag) Type() string   { return "string" }
+func (f *onceFlag) String() string { return string(*f) }
+func (f *onceFlag) Set(s string) error {
+	switch {
+	case s == "":
+		return errors.New("want a value")
+	case *f != "":
+		return errors.New("given twice: join the values by a comma")
+	}
+	*f = onceFlag(s)
 	return nil
 }
 
@@ -128,7 +148,8 @@ func (f *seedFlag) Set(s string) error {
 const editHelp = `Edits are made in this order: --efcs, --dlt, --enet-vlan, MACs, --fixlen, --mtu-trunc, addresses, --ttl, --tos, --tclass, --flowlabel,
 --portmap, --tcp-sequence, fuzzing, --fixhdrlen, --fixcsum, --sizes. They concern the outermost IP header, also under VLAN tags, MPLS labels and
 PPPoE. Checksums follow by the difference, so that a wrong one stays as wrong as it was; --fixcsum computes them anew. A frame in which an
-edit cannot be made (cut, malformed, a fragment) gets the others and is counted by the reason, or left out with --skip-soft-errors.`
+edit cannot be made (cut, malformed, a fragment) gets the others and is counted by the reason, or left out with --skip-soft-errors. --fuzz-seed
+leaves frames alone that have no payload of their own.`
 
 func (a *app) rewriteCommand() *cobra.Command {
 	var flags editFlags
@@ -138,14 +159,14 @@ func (a *app) rewriteCommand() *cobra.Command {
 		Short: "Change addresses, ports, tags, lengths and checksums in a capture",
 		Long: `Writes the frames of a capture with changes: what tcprewrite does, with its flag names, for every format that is read here. "-" is
 standard input or output. OUT is a plain pcap or pcapng, as IN is or as --format says, with the times of IN, and is written whole or not at
-all; it may be IN. A capture that is damaged in the middle gives the frames before the damage, and exit code 1.
+all; it may be IN. Comments, interface names and other options of pcapng are not kept. Without an edit OUT is a copy. A capture that is damaged in the middle gives the frames before the damage, and exit code 1.
 
 ` + editHelp + `
 
 Of paired values the first is for frames that the client sends, the second for those of the server. Who sends a frame is told by a cache
-file (--cachefile; see '` + a.Name + ` split'). Frames that it marks as not to be sent stay as they
-are, so that it is of OUT too. ARP requests count as the client's and replies as the
-server's where addresses are mapped, whoever sends them.
+file (--cachefile; see '` + a.Name + ` split'). Frames that it marks as not to be sent stay as they are, but for --dlt and the MACs that it
+needs, so that it is of OUT too. ARP requests count as the client's and replies as the server's where IP addresses are mapped, whoever sends
+them; for MACs the cache file decides about ARP as well, and 'split' puts it on the side of --nonip.
 
 --seed of tcprewrite is --randomize-ip here, and --seed is taken too. The same seed gives the same addresses in every run and capture; it is no
 anonymization. Unicast stays unicast and multicast stays multicast; loopback, 0.0.0.0/8, 240.0.0.0/4 and ::/8 stay as they are.`,
@@ -203,7 +224,7 @@ type rewritten struct {
 	Out       string `json:"out"`
 	Container string `json:"container"` // of out
 	rewrite.EditReport
-	NotSent uint64   `json:"not_sent,omitempty"` // frames that the cache file excludes: as they were, counted above under none
+	NotSent uint64   `json:"not_sent,omitempty"` // frames that the cache file excludes: as they were, but for --dlt; counted above under none
 	Losses  []string `json:"losses,omitempty"`   // what salvage had to leave out, in words
 	Error   *string  `json:"error"`              // the damage that ended IN early
 }
@@ -247,10 +268,14 @@ func (r *rewriting) run(ctx context.Context, a *app, edits rewrite.Edits, args [
 	if done.Container == "" {
 		done.Container = in.Container()
 	}
+	plain, err := rewrite.NewEditor(plainEdits(&edits))
+	if err != nil {
+		return err
+	}
 	var damage error
 	var frames uint64
 	write := func(w io.Writer) error {
-		frames, damage, err = rewriteFrames(ctx, in, w, done.Container, ed, who, bar)
+		frames, damage, err = rewriteFrames(ctx, in, w, done.Container, ed, plain, who, bar)
 		return err
 	}
 	if args[1] == stdin {
@@ -269,7 +294,7 @@ func (r *rewriting) run(ctx context.Context, a *app, edits rewrite.Edits, args [
 		a.note("%s: %v", args[0], l)
 	}
 	if damage != nil {
-		damage = fmt.Errorf("%w; the %d frames before it are in %s", damage, frames-done.Deleted, args[1])
+		damage = fmt.Errorf("%w; the %d frames before it are in %s", damage, frames-done.Deleted-plain.Report().Deleted, args[1])
 		text := damage.Error()
 		done.Error = &text
 	}
@@ -284,15 +309,24 @@ func (r *rewriting) run(ctx context.Context, a *app, edits rewrite.Edits, args [
 	return errors.Join(damage, err)
 }
 
-// rewriteFrames writes the frames of in to w with the edits, and returns how many there were. Damage of in ends it as its end
-// does.
-func rewriteFrames(ctx context.Context, in *datasets.Capture, w io.Writer, container string, ed *rewrite.Editor, who *sides, bar *bar) (n uint64, damage, err error) {
+// plainEdits returns the edits of frames that are not to be sent: what a conversion of the link type needs, for OUT has one.
+func plainEdits(e *rewrite.Edits) rewrite.Edits {
+	if e.DLT == "" {
+		return rewrite.Edits{}
+	}
+	return rewrite.Edits{DLT: e.DLT, DestMAC: e.DestMAC, SourceMAC: e.SourceMAC, SkipSoftErrors: e.SkipSoftErrors}
+}
+
+// rewriteFrames writes the frames of in to w with the edits, plain to those that are not to be sent, and returns how many there
+// were. Damage of in ends it as its end does.
+func rewriteFrames(ctx context.Context, in *datasets.Capture, w io.Writer, container string, ed, plain *rewrite.Editor, who *sides, bar *bar) (n uint64, damage, err error) {
 	var out *pcapio.Writer
 	begin := func(link parse.LinkType) error {
 		to := ed.LinkOut(link)
 		cfg := pcapio.WriterConfig{Container: container, Nano: true, Link: to, LinkNull: to == parse.LinkNull}
 		if container == pcapio.Pcap {
-			cfg.Nano = in.Described().Resolution > 6 // finer than microseconds
+			// Of a pcapng a finer interface may come later.
+			cfg.Nano = in.Container() == pcapio.PcapNG || in.Described().Resolution > 6
 		}
 		if n := in.Facts().Snaplen; n > 262144 {
 			cfg.Snaplen = min(n, pcapio.MaxFrame)
@@ -334,7 +368,11 @@ func rewriteFrames(ctx context.Context, in *datasets.Capture, w io.Writer, conta
 			return n, nil, err
 		}
 		if to := ed.LinkOut(f.Link); sent || f.Link != to {
-			o := ed.Edit(&f, &f, fromServer)
+			by := ed
+			if !sent {
+				by = plain
+			}
+			o := by.Edit(&f, &f, fromServer)
 			if o == rewrite.Deleted {
 				continue
 			}

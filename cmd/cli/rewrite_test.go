@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
@@ -281,6 +282,64 @@ func TestRewriteTakesSidesFromACacheFile(t *testing.T) {
 	}
 }
 
+// TestRewriteKeepsNanoseconds converts a pcapng whose second interface is finer than the first.
+func TestRewriteKeepsNanoseconds(t *testing.T) {
+	le := binary.LittleEndian
+	block := func(kind uint32, body []byte) []byte {
+		b := le.AppendUint32(le.AppendUint32(nil, kind), uint32(len(body)+12))
+		return le.AppendUint32(append(b, body...), uint32(len(body)+12))
+	}
+	described := func(resolution byte) []byte {
+		return block(1, []byte{1, 0, 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, resolution, 0, 0, 0, 0, 0, 0, 0})
+	}
+	packet := func(number uint32, stamp uint64) []byte {
+		b := le.AppendUint32(le.AppendUint32(le.AppendUint32(nil, number), uint32(stamp>>32)), uint32(stamp))
+		return block(6, append(le.AppendUint32(le.AppendUint32(b, 60), 60), make([]byte, 60)...))
+	}
+	capture := slices.Concat(block(0x0a0d0d0a, []byte{0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255}), described(6), described(9),
+		packet(0, 1_700_000_000_000_001), packet(1, 1_700_000_000_000_001_234))
+	dir := t.TempDir()
+	in, out := write(t, filepath.Join(dir, "in"), capture), filepath.Join(dir, "out")
+	run(t, ExitDone, "rewrite", "--format", "pcap", in, out)
+	frames, _ := framesOf(t, read(t, out))
+	if len(frames) != 2 || frames[0].UnixNano != 1_700_000_000_000_001_000 || frames[1].UnixNano != 1_700_000_000_000_001_234 {
+		t.Errorf("%+v", frames)
+	}
+}
+
+// TestRewriteConvertsWhatIsNotSent holds that frames that the cache file excludes get the link header of OUT, and no other edit.
+func TestRewriteConvertsWhatIsNotSent(t *testing.T) {
+	dir := t.TempDir()
+	in := write(t, filepath.Join(dir, "in"), captureOf(t, 4, pcapio.WriterConfig{Link: parse.LinkRaw}, func(_ int, f *parse.Frame) {
+		f.Data = append([]byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2}, make([]byte, 8)...)
+		f.WireLen, f.Link = len(f.Data), parse.LinkRaw
+	}))
+	c, err := split.NewCache("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		c.Append(split.Client, i != 2)
+	}
+	var b bytes.Buffer
+	if err := c.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "out")
+	stdout, _ := run(t, ExitDone, "rewrite", "--dlt=enet", "--enet-dmac", "02:00:00:00:00:02", "--enet-smac", "02:00:00:00:00:01", "--ttl=9", "--json",
+		"-c", write(t, filepath.Join(dir, "cache"), b.Bytes()), in, out)
+	var rep rewritten
+	if err := json.Unmarshal([]byte(stdout), &rep); err != nil || rep.NotSent != 1 || rep.Frames != 3 || rep.Edited != 3 {
+		t.Errorf("%v: %s", err, stdout)
+	}
+	frames, _ := framesOf(t, read(t, out))
+	for i, f := range frames {
+		if ttl := f.Data[22]; len(frames) != 4 || f.Link != parse.LinkEthernet || f.Data[5] != 2 || (ttl == 64) != (i == 2) {
+			t.Errorf("frame %d of %d: % x", i+1, len(frames), f.Data)
+		}
+	}
+}
+
 func TestRewriteKeepsWhatComesBeforeDamage(t *testing.T) {
 	dir := t.TempDir()
 	raw := captureOf(t, 30, pcapio.WriterConfig{}, nil)
@@ -326,6 +385,9 @@ func TestRewriteUsage(t *testing.T) {
 		{"TOS", []string{"--tos", "x", in, "out"}, "is not a number"},
 		{"sides without a cache file", []string{"--endpoints", "1.1.1.1:2.2.2.2", "--enet-dmac", "02:00:00:00:00:01,02:00:00:00:00:02", in, "out"},
 			"--enet-dmac, --endpoints: there is a value for each side"},
+		{"TOS, octal or not", []string{"--tos", "0o10", in, "out"}, "is not a number"},
+		{"a second map", []string{"--srcipmap", "1.1.1.1:2.2.2.2", "-S", "3.3.3.3:4.4.4.4", in, "out"}, "given twice: join the values by a comma"},
+		{"nothing to skip", []string{"--skip-soft-errors", in, "out"}, "give an edit"},
 		{"exclusive", []string{"--seed", "1", "--pnat", "1.1.1.1:2.2.2.2", in, "out"}, "exclude each other"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -411,6 +473,13 @@ func TestMeasuringTakesEdits(t *testing.T) {
 	again, _ := run(t, ExitDone, "ceiling", "--resume", folder)
 	if !strings.Contains(again, "edits --ttl=9") {
 		t.Errorf("no edits in %q", again)
+	}
+	for _, change := range [][]string{{"--ttl", "9"}, {"--sizes", "1518"}} {
+		_, stderr := run(t, ExitFailed, append(ceilingArgs("--engines", "direct", "--memory-limit", "200k", "--quiet", "-o", filepath.Join(dir, change[0])),
+			append(change, "synth:iot-1:300")...)...)
+		if !strings.Contains(stderr, "do not fit beside the captures") || !strings.Contains(stderr, "--packets N") || !strings.Contains(stderr, "200000 octets") {
+			t.Errorf("%v: said %q", change, stderr)
+		}
 	}
 	if _, stderr := run(t, ExitUsage, "ceiling", "--ttl", "0", "synth:iot-1"); !strings.Contains(stderr, "--ttl 0") {
 		t.Errorf("said %q", stderr)

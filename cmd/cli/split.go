@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pcaplab/analysis/report"
 	"pcaplab/datasets"
@@ -53,11 +54,12 @@ the server's side by the second (-I). Flags are tcpprep's:
                   the client's side are frames with a source address that matches (--reverse: that does not)
   --port          the client's side are frames to a server port: below 1024, or those of --services
 
-Frames without an IP header, such as ARP, are on the server's side unless --nonip. --include and --exclude say what is sent at all:
+Frames without an IP header, such as ARP, are on the server's side unless --nonip; where 'rewrite' maps IP addresses in ARP it goes by request and
+reply instead. --include and --exclude say what is sent at all:
 by networks of the source (S:), the destination (D:), both (B:) or either (E:), or by numbers of packets (P:, from 1).
 
-Several captures are one sequence of frames, one after another or --merge: replay and rewrite then want the same captures in the
-same order.`,
+Several captures are one sequence of frames, one after another or --merge: replay then wants the same captures in the same order. rewrite
+takes one capture.`,
 		Example: `  ` + a.Name + ` split --auto first capture.pcap -o capture.cache
   ` + a.Name + ` replay -i eth1 -I eth2 -c capture.cache capture.pcap
   ` + a.Name + ` split --auto router --minmask 24 --json capture.pcapng.zst -o capture.cache | jq .guessed
@@ -68,6 +70,15 @@ same order.`,
 			if f.show != [3]string{} {
 				if len(args) > 0 || f.pcap != "" || f.output+f.cache != "" {
 					return usagef("--print-comment, --print-info and --print-stats read a cache and make none: give no capture and no output")
+				}
+				var others []string
+				c.Flags().Visit(func(flag *pflag.Flag) {
+					if !strings.HasPrefix(flag.Name, "print-") && flag.Name != "json" && c.InheritedFlags().Lookup(flag.Name) == nil {
+						others = append(others, "--"+flag.Name)
+					}
+				})
+				if len(others) > 0 {
+					return usagef("%s: --print-comment, --print-info and --print-stats go with --json only", strings.Join(others, ", "))
 				}
 				return f.print(a)
 			}
@@ -185,8 +196,16 @@ func (f *splitFlags) run(c *cobra.Command, a *app, args []string) error {
 	if c.Flags().Changed("nonip") && (args[0] == "client" || args[0] == "server") {
 		return usagef("--nonip %[1]s: a side is written as --nonip=%[1]s, and a capture of that name as ./%[1]s", args[0])
 	}
-	if splitter.Learns() && slices.Contains(args, stdin) {
-		return usagef("--auto %s reads captures twice, and standard input (-) can be read once: save it to a file, or take --auto first", f.Mode)
+	for _, path := range args {
+		name := path
+		if path == stdin {
+			name = "standard input (-)"
+		} else if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode().IsRegular() {
+			continue // what is wrong with it is said where it is opened
+		}
+		if splitter.Learns() {
+			return usagef("--auto %s reads captures twice, and %s can be read once: save it to a file, or take --auto first", f.Mode, name)
+		}
 	}
 	comment := ""
 	if c.Flags().Changed("comment") {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,7 @@ func TestSplitUsage(t *testing.T) {
 		{"masks", []string{"-a", "router", "-m", "8", "-M", "16", capture, "-o", "x"}, "prefix lengths from 8"},
 		{"standard input twice", []string{"-a", "bridge", "-", "-o", "x"}, "take --auto first"},
 		{"a cache and a capture", []string{"-S", "x.cache", capture}, "give no capture"},
+		{"a cache and flags of another", []string{"-S", "x.cache", "-p", "--include", "P:1"}, "--include, --port: --print-comment"},
 		{"comment", []string{"-p", "-C", strings.Repeat("x", 1<<16), capture, "-o", "x"}, "at most 65535"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,6 +130,24 @@ func TestSplitOrdersAsReplayDoes(t *testing.T) {
 	run(t, ExitDone, "split", "-p", "--salvage", cut, "-o", out)
 	if c, err := split.Open(out); err != nil || c.Len() != 399 {
 		t.Errorf("salvaged %v, %v", c, err)
+	}
+}
+
+// TestSplitDoesNotReadAPipeTwice names what can be done, of the flags that there are.
+func TestSplitDoesNotReadAPipeTwice(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	path := fmt.Sprintf("/proc/self/fd/%d", r.Fd())
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("pipes have no names here: %v", err)
+	}
+	_, stderr := run(t, ExitUsage, "split", "-a", "client", path, "-o", t.TempDir()+"/x")
+	if !strings.Contains(stderr, path+" can be read once: save it to a file, or take --auto first") || strings.Contains(stderr, "-K") {
+		t.Errorf("said %q", stderr)
 	}
 }
 

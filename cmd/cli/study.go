@@ -152,9 +152,9 @@ func (a *app) perform(ctx context.Context, j *job, e *events) error {
 	}
 	h.Captures = captures
 	if !h.Settings.Edits.Zero() {
-		edited, rep, err := trial.Edit(frames, h.Settings.Edits, h.MemoryLimit-int64(frames.Octets()))
+		edited, rep, err := trial.Edit(frames, h.Settings.Edits, h.MemoryLimit-frames.MappedOctets())
 		if err != nil {
-			return err
+			return besideLoaded(err, "edits", h.MemoryLimit)
 		}
 		frames.Close()
 		frames, h.Editing = edited, &rep
@@ -169,6 +169,15 @@ func (a *app) perform(ctx context.Context, j *job, e *events) error {
 	return s.Run(ctx)
 }
 
+// besideLoaded says what to do where changed frames do not fit beside those that were loaded.
+func besideLoaded(err error, change string, limit int64) error {
+	if !errors.Is(err, arena.ErrLimit) {
+		return err
+	}
+	return fmt.Errorf("%s: the changed frames do not fit beside the captures: %w: both together may take %d octets; allow more with --memory-limit, load the "+
+		"first N frames with --packets N, or name fewer captures", change, datasets.ErrMemory, limit)
+}
+
 // sized resizes all frames; what could not be resized is noted.
 func (a *app) sized(frames *arena.Frames, size string, h *trial.Header, e *events) (trial.Sized, error) {
 	if size == trial.Captured {
@@ -178,9 +187,9 @@ func (a *app) sized(frames *arena.Frames, size string, h *trial.Header, e *event
 	if err != nil {
 		return trial.Sized{}, err
 	}
-	resized, rep, err := trial.Resize(frames, sizes[0], h.MemoryLimit-int64(frames.Octets()))
+	resized, rep, err := trial.Resize(frames, sizes[0], h.MemoryLimit-frames.MappedOctets())
 	if err != nil {
-		return trial.Sized{}, err
+		return trial.Sized{}, besideLoaded(err, "size "+size, h.MemoryLimit)
 	}
 	if rep.Sized() < rep.Frames {
 		a.note("%v", rep)

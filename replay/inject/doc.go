@@ -15,7 +15,7 @@
 //
 // # Counts
 //
-//	Frames + Pieces = Sent + Failed + Skipped + Unsent
+//	Frames + Pieces = Sent + Failed + Dropped + Runt + Skipped + Unsent
 //
 // where Pieces are the frames more that came of cutting oversize ones. What the interface itself counted stands beside them.
 package inject

@@ -133,11 +133,13 @@ type Result struct {
 	Sent      uint64 `json:"sent"`      // the kernel took them
 	Octets    uint64 `json:"octets"`    // of them
 	Failed    uint64 `json:"failed"`    // the kernel refused them, for good
+	Dropped   uint64 `json:"dropped"`   // the kernel took them, and the driver dropped them
+	Runt      uint64 `json:"runt"`      // left out: shorter than a link header
 	Unsent    uint64 `json:"unsent"`    // taken from the source and not sent, because the run ended
 	ENOBUFS   uint64 `json:"retried_enobufs"`
 	EAGAIN    uint64 `json:"retried_eagain"`
 
-	Elapsed  time.Duration   `json:"elapsed_ns"` // from the start to the last frame
+	Elapsed  time.Duration   `json:"elapsed_ns"` // from the start until the last frame was sent
 	Planned  time.Duration   `json:"planned_ns"` // when the last frame was due; 0 at top speed
 	Late     uint64          `json:"late"`       // frames later than Plan.Late
 	Lateness replay.Lateness `json:"lateness"`   // of every frame, up to the system call that sends it
@@ -165,28 +167,36 @@ type LinkCounts struct {
 	TxErrors  uint64 `json:"tx_errors"`
 }
 
-// Rate is the mean in frames per second of Elapsed; 0 where that is 0.
+// Rate is the mean in frames per second of Elapsed, of paced frames over the gaps between them; 0 where that gives none.
 func (r *Result) Rate() float64 {
 	if r.Elapsed <= 0 {
 		return 0
 	}
-	return float64(r.Sent) / r.Elapsed.Seconds()
+	return float64(r.Sent) * r.gaps() / r.Elapsed.Seconds()
 }
 
-// BitRate is the mean in bit/s of Elapsed; 0 where that is 0.
+// BitRate is the mean in bit/s of the octets sent, as Rate.
 func (r *Result) BitRate() float64 {
 	if r.Elapsed <= 0 {
 		return 0
 	}
-	return float64(r.Octets) * 8 / r.Elapsed.Seconds()
+	return float64(r.Octets) * 8 * r.gaps() / r.Elapsed.Seconds()
+}
+
+// gaps is the part of paced frames that has a gap behind it: Elapsed ends with the last frame, not with a gap.
+func (r *Result) gaps() float64 {
+	if r.Planned <= 0 || r.Sent < 2 {
+		return 1
+	}
+	return float64(r.Sent-1) / float64(r.Sent)
 }
 
 func (r *Result) check() error {
-	if r.Frames+r.Pieces == r.Sent+r.Failed+r.Skipped+r.Unsent {
+	if r.Frames+r.Pieces == r.Sent+r.Failed+r.Dropped+r.Runt+r.Skipped+r.Unsent {
 		return nil
 	}
-	return fmt.Errorf("the counts do not add up, a fault of the program: frames %d, pieces %d, sent %d, failed %d, skipped %d, unsent %d",
-		r.Frames, r.Pieces, r.Sent, r.Failed, r.Skipped, r.Unsent)
+	return fmt.Errorf("the counts do not add up, a fault of the program: frames %d, pieces %d, sent %d, failed %d, dropped %d, runt %d, skipped %d, unsent %d",
+		r.Frames, r.Pieces, r.Sent, r.Failed, r.Dropped, r.Runt, r.Skipped, r.Unsent)
 }
 
 // LinkError says that a frame does not fit the link of an interface.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -270,6 +271,101 @@ func TestInterfaceGoesDown(t *testing.T) {
 	}
 }
 
+// TestPeerRefuses: frames that the other end does not take are tried for a while and counted, and end the run where no other passes. A
+// run that is cancelled meanwhile ends.
+func TestPeerRefuses(t *testing.T) {
+	change := func(lab *netlab.Lab, f func(netlink.Link) error) error {
+		return lab.Do(netlab.Receiver, func() error {
+			link, err := netlink.LinkByName(netlab.Receiver.Interface())
+			if err == nil {
+				err = f(link)
+			}
+			return err
+		})
+	}
+	for _, backend := range inject.Backends()[1:] {
+		for _, c := range []struct {
+			name   string
+			size   func(int) int
+			peer   func(netlink.Link) error
+			cancel bool
+		}{
+			{name: "some are too long", size: func(i int) int { return 60 + i%10/9*1400 }, peer: func(l netlink.Link) error { return netlink.LinkSetMTU(l, 1000) }},
+			{name: "all are too long", size: func(int) int { return 1400 }, peer: func(l netlink.Link) error { return netlink.LinkSetMTU(l, 1000) }},
+			{name: "down, and cancelled", size: func(int) int { return 60 }, peer: netlink.LinkSetDown, cancel: true},
+		} {
+			t.Run(backend+"/"+c.name, func(t *testing.T) {
+				lab := newLab(t)
+				var res inject.Result
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				const n = 1000
+				err := lab.Do(netlab.Sender, func() error {
+					s, err := inject.Open(inject.Config{Interface: netlab.Sender.Interface(), Backend: backend})
+					if err != nil {
+						return err
+					}
+					defer s.Close()
+					if err := change(lab, c.peer); err != nil {
+						return err
+					}
+					if c.cancel {
+						time.AfterFunc(30*time.Millisecond, cancel)
+					}
+					res, err = inject.Run(ctx, s, &frames{n: n, size: c.size, link: parse.LinkEthernet}, inject.Plan{})
+					return err
+				})
+				t.Logf("%v: sent %d, failed %d, dropped %d, unsent %d, retried %d, interface %+v", err, res.Sent, res.Failed, res.Dropped, res.Unsent, res.ENOBUFS, res.Links)
+				switch {
+				case c.cancel:
+					// An interface without carrier may refuse frames outright: that ends the run too.
+					if err == nil && res.Failed+res.Dropped < n || res.Sent > 0 {
+						t.Error("the run went on")
+					}
+				case c.name == "some are too long":
+					if err != nil || res.Sent+res.Failed+res.Dropped != n || res.Sent != n*9/10 {
+						t.Error("not each frame has one end")
+					}
+				case err == nil && res.Failed+res.Dropped < n:
+					t.Error("frames were sent to an end that takes none")
+				}
+				if len(res.Links) == 1 && res.Links[0].TxFrames != res.Sent {
+					t.Errorf("sent %d, the interface counted %d", res.Sent, res.Links[0].TxFrames)
+				}
+			})
+		}
+	}
+}
+
+// TestMTULoweredMeanwhile: the kernel refuses frames one by one, and the rest go.
+func TestMTULoweredMeanwhile(t *testing.T) {
+	for _, backend := range inject.Backends()[1:] {
+		t.Run(backend, func(t *testing.T) {
+			lab := newLab(t)
+			var res inject.Result
+			err := lab.Do(netlab.Sender, func() error {
+				s, err := inject.Open(inject.Config{Interface: netlab.Sender.Interface(), Backend: backend})
+				if err != nil {
+					return err
+				}
+				defer s.Close()
+				link, err := netlink.LinkByName(netlab.Sender.Interface())
+				if err == nil {
+					err = netlink.LinkSetMTU(link, 1000)
+				}
+				if err != nil {
+					return err
+				}
+				res, err = inject.Run(context.Background(), s, &frames{n: 500, size: func(i int) int { return 60 + i%10/9*1400 }, link: parse.LinkEthernet}, inject.Plan{})
+				return err
+			})
+			if err != nil || res.Sent+res.Failed+res.Dropped != 500 || res.Sent < 450 || res.Sent != res.Links[0].TxFrames {
+				t.Errorf("%v: %+v", err, res)
+			}
+		})
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	lab := newLab(t)
 	name := netlab.Sender.Interface()
@@ -365,7 +461,7 @@ func TestCancelStopsAtOnce(t *testing.T) {
 					return err
 				}
 				defer s.Close()
-				res, err := inject.Run(ctx, s, &frames{n: 1 << 40, size: func(int) int { return 60 }, link: parse.LinkEthernet}, inject.Plan{Pacer: pacer})
+				res, err := inject.Run(ctx, s, &frames{n: math.MaxInt32, size: func(int) int { return 60 }, link: parse.LinkEthernet}, inject.Plan{Pacer: pacer})
 				if res.Sent == 0 || res.Sent != res.Links[0].TxFrames {
 					t.Errorf("sent %d, interface %d", res.Sent, res.Links[0].TxFrames)
 				}

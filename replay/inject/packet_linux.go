@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,8 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is for how long a wire tries to hand over a frame while the kernel takes none at all.
-const patience = 200 * time.Millisecond
+// How long a wire tries to hand over a frame.
+const (
+	// patience is for one frame with ENOBUFS: a driver's queue is full for less.
+	patience = 20 * time.Millisecond
+	// giveUp is without any frame taken at all: then the run ends. Also for EAGAIN, where slow links empty the socket's buffer.
+	giveUp = time.Second
+)
 
 // packetSocket opens an AF_PACKET socket that sends through an interface and receives nothing.
 func packetSocket(index int, bypass bool) (int, error) {
@@ -49,33 +55,59 @@ func executable() string {
 
 // backoff waits for room after the kernel took nothing.
 type backoff struct {
-	fd    int
-	since time.Time // zero: not waiting
-	sleep time.Duration
+	fd       int           // polled for EAGAIN; -1: not
+	since    time.Time     // of the frame in hand; zero: it was not refused
+	stuck    time.Time     // since when nothing was taken; zero: the last frame was
+	sleep    time.Duration // next
+	patience time.Duration // for the next frame
 }
 
-// wait returns false when patience is over.
-func (b *backoff) wait(errno unix.Errno) bool {
+// errStuck ends a run whose frames nobody takes.
+var errStuck = fmt.Errorf("the kernel has taken no frame for %v: is the other end up, and its MTU large enough?", giveUp)
+
+// wait returns true to try again, false where the frame has failed.
+func (b *backoff) wait(ctx context.Context, errno unix.Errno) (again bool, err error) {
 	now := time.Now()
 	if b.since.IsZero() {
 		b.since, b.sleep = now, 5*time.Microsecond
+		if b.patience == 0 {
+			b.patience = patience
+		}
 	}
-	if now.Sub(b.since) > patience {
-		b.since = time.Time{}
-		return false
+	if b.stuck.IsZero() {
+		b.stuck = now
 	}
-	if errno == unix.EAGAIN {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if now.Sub(b.stuck) > giveUp {
+		return false, errStuck
+	}
+	if errno == unix.EAGAIN && b.fd >= 0 {
 		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLOUT}}, 10)
-		return true
+		return true, nil
+	}
+	if errno == unix.ENOBUFS && now.Sub(b.since) > b.patience {
+		b.since = time.Time{}
+		b.patience = max(b.patience/2, time.Millisecond) // the next is likely to fare no better
+		return false, nil
 	}
 	ts := unix.NsecToTimespec(int64(b.sleep))
 	_ = unix.Nanosleep(&ts, nil)
 	b.sleep = min(2*b.sleep, time.Millisecond)
-	return true
+	return true, nil
 }
 
-// reset says that the kernel took a frame.
-func (b *backoff) reset() { b.since = time.Time{} }
+// taken says that the kernel took a frame.
+func (b *backoff) taken() {
+	if b.stuck.IsZero() {
+		return
+	}
+	if !b.since.IsZero() {
+		b.patience = patience
+	}
+	b.since, b.stuck = time.Time{}, time.Time{}
+}
 
 // down are the errors after which no frame can be sent through the socket.
 func down(errno unix.Errno) error {
@@ -86,7 +118,7 @@ func down(errno unix.Errno) error {
 		return errors.New("the interface went away")
 	case unix.EPERM, unix.EACCES:
 		return permission(os.NewSyscallError("send", errno))
-	case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP:
+	case unix.EBADF, unix.ENOTSOCK, unix.EFAULT, unix.ENOSYS, unix.EOPNOTSUPP:
 		return os.NewSyscallError("send", errno)
 	}
 	return nil
@@ -139,7 +171,7 @@ func (w *packetWire) put(d []byte) bool {
 	return true
 }
 
-func (w *packetWire) flush() error {
+func (w *packetWire) flush(ctx context.Context) error {
 	done := 0
 	defer func() { w.n, w.used = 0, 0 }()
 	for done < w.n {
@@ -154,7 +186,7 @@ func (w *packetWire) flush() error {
 			sent = 1
 		}
 		if errno == 0 {
-			w.back.reset()
+			w.back.taken()
 			for range int(sent) {
 				w.count.sent++
 				w.count.octets += uint64(w.iov[done].Len)
@@ -165,14 +197,17 @@ func (w *packetWire) flush() error {
 		switch errno {
 		case unix.EINTR:
 			continue
-		case unix.ENOBUFS:
-			w.count.enobufs++
-			if w.back.wait(errno) {
-				continue
+		case unix.ENOBUFS, unix.EAGAIN:
+			if errno == unix.ENOBUFS {
+				w.count.enobufs++
+			} else {
+				w.count.eagain++
 			}
-		case unix.EAGAIN:
-			w.count.eagain++
-			if w.back.wait(errno) {
+			again, err := w.back.wait(ctx, errno)
+			if err != nil {
+				return err
+			}
+			if again {
 				continue
 			}
 		default:
@@ -215,7 +250,8 @@ func newRingWire(fd, batch, longest int) (*ringWire, error) {
 	for slot < longest+tpacket2Data {
 		slot *= 2
 	}
-	slots := max(512, 2*batch)
+	// 512 frames, but not more than 8 MiB of the kernel's memory where frames are long.
+	slots := max(min(512, 8<<20/slot), 2*batch)
 	block := max(slot, 64<<10)
 	slots = (slots*slot + block - 1) / block * block / slot
 	req := unix.TpacketReq{Block_size: uint32(block), Block_nr: uint32(slots * slot / block), Frame_size: uint32(slot), Frame_nr: uint32(slots)}
@@ -226,7 +262,7 @@ func newRingWire(fd, batch, longest int) (*ringWire, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("mmap", err)
 	}
-	return &ringWire{fd: fd, back: backoff{fd: fd}, mapping: mapping, slot: slot, slots: slots, batch: batch}, nil
+	return &ringWire{fd: fd, back: backoff{fd: -1}, mapping: mapping, slot: slot, slots: slots, batch: batch}, nil
 }
 
 func (w *ringWire) header(i int) *unix.Tpacket2Hdr {
@@ -261,49 +297,62 @@ func (w *ringWire) reap() {
 			w.count.octets += uint64(h.Len)
 		case status&unix.TP_STATUS_WRONG_FORMAT != 0:
 			w.count.failed++
-			store(&h.Status, unix.TP_STATUS_AVAILABLE)
+			w.remove()
+			continue
 		default:
 			return
 		}
 		w.oldest = (w.oldest + 1) % w.slots
 		w.given--
-		w.back.reset()
+		w.back.taken()
 	}
 }
 
-func (w *ringWire) flush() error {
+// remove takes the oldest frame out: the kernel does not go on from a slot that it refused, so those behind it, none of which it has
+// looked at, move up.
+func (w *ringWire) remove() {
+	at := w.oldest
+	for range w.given - 1 {
+		behind := (at + 1) % w.slots
+		copy(w.mapping[at*w.slot:(at+1)*w.slot], w.mapping[behind*w.slot:(behind+1)*w.slot])
+		at = behind
+	}
+	store(&w.header(at).Status, unix.TP_STATUS_AVAILABLE)
+	w.next = at
+	w.given--
+}
+
+func (w *ringWire) flush(ctx context.Context) error {
 	w.pending = 0
 	for {
 		w.count.calls++
 		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(w.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+		failed := w.count.failed
 		w.reap()
+		if !w.requested() && w.given < w.slots {
+			return nil
+		}
 		switch errno {
-		case 0:
-			if !w.requested() {
-				return nil
-			}
-			// The kernel stopped before the end of what was asked for.
-			w.count.eagain++
+		case 0, unix.EAGAIN:
 			errno = unix.EAGAIN
-		case unix.EINTR:
-			continue
+			w.count.eagain++
 		case unix.ENOBUFS:
 			w.count.enobufs++
-		case unix.EAGAIN:
-			w.count.eagain++
-			if !w.requested() {
-				return nil
-			}
 		default:
 			if err := down(errno); err != nil {
 				return err
 			}
-			if !w.requested() {
-				return nil
-			}
 		}
-		if !w.back.wait(errno) {
-			return errors.New("the kernel takes no frame from the ring any more; take another --backend")
+		if errno == unix.EINTR || w.count.failed > failed {
+			continue
+		}
+		again, err := w.back.wait(ctx, errno)
+		if err != nil {
+			return err
+		}
+		if !again && load(&w.header(w.oldest).Status) == unix.TP_STATUS_SEND_REQUEST {
+			w.count.failed++ // this frame; the next may go
+			w.remove()
 		}
 	}
 }

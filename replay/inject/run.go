@@ -18,12 +18,21 @@ import (
 
 var be = binary.BigEndian
 
+// headerLen is the length of a link's header: no shorter frame can be sent.
+func headerLen(link parse.LinkType) int {
+	if link == parse.LinkEthernet {
+		return 14
+	}
+	return 1
+}
+
 // wire sends frames through one interface.
 type wire interface {
 	// put takes a copy of d for the next flush. It returns false, and takes nothing, where flush must come first.
 	put(d []byte) bool
-	// flush gives the kernel what was put. What it refuses for good is counted; an error says that no frame can go.
-	flush() error
+	// flush gives the kernel what was put, and waits until there is room for another frame. What it refuses for good is counted; an error
+	// says that no frame can go, or is ctx's.
+	flush(ctx context.Context) error
 	// settle waits until the kernel has sent what it took, for at most that long.
 	settle(limit time.Duration) error
 	tally() *tally
@@ -34,6 +43,7 @@ type tally struct {
 	put             uint64 // frames
 	sent, octets    uint64
 	failed          uint64
+	dropped         uint64 // taken by the kernel, and dropped by the driver
 	enobufs, eagain uint64
 	calls           uint64
 }
@@ -49,6 +59,10 @@ const (
 	defaultLate = 100 * time.Microsecond
 	// lookAfter is how often a run looks whether it was cancelled, and the longest sleep.
 	lookAfter = 20 * time.Millisecond
+	// checkEvery is how many frames pass between looks, whatever the clock says.
+	checkEvery = 1024
+	// endAfter is how long a run that was cancelled waits for what the kernel has taken.
+	endAfter = 40 * time.Millisecond
 	// maxSeconds bounds the series of a run without end.
 	maxSeconds = 1 << 20
 	forever    = time.Duration(1<<63 - 1)
@@ -153,6 +167,7 @@ type run struct {
 	out      int           // port of the frames that were put
 	pending  int
 	now      time.Duration
+	sentAt   time.Duration // when the last batch had left
 	looked   time.Duration
 	nextEach time.Duration
 	seconds  []Second
@@ -186,6 +201,7 @@ func newRun(ctx context.Context, src replay.Source, plan Plan) (*run, error) {
 }
 
 func (r *run) add(s *Socket) {
+	_ = s.wire.settle(endAfter) // what an earlier run left behind is not this one's
 	sink, _ := s.wire.(*sinkWire)
 	r.ports = append(r.ports, port{wire: s.wire, sink: sink, name: s.cfg.Interface, link: s.link, longest: s.longest, oversize: s.cfg.Oversize,
 		from: *s.wire.tally()})
@@ -194,12 +210,24 @@ func (r *run) add(s *Socket) {
 
 func (r *run) run() error {
 	err := r.load()
-	if flushErr := r.flush(); err == nil || err == io.EOF {
-		if err = flushErr; err == nil {
-			err = r.ports[r.out].wire.settle(time.Second)
+	if err == io.EOF {
+		err = nil
+	}
+	if flushErr := r.flush(); err == nil {
+		err = flushErr
+	}
+	limit := time.Second
+	if err != nil {
+		limit = endAfter
+	}
+	for i := range r.ports {
+		if settleErr := r.ports[i].wire.settle(limit); err == nil && settleErr != nil {
+			err = fmt.Errorf("%s: %w", r.ports[i].name, settleErr)
 		}
 	}
-	r.now = r.clock.Now()
+	if r.Pacer == nil {
+		r.sentAt = r.clock.Now() // when all had left
+	}
 	return r.finish(err)
 }
 
@@ -209,6 +237,11 @@ func (r *run) load() error {
 	for {
 		if r.Frames > 0 && r.res.Frames >= r.Frames {
 			return nil
+		}
+		if r.now-r.looked >= lookAfter || r.res.Frames%checkEvery == 0 {
+			if err := r.look(); err != nil {
+				return err
+			}
 		}
 		if err := r.src.Next(f); err != nil {
 			return err
@@ -239,6 +272,7 @@ func (r *run) load() error {
 		}
 		if side != r.out {
 			if err := r.flush(); err != nil {
+				r.res.Unsent++
 				return err
 			}
 			r.out = side
@@ -270,41 +304,45 @@ func (r *run) wait() (time.Duration, error) {
 	due := r.Pacer.Due(r.pos)
 	if due < forever-r.pause {
 		due += r.pause
+	} else if r.until == forever {
+		return 0, fmt.Errorf("frame %d would be due after more than 292 years: the rate is too low", r.res.Frames+1)
 	}
-	if due >= r.until {
+	if due >= r.until || due <= r.now {
 		return due, nil
 	}
-	if due <= r.now {
-		return due, nil
-	}
-	if err := r.flush(); err != nil {
+	if r.pending == 0 {
+		r.now = r.clock.Now()
+	} else if err := r.flush(); err != nil {
 		return 0, err
 	}
-	for r.now = r.clock.Now(); ; r.now = r.clock.Wait(min(due, r.now+lookAfter)) {
-		if r.now-r.looked >= lookAfter && (r.now < due || r.now-r.looked >= 2*lookAfter) {
-			if err := r.look(); err != nil { // before sleeping, rather than when a frame is due
-				return 0, err
+	return due, r.sleep(due)
+}
+
+// sleep waits until the run's time is t, and looks around meanwhile.
+func (r *run) sleep(t time.Duration) error {
+	for r.now < t {
+		if r.now-r.looked >= lookAfter {
+			if err := r.look(); err != nil {
+				return err
 			}
 		}
-		if r.now >= due {
-			return due, nil
-		}
+		r.now = r.clock.Wait(min(t, r.now+lookAfter))
 	}
+	return nil
 }
 
 // unpaced is wait at top speed: the clock is read once a batch.
 func (r *run) unpaced() (time.Duration, error) {
-	for r.pause > 0 {
+	if r.pause > 0 {
 		if err := r.flush(); err != nil {
 			return 0, err
 		}
-		end := r.clock.Now() + r.pause
-		for r.now = r.clock.Now(); r.now < end; r.now = r.clock.Wait(min(end, r.now+lookAfter)) {
-			if err := r.look(); err != nil {
-				return 0, err
-			}
-		}
+		r.now = r.clock.Now()
+		end := min(r.now+r.pause, r.until)
 		r.pause = 0
+		if err := r.sleep(end); err != nil {
+			return 0, err
+		}
 	}
 	return r.now, nil
 }
@@ -315,6 +353,7 @@ func (r *run) look() error {
 	if r.Each != nil && r.now >= r.nextEach {
 		r.nextEach = r.now - r.now%r.Every + r.Every
 		r.collect()
+		r.res.Elapsed = r.now
 		r.Each(r.res)
 	}
 	return r.ctx.Err()
@@ -331,6 +370,10 @@ func (r *run) send(f *parse.Frame, due time.Duration) error {
 	} else if f.Link != p.link && !(p.link == parse.LinkRaw && isRaw(f.Link)) {
 		r.res.Unsent++
 		return &LinkError{Interface: p.name, Frame: r.res.Frames, Link: f.Link, Want: p.link}
+	}
+	if p.sink == nil && len(f.Data) < headerLen(p.link) {
+		r.res.Runt++
+		return nil
 	}
 	longest := p.longest
 	if f.Link == parse.LinkEthernet && len(f.Data) > longest && len(f.Data) >= 18 && be.Uint16(f.Data[12:]) == 0x8100 {
@@ -376,16 +419,12 @@ func isRaw(link parse.LinkType) bool {
 }
 
 func (r *run) put(p *port, d []byte, due time.Duration) error {
-	for !p.wire.put(d) {
-		if r.pending == 0 {
-			r.res.Unsent++
-			return fmt.Errorf("%s: a frame of %d octets does not fit an empty batch, a fault of the program", p.name, len(d))
+	if !p.wire.put(d) {
+		err := r.makeRoom()
+		if err == nil && !p.wire.put(d) {
+			err = fmt.Errorf("%s: a frame of %d octets does not fit an empty batch, a fault of the program", p.name, len(d))
 		}
-		if err := r.flush(); err != nil {
-			r.res.Unsent++
-			return err
-		}
-		if err := r.between(); err != nil {
+		if err != nil {
 			r.res.Unsent++
 			return err
 		}
@@ -415,24 +454,6 @@ func (r *run) put(p *port, d []byte, due time.Duration) error {
 	return nil
 }
 
-// between looks around between two batches that follow each other.
-func (r *run) between() error {
-	r.now = r.clock.Now()
-	if r.now-r.looked < lookAfter {
-		if r.Pacer == nil && r.now >= r.until {
-			return io.EOF
-		}
-		return nil
-	}
-	if err := r.look(); err != nil {
-		return err
-	}
-	if r.Pacer == nil && r.now >= r.until {
-		return io.EOF
-	}
-	return nil
-}
-
 // second returns the bucket of the series for now; the last one takes what comes after maxSeconds.
 func (r *run) second() *Second {
 	at := min(int(r.now/time.Second), maxSeconds-1)
@@ -442,44 +463,58 @@ func (r *run) second() *Second {
 	return &r.seconds[at]
 }
 
-// flush sends what was put.
+// flush sends what was put, if anything was, and reads the clock.
 func (r *run) flush() error {
 	if r.pending == 0 {
 		return nil
 	}
+	return r.makeRoom()
+}
+
+// makeRoom sends what was put and waits until the port takes another frame.
+func (r *run) makeRoom() error {
 	p := &r.ports[r.out]
 	r.pending = 0
-	if err := p.wire.flush(); err != nil {
+	err := p.wire.flush(r.ctx)
+	r.now = r.clock.Now()
+	r.sentAt = r.now
+	if err != nil && r.ctx.Err() == nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
-	return nil
+	return err
 }
 
 // collect brings the counts of the wires into the result.
 func (r *run) collect() {
 	res := &r.res
-	res.Sent, res.Octets, res.Failed, res.ENOBUFS, res.EAGAIN, res.Calls = 0, 0, 0, 0, 0, 0
+	res.Sent, res.Octets, res.Failed, res.Dropped, res.ENOBUFS, res.EAGAIN, res.Calls = 0, 0, 0, 0, 0, 0, 0
 	for i := range r.ports {
 		t, from := r.ports[i].wire.tally(), &r.ports[i].from
 		res.Sent += t.sent - from.sent
 		res.Octets += t.octets - from.octets
 		res.Failed += t.failed - from.failed
+		res.Dropped += t.dropped - from.dropped
 		res.ENOBUFS += t.enobufs - from.enobufs
 		res.EAGAIN += t.eagain - from.eagain
 		res.Calls += t.calls - from.calls
 	}
-	res.Elapsed = r.now
 	res.Seconds = r.seconds
 }
 
 func (r *run) finish(err error) error {
 	res := &r.res
 	r.collect()
-	var put uint64
+	res.Elapsed = r.sentAt
 	for i := range r.ports {
-		put += r.ports[i].wire.tally().put - r.ports[i].from.put
+		p := &r.ports[i]
+		t := p.wire.tally()
+		put := t.put - p.from.put
+		done := t.sent - p.from.sent + t.failed - p.from.failed + t.dropped - p.from.dropped
+		if done > put && err == nil {
+			err = fmt.Errorf("%s: %d frames were put and %d came out, a fault of the program", p.name, put, done)
+		}
+		res.Unsent += put - min(done, put)
 	}
-	res.Unsent += put - res.Sent - res.Failed
 	if r.hist != nil {
 		l := &res.Lateness
 		l.Samples = uint64(r.hist.TotalCount())

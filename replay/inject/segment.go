@@ -27,6 +27,7 @@ const (
 // behind them, IPv4 with Don't Fragment set that is not TCP.
 func (s *segmenter) begin(f *parse.Frame, longest int) int {
 	s.buf, s.ends = s.buf[:0], s.ends[:0]
+	longest = min(longest, 0xffff) // lengths in headers have 16 bits
 	d := f.Data
 	if f.WireLen > len(d) {
 		return 0
@@ -178,6 +179,9 @@ func (s *segmenter) tcp(d []byte, ip, l4, longest int, v6 bool) int {
 	}
 	sequence := be.Uint32(d[l4+4:])
 	first := l4 + n
+	if first == len(d) { // it was long by a trailer
+		s.add(d)
+	}
 	for at := first; at < len(d); at += most {
 		end := min(at+most, len(d))
 		b := s.add(d[:first], d[at:end])

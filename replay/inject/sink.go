@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -32,10 +33,10 @@ type sinkWire struct {
 }
 
 func (w *sinkWire) put(d []byte) bool {
-	w.count.put++
 	if w.err != nil {
-		return true
+		return false
 	}
+	w.count.put++
 	if len(d) != len(w.frame.Data) { // cut, or a piece
 		w.frame.WireLen = len(d)
 	}
@@ -47,7 +48,7 @@ func (w *sinkWire) put(d []byte) bool {
 	return true
 }
 
-func (w *sinkWire) flush() error {
+func (w *sinkWire) flush(context.Context) error {
 	if w.err != nil {
 		return fmt.Errorf("write: %w", w.err)
 	}

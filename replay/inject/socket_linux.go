@@ -30,8 +30,8 @@ func Open(cfg Config) (*Socket, error) {
 	try := []string{cfg.Backend}
 	if cfg.Backend == Auto {
 		try = []string{XDP, Sendmmsg, Sendto}
-		if cfg.Qdisc {
-			try = try[1:] // AF_XDP passes no queueing discipline
+		if cfg.Qdisc || facts.Type != arphrdEthernet {
+			try = try[1:] // AF_XDP passes no queueing discipline, and says no protocol, which raw IP interfaces want
 		}
 	}
 	for i, backend := range try {

@@ -3,7 +3,6 @@ package inject
 import (
 	"fmt"
 	"hash/maphash"
-	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -15,9 +14,11 @@ type Verifier struct {
 	ring []uint64
 	head atomic.Uint64 // frames sent
 	tail atomic.Uint64 // of them compared
+	lost atomic.Uint64 // sent and not compared: too far ahead
 
-	missed map[uint64]int // hashes of frames that were skipped
-	report VerifyReport
+	strange int               // foreign frames in a row
+	missed  map[uint64]uint64 // hashes of frames that were skipped, and where
+	report  VerifyReport
 }
 
 // VerifyReport is what a Verifier found. A frame that was changed on the way is one missing and one foreign.
@@ -48,18 +49,23 @@ func (r VerifyReport) String() string {
 const (
 	verifyRing   = 1 << 20 // frames that may be under way
 	verifyWindow = 1 << 13 // how far a frame is looked for
+	verifyLost   = 16      // so many foreign frames in a row are looked for everywhere
+	verifyWait   = 200 * time.Millisecond
 )
 
 // NewVerifier returns a Verifier for one run.
 func NewVerifier() *Verifier {
-	return &Verifier{seed: maphash.MakeSeed(), ring: make([]uint64, verifyRing), missed: make(map[uint64]int)}
+	return &Verifier{seed: maphash.MakeSeed(), ring: make([]uint64, verifyRing), missed: make(map[uint64]uint64)}
 }
 
-// Sent notes a frame. It waits where more than a million are under way.
+// Sent notes a frame. It waits where more than a million are under way, but not for long: then the frame counts as missing.
 func (v *Verifier) Sent(_ int, data []byte) {
 	head := v.head.Load()
-	for head-v.tail.Load() == verifyRing {
-		runtime.Gosched()
+	for waited := time.Duration(0); head-v.tail.Load() == verifyRing; waited += 100 * time.Microsecond {
+		if waited >= verifyWait || v.lost.Load() > 0 {
+			v.lost.Add(1)
+			return
+		}
 		time.Sleep(100 * time.Microsecond)
 	}
 	v.ring[head%verifyRing] = maphash.Bytes(v.seed, data)
@@ -71,27 +77,36 @@ func (v *Verifier) Received(data []byte) {
 	v.report.Received++
 	hash := maphash.Bytes(v.seed, data)
 	head, tail := v.head.Load(), v.tail.Load()
-	for ahead := uint64(0); ahead < verifyWindow && tail+ahead < head; ahead++ {
+	window := uint64(verifyWindow)
+	if v.strange >= verifyLost { // more may be missing in a row than the window holds
+		window = verifyRing
+		v.strange = 0
+	}
+	at, skipped := v.missed[hash]
+	skipped = skipped && tail-at <= verifyWindow
+	for ahead := uint64(0); ahead < window && tail+ahead < head; ahead++ {
 		if v.ring[(tail+ahead)%verifyRing] != hash {
 			continue
 		}
-		if ahead > 0 && v.missed[hash] > 0 {
+		if ahead > 0 && skipped {
 			break // the one that was skipped
 		}
 		for i := range ahead {
-			v.missed[v.ring[(tail+i)%verifyRing]]++
+			v.missed[v.ring[(tail+i)%verifyRing]] = tail + i
 			v.report.Missing++
 		}
 		v.report.Same++
+		v.strange = 0
 		v.tail.Store(tail + ahead + 1)
 		return
 	}
-	if v.missed[hash] > 0 {
-		v.missed[hash]--
+	if skipped {
+		delete(v.missed, hash)
 		v.report.Missing--
 		v.report.Reordered++
 		return
 	}
+	v.strange++
 	v.report.Foreign++
 }
 
@@ -101,7 +116,8 @@ func (v *Verifier) Behind() uint64 { return v.head.Load() - v.tail.Load() }
 // Report ends the comparison: what was not received by now is missing. dropped is what the kernel says it dropped on the way to Received.
 func (v *Verifier) Report(dropped uint64) VerifyReport {
 	r := v.report
-	r.Sent, r.Dropped = v.head.Load(), dropped
-	r.Missing += v.Behind()
+	lost := v.lost.Load()
+	r.Sent, r.Dropped = v.head.Load()+lost, dropped
+	r.Missing += v.Behind() + lost
 	return r
 }

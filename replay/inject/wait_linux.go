@@ -57,8 +57,9 @@ func (w *waiter) begin() {
 		}
 	}
 	// The bracket above gave the offset of the two clocks; now is the start.
-	w.mono += time.Since(w.start)
-	w.start = w.start.Add(time.Since(w.start))
+	since := time.Since(w.start)
+	w.mono += since
+	w.start = w.start.Add(since)
 }
 
 func (w *waiter) Now() time.Duration { return time.Since(w.start) }

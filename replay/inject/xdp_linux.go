@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -31,6 +32,7 @@ type xdpWire struct {
 	txMap     []byte
 	doneMap   []byte
 	submitted uint32 // producer index of tx
+	last      uint32 // length of the frame that was done last
 }
 
 // xdpRing is one of the rings that the kernel shares.
@@ -67,7 +69,7 @@ func newXDPWire(index, batch, longest int) (*xdpWire, error) {
 	if err != nil {
 		return nil, permission(os.NewSyscallError("socket AF_XDP", err))
 	}
-	w := &xdpWire{fd: fd, back: backoff{fd: fd}, chunk: chunk, batch: batch, lengths: make([]uint32, xdpSlots), free: make([]uint64, 0, xdpSlots)}
+	w := &xdpWire{fd: fd, back: backoff{fd: -1}, chunk: chunk, batch: batch, lengths: make([]uint32, xdpSlots), free: make([]uint64, 0, xdpSlots)}
 	if err := w.bind(index); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -162,20 +164,17 @@ func (w *xdpWire) reap() {
 	}
 	for ; from != to; from++ {
 		addr := *(*uint64)(unsafe.Add(w.done.base, uintptr(from&w.done.mask)*8))
+		w.last = w.lengths[addr/uint64(w.chunk)]
 		w.count.sent++
-		w.count.octets += uint64(w.lengths[addr/uint64(w.chunk)])
+		w.count.octets += uint64(w.last)
 		w.free = append(w.free, addr)
 		w.given--
 	}
 	store(w.done.consumer, to)
-	w.back.reset()
+	w.back.taken()
 }
 
-func (w *xdpWire) flush() error {
-	if w.pending == 0 && load(w.tx.consumer) == w.submitted {
-		w.reap()
-		return nil
-	}
+func (w *xdpWire) flush(ctx context.Context) error {
 	w.pending = 0
 	store(w.tx.producer, w.submitted)
 	for {
@@ -187,7 +186,7 @@ func (w *xdpWire) flush() error {
 		switch errno {
 		case 0, unix.EINTR:
 		case unix.EBUSY:
-			w.drop(after - 1)
+			w.drop()
 		case unix.EAGAIN: // also where there is more to send than one call sends
 			if after == before {
 				w.count.eagain++
@@ -200,25 +199,24 @@ func (w *xdpWire) flush() error {
 			}
 			return os.NewSyscallError("send AF_XDP", errno)
 		}
-		if after == w.submitted {
+		if after == w.submitted && len(w.free) > 0 {
 			return nil
 		}
 		if after != before || errno == unix.EINTR {
-			w.back.reset()
+			w.back.taken()
 			continue
 		}
-		if !w.back.wait(errno) {
-			return errors.New("the kernel takes no frame from AF_XDP any more; take another --backend")
+		if _, err := w.back.wait(ctx, errno); err != nil {
+			return err
 		}
 	}
 }
 
-// drop counts the frame of a descriptor, whose completion is in the ring or comes, but which was dropped on the way to the interface.
-func (w *xdpWire) drop(at uint32) {
-	d := (*xdpDesc)(unsafe.Add(w.tx.base, uintptr(at&w.tx.mask)*unsafe.Sizeof(xdpDesc{})))
-	w.count.failed++
+// drop counts the frame that the driver dropped, which is the one that was done last: a call ends there.
+func (w *xdpWire) drop() {
+	w.count.dropped++
 	w.count.sent--
-	w.count.octets -= uint64(d.len)
+	w.count.octets -= uint64(w.last)
 }
 
 func (w *xdpWire) settle(limit time.Duration) error {

@@ -106,7 +106,7 @@ func (p *Plan) Check(engines []parse.Engine) error {
 	}
 	p.Ring = ring
 	p.Ring.Wait = quiet(p.Ring.Timeout)
-	if p.MTU < 0 || p.MTU > 65535 {
+	if p.MTU != 0 && (p.MTU < 68 || p.MTU > 65535) {
 		add("MTU of %d: want 68 to 65535, or 0 for what the capture takes", p.MTU)
 	}
 	if p.Cache == "" {
@@ -197,11 +197,12 @@ type Trial struct {
 
 // Counts say what became of the frames that were sent.
 type Counts struct {
-	Sent   uint64 `json:"sent"`   // the kernel took them
+	Sent   uint64 `json:"sent"`   // the kernel took them, also those that the driver then dropped
 	Parsed uint64 `json:"parsed"` // by the end of draining
 	// SocketDrops found the ring full (PACKET_STATISTICS).
 	SocketDrops uint64 `json:"socket_drops"`
-	// InterfaceDrops were sent, but the sender's interface did not hand them over.
+	// InterfaceDrops were sent, but the sender's interface did not hand them over: its counter is short of them, or the driver
+	// is known to have dropped them.
 	InterfaceDrops uint64 `json:"interface_drops"`
 	// InRing were in the ring, unparsed, at the end of draining, because the parser was behind.
 	InRing uint64 `json:"in_ring"`
@@ -226,17 +227,34 @@ func (c *Counts) balance() {
 }
 
 // SentRate is what was sent a second of sending, in pps; 0 where nothing was.
-func (t *Trial) SentRate() float64 { return t.Sender.Rate() }
+func (t *Trial) SentRate() float64 {
+	if t.Sender.Elapsed <= 0 {
+		return 0
+	}
+	return float64(t.Sent) / t.Sender.Elapsed.Seconds()
+}
+
+// sent accounts for what the sender did. What the driver dropped was sent: its loss is the network's, not the sender's.
+func (t *Trial) sent(r inject.Result, drain time.Duration) {
+	t.Sender, t.Sent = r, r.Sent+r.Dropped
+	t.Shortfall = t.shortfall(drain)
+}
 
 // shortfall is what the sender was behind the load: what it took and did not send, and what it sent later than drain after the end of
-// the trial.
+// the trial. What is less late counts as on time.
 func (t *Trial) shortfall(drain time.Duration) uint64 {
 	r := &t.Sender
-	n := r.Frames + r.Pieces - min(r.Frames+r.Pieces, r.Sent)
+	n := r.Frames + r.Pieces - min(r.Frames+r.Pieces, t.Sent)
 	if t.Load > 0 && r.Elapsed > t.Duration+drain {
-		n += uint64(float64(r.Sent) * (1 - float64(t.Duration)/float64(r.Elapsed)))
+		n += uint64(float64(t.Sent) * (1 - float64(t.Duration)/float64(r.Elapsed)))
 	}
 	return n
+}
+
+// transmitted accounts for what the sender's interface counted.
+func (t *Trial) transmitted(c netlab.Counters) {
+	t.TxCounts = c
+	t.InterfaceDrops = max(t.Sender.Dropped, t.Sent-min(t.Sent, c.TxFrames))
 }
 
 // longest is the length of the longest frame of a capture, an error where one cannot be sent over Ethernet.

@@ -90,7 +90,7 @@ func newListener(setup *receiverSetup, engines []parse.Engine) (*listener, error
 	if err != nil {
 		return nil, err
 	}
-	return &listener{from: from, pipeline: parse.NewPipeline(engine)}, nil
+	return &listener{from: from, pipeline: parse.NewPipeline(engine), log: newBlockLog(from.Blocks())}, nil
 }
 
 // trial receives from when it has called ready until what stop returns says that all was sent, and the ring is empty or draining
@@ -123,6 +123,7 @@ func (l *listener) trial(ready func() error, stop func() (receiverRequest, error
 		request, err := stop()
 		if err == nil {
 			request.Stop = true
+			request.Ended = min(request.Ended, monotonic()) // run waits for it
 		}
 		stopped.Store(&request)
 		failed <- err
@@ -163,7 +164,7 @@ func (l *listener) run(stopped *atomic.Pointer[receiverRequest]) (late, inRing u
 		case errors.Is(err, receive.ErrTimeout):
 			mark()
 			s := stopped.Load()
-			if s == nil {
+			if s == nil || l.from.Emptied() < s.Ended { // the last frame came during this wait, perhaps: its block may be open
 				continue
 			}
 			if !l.log.keptUp(s.Ended, s.By) {
@@ -211,7 +212,7 @@ func (l *listener) rest() (uint64, error) {
 
 // blockLog remembers when the last blocks began, how many frames had been parsed, and whether the ring was empty before.
 type blockLog struct {
-	entries [4096]blockEntry
+	entries []blockEntry
 	next    int
 	full    bool
 }
@@ -222,6 +223,9 @@ type blockEntry struct {
 	idle    bool
 	emptied time.Duration // if idle: when waiting for the block began
 }
+
+// newBlockLog has room for all blocks of the ring, which can begin after the last frame was sent, and for waits.
+func newBlockLog(blocks int) blockLog { return blockLog{entries: make([]blockEntry, blocks+1024)} }
 
 func (b *blockLog) reset() { b.next, b.full = 0, false }
 

@@ -223,9 +223,8 @@ func (m *measuring) trial(kind string, load float64, d time.Duration) (*Trial, e
 	if err != nil {
 		return nil, err
 	}
-	t.Sender, t.Sent = answer.Sent.Result, answer.Sent.Result.Sent
 	drain := max(time.Duration(float64(d)*m.width()/2), drainAtLeast)
-	t.Shortfall = t.shortfall(drain)
+	t.sent(answer.Sent.Result, drain)
 	if m.receiver != nil {
 		ended := answer.Sent.Ended
 		answer, err := m.receiver.ask(m.ctx, receiverRequest{Stop: true, Ended: ended, By: ended + drain})
@@ -240,10 +239,8 @@ func (m *measuring) trial(kind string, load float64, d time.Duration) (*Trial, e
 	if err != nil {
 		return nil, err
 	}
-	t.TxCounts, t.RxCounts, t.Softirqs = after.tx.Sub(before.tx), after.rx.Sub(before.rx), after.softirqs.Sub(before.softirqs)
-	if t.Sent > t.TxCounts.TxFrames {
-		t.InterfaceDrops = t.Sent - t.TxCounts.TxFrames
-	}
+	t.transmitted(after.tx.Sub(before.tx))
+	t.RxCounts, t.Softirqs = after.rx.Sub(before.rx), after.softirqs.Sub(before.softirqs)
 	t.balance()
 	return t, m.keep(Record{Kind: kind, Started: started, Trial: t})
 }

@@ -91,33 +91,44 @@ func permitted(err error) error {
 	return err
 }
 
+// apart runs f on a thread that ends with it: no other goroutine ever runs in a namespace that f enters.
+func apart(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			done <- f() // still locked, so that the thread ends
+			return
+		}
+		// The main thread would be parked instead, and its namespace is what others see as the process's. While it is held here
+		// f runs on another.
+		err := apart(f)
+		runtime.UnlockOSThread()
+		done <- err
+	}()
+	return <-done
+}
+
 // newNamespace returns a new namespace, which lives as long as the file.
 func newNamespace() (space *os.File, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // for good: the thread ends with the goroutine, and no other ever runs in this namespace
+	err = apart(func() (err error) {
 		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
 			space, err = os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 		}
-	}()
-	<-done
+		return err
+	})
 	return space, err
 }
 
 // Do runs f in the namespace of an end, on a thread of its own. Goroutines that f starts are not in it; sockets and files that
 // it opens stay there.
 func (l *Lab) Do(end End, f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good, as in newNamespace
+	return apart(func() error {
 		if err := unix.Setns(int(l.spaces[end].Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter the namespace of the %v: %w", end, permitted(err))
-			return
+			return fmt.Errorf("enter the namespace of the %v: %w", end, permitted(err))
 		}
-		done <- f()
-	}()
-	return <-done
+		return f()
+	})
 }
 
 // Start starts cmd in the namespace of an end, as cmd.Start does. The signal of cmd.SysProcAttr.Pdeathsig would come at once:

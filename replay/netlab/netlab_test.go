@@ -246,6 +246,29 @@ func TestConfigFaults(t *testing.T) {
 	}
 }
 
+// What others see as the namespace of a process is that of its main thread.
+func TestProcessKeepsItsNamespace(t *testing.T) {
+	before, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 40 {
+		lab, err := netlab.New(netlab.Config{})
+		if errors.Is(err, netlab.ErrNotPermitted) && os.Getenv("PCAPLAB_REQUIRE_ROOT") != "1" {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := lab.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := os.Readlink("/proc/self/ns/net"); err != nil || after != before {
+			t.Fatalf("the process is in %s, was in %s; %v", after, before, err)
+		}
+	}
+}
+
 // A killed process must leave no interface: the kernel removes namespaces with their last process.
 func TestKilledProcessLeavesNothing(t *testing.T) {
 	if os.Getenv("NETLAB_HOLD") == "1" {

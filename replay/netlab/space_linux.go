@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -92,14 +91,10 @@ func Peer(f Facts) (string, *Namespace, error) {
 
 // within runs f in a namespace, on a thread of its own.
 func within(space *Namespace, f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good, as in newNamespace
-		err := space.Enter()
-		if err == nil {
-			err = f()
+	return apart(func() error {
+		if err := space.Enter(); err != nil {
+			return err
 		}
-		done <- err
-	}()
-	return <-done
+		return f()
+	})
 }

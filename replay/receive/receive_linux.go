@@ -297,6 +297,9 @@ func (r *Receiver) Skip() (uint64, error) {
 	}
 }
 
+// Blocks returns how many blocks the ring has.
+func (r *Receiver) Blocks() int { return r.cfg.Blocks }
+
 // Begun returns how many blocks were taken from the kernel so far: where it changes, a block begins.
 func (r *Receiver) Begun() uint64 { return r.stats.Blocks }
 

@@ -23,6 +23,9 @@ func (r *Receiver) Next(*parse.Frame) error { return ErrNotSupported }
 // Skip returns ErrNotSupported.
 func (r *Receiver) Skip() (uint64, error) { return 0, ErrNotSupported }
 
+// Blocks returns 0.
+func (r *Receiver) Blocks() int { return 0 }
+
 // Begun returns 0.
 func (r *Receiver) Begun() uint64 { return 0 }
 

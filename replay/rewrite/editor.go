@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,7 +18,10 @@ import (
 //
 // Checksums follow by the difference (RFC 1624 equation 3), so that a wrong one stays wrong by as much; a UDP checksum of
 // 0 stays. FixLen "trunc" and "pad", MTUTrunc, fuzzing and Sizes compute those of the whole packet anew. Only FixCsum mends
-// the others.
+// the others. FixHdrLen leaves those that cover a length.
+//
+// A transport header that contradicts itself, or of which a fragment has a part, does not keep the IP header from its edits.
+// Where the checksum is in another fragment, the frame counts as Fragment.
 type Editor struct {
 	edits Edits
 	asks  set
@@ -50,6 +54,8 @@ type Editor struct {
 	failed  set
 	reason  Outcome // why the first failed
 	drop    bool
+	// malformed says that the headers behind the IP header, which was found, contradict themselves or the frame.
+	malformed bool
 
 	frames, octets, after uint64
 	counts                [outcomes]uint64
@@ -162,6 +168,8 @@ func (ed *Editor) CheckLink(link parse.LinkType) error {
 	switch {
 	case ed.asks.has(editDLT) && !convertible(link):
 		return fmt.Errorf("link type %d: --dlt=enet converts raw IP, loopback and cooked frames only", link)
+	case link != parse.LinkEthernet && ed.asks.has(editEFCS):
+		return fmt.Errorf("link type %d: --efcs takes an FCS from Ethernet frames only: leave it out", link)
 	case ed.LinkOut(link) != parse.LinkEthernet && ed.asks&linkEdits != 0:
 		return fmt.Errorf("link type %d has no Ethernet header for %s: add --dlt=enet, or leave them out", link,
 			ed.asks&linkEdits)
@@ -249,7 +257,9 @@ func (ed *Editor) edit(in *parse.Frame, fromServer bool) Outcome {
 		ed.link(side)
 	}
 	if ed.asks&lengthEdits != 0 {
-		ed.lengths()
+		if ed.lengths(); ed.drop {
+			return Deleted
+		}
 	}
 	if ed.asks&headerEdits != 0 {
 		ed.headers(side)
@@ -264,9 +274,12 @@ func (ed *Editor) edit(in *parse.Frame, fromServer bool) Outcome {
 		return Deleted
 	}
 	if ed.resizer != nil {
+		was := f.Data
 		switch o := ed.resizer.Resize(f, f); o {
 		case Resized, Trailer:
-			ed.did(editSizes)
+			if !bytes.Equal(was, f.Data) {
+				ed.did(editSizes)
+			}
 		case HeadersOnly:
 			ed.did(editSizes)
 			ed.unable(1<<editSizes, TooLong)
@@ -286,16 +299,18 @@ func (ed *Editor) edit(in *parse.Frame, fromServer bool) Outcome {
 	return Unchanged
 }
 
-// parse walks the headers of the frame, or notes why edits of them cannot be made.
+// parse walks the headers of the frame up to an IP or ARP header at least, or notes why edits of them cannot be made.
 func (ed *Editor) parse(wanted set) (ok bool) {
 	p := &ed.packet
-	switch err := (parse.Direct{}).Parse(&ed.frame, p); {
+	err := parse.Direct{}.Parse(&ed.frame, p)
+	ed.malformed = err != nil
+	switch {
 	case errors.Is(err, parse.ErrUnsupported):
 		ed.unable(wanted, UnknownLink)
-	case err != nil:
-		ed.unable(wanted, Malformed)
 	case p.Layers&(parse.LayerIPv4|parse.LayerIPv6|parse.LayerARP) != 0:
 		return true
+	case err != nil:
+		ed.unable(wanted, Malformed)
 	case p.Truncated:
 		ed.unable(wanted, Cut)
 	}

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
 
 	"pcaplab/datasets/pcapio"
 	"pcaplab/datasets/synth"
@@ -88,8 +91,11 @@ func compareEdited(in, out *parse.Frame, e rewrite.Edits, o rewrite.Outcome) (ve
 	if before != after {
 		return 0, fmt.Errorf("direct says %v, then %v", before, after)
 	}
-	if before != nil || p.Layers&(parse.LayerIPv4|parse.LayerIPv6) == 0 {
+	if p.Layers&(parse.LayerIPv4|parse.LayerIPv6) == 0 {
 		return 0, nil
+	}
+	if n, err := compareAddresses(in, out, &p, e); before != nil || err != nil {
+		return n, err // headers that cannot be: addresses and the IP header's checksum are all that is known
 	}
 	if p.Layers != q.Layers || p.HeaderLen != q.HeaderLen || p.Tuple.Proto != q.Tuple.Proto || p.TCPFlags != q.TCPFlags || p.Truncated != q.Truncated {
 		return 0, fmt.Errorf("packet %+v became %+v", p, q)
@@ -147,6 +153,45 @@ func compareEdited(in, out *parse.Frame, e rewrite.Edits, o rewrite.Outcome) (ve
 		verified += n
 	}
 	return verified, nil
+}
+
+// compareAddresses has gopacket find the outermost IP headers of in and out, and returns what is wrong with the second under the
+// first of mapped: addresses, TTL, and the checksum if it was right.
+func compareAddresses(in, out *parse.Frame, p *parse.Packet, e rewrite.Edits) (verified int, err error) {
+	decoder, ok := firstLayer[in.Link]
+	if !ok || e.TTL != "-3" {
+		return 0, nil
+	}
+	decode := gopacket.DecodeOptions{NoCopy: true, Lazy: true}
+	was, is := gopacket.NewPacket(in.Data, decoder, decode), gopacket.NewPacket(out.Data, decoder, decode)
+	if p.Layers.Has(parse.LayerIPv6) {
+		a, ok := was.Layer(layers.LayerTypeIPv6).(*layers.IPv6)
+		b, also := is.Layer(layers.LayerTypeIPv6).(*layers.IPv6)
+		if ok != also {
+			return 0, fmt.Errorf("gopacket finds IPv6 before: %t, after: %t", ok, also)
+		}
+		if ok && (!net.IP(natted(netip.AddrFrom16([16]byte(a.SrcIP)), true).AsSlice()).Equal(b.SrcIP) || b.HopLimit != max(a.HopLimit, 4)-3) {
+			return 0, fmt.Errorf("%s, hop limit %d became %s, %d", a.SrcIP, a.HopLimit, b.SrcIP, b.HopLimit)
+		}
+		return 0, nil
+	}
+	a, ok := was.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+	b, also := is.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+	if ok != also {
+		return 0, fmt.Errorf("gopacket finds IPv4 before: %t, after: %t", ok, also)
+	}
+	if !ok {
+		return 0, nil
+	}
+	for _, pair := range [][2]net.IP{{a.SrcIP, b.SrcIP}, {a.DstIP, b.DstIP}} {
+		if want := natted(netip.AddrFrom4([4]byte(pair[0])), false); !net.IP(want.AsSlice()).Equal(pair[1]) {
+			return 0, fmt.Errorf("%s became %s, want %s", pair[0], pair[1], want)
+		}
+	}
+	if b.TTL != max(a.TTL, 4)-3 {
+		return 0, fmt.Errorf("TTL %d became %d", a.TTL, b.TTL)
+	}
+	return compareChecksum(a, b, a, b)
 }
 
 // natted is what the first of mapped makes of an address.
@@ -230,6 +275,14 @@ func TestMendedCorpus(t *testing.T) {
 				if o != rewrite.Edited && o != rewrite.Unchanged {
 					continue
 				}
+				if err := lengthsFit(&out); err != nil && lengthsFit(&parse.Frame{Data: f.Data[:len(f.Data):len(f.Data)], Link: f.Link}) == nil {
+					t.Errorf("%s frame %d, %s %s: %v\nbefore % x\nafter  % x", name, i+1, sets[k], o, err, f.Data, out.Data)
+				}
+				if cutFits := f.WireLen > len(f.Data) && sets[k].FixLen == "trunc" && o == rewrite.Edited; cutFits {
+					if err := lengthsFit(&out); err != nil && firstLayer[out.Link] != nil {
+						t.Errorf("%s frame %d, %s %s: %v\nbefore % x\nafter  % x", name, i+1, sets[k], o, err, f.Data, out.Data)
+					}
+				}
 				var p parse.Packet
 				if (parse.Direct{}).Parse(&out, &p) != nil || p.Layers.Has(parse.LayerFragment) || firstLayer[out.Link] == nil {
 					continue
@@ -259,6 +312,9 @@ func TestMendedCorpus(t *testing.T) {
 	})
 	for i, r := range reports {
 		t.Logf("%s: %s", sets[i], r)
+		if r.Edited == 0 {
+			t.Errorf("%s: no frame edited", sets[i])
+		}
 	}
 	if files < 80 || verified < 50000 && !testing.Short() {
 		t.Errorf("%d captures, %d frames verified: too few", files, verified)
@@ -268,16 +324,28 @@ func TestMendedCorpus(t *testing.T) {
 // TestTagAndBackIsIdentity adds a tag and takes it away again.
 func TestTagAndBackIsIdentity(t *testing.T) {
 	add, del := editor(t, rewrite.Edits{VLAN: "add", VLANTag: 7, VLANProto: "802.1ad"}), editor(t, rewrite.Edits{VLAN: "del"})
-	corpus(t, func(name string, r *pcapio.Reader) {
+	tagged := 0
+	files := corpus(t, func(name string, r *pcapio.Reader) {
 		var f, a, b parse.Frame
 		for i := 0; i < 1000 && next(t, r, &f); i++ {
-			add.Edit(&f, &a, false)
-			del.Edit(&a, &b, false)
-			if f.Link == parse.LinkEthernet && !bytes.Equal(f.Data, b.Data) {
-				t.Fatalf("%s frame %d: % x became % x", name, i+1, f.Data, b.Data)
+			if f.Link != parse.LinkEthernet || len(f.Data) < 14 {
+				continue
 			}
+			there := add.Edit(&f, &a, false)
+			if want := slices.Concat(f.Data[:12], []byte{0x88, 0xa8, 0, 7}, f.Data[12:]); there != rewrite.Edited || !bytes.Equal(a.Data, want) ||
+				a.WireLen != max(f.WireLen, len(f.Data))+4 {
+				t.Fatalf("%s frame %d, %s: % x of %d octets became % x of %d", name, i+1, there, f.Data, f.WireLen, a.Data, a.WireLen)
+			}
+			back := del.Edit(&a, &b, false)
+			if back != rewrite.Edited || !bytes.Equal(f.Data, b.Data) || b.WireLen != max(f.WireLen, len(f.Data)) {
+				t.Fatalf("%s frame %d, %s: % x of %d octets came back as % x of %d", name, i+1, back, f.Data, f.WireLen, b.Data, b.WireLen)
+			}
+			tagged++
 		}
 	})
+	if files < 80 || tagged < 10000 {
+		t.Errorf("%d captures, %d frames: too few", files, tagged)
+	}
 }
 
 // statuses has tshark say of each frame of a capture what it thinks of the checksums, outermost first.
@@ -523,6 +591,9 @@ func TestAgreesWithTcprewrite(t *testing.T) {
 				}
 			}
 			t.Logf("%d of %d edited, %d differ", edited, len(frames), differ)
+			if none := tt.edits.VLAN == "del" || tt.edits.FixCsum && tt.edits.TTL == ""; edited < len(frames)/100 && !none || none && edited > 0 {
+				t.Errorf("%d of %d frames edited", edited, len(frames))
+			}
 		})
 	}
 }

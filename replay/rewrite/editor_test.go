@@ -190,6 +190,58 @@ func sums(f *parse.Frame) error {
 	return nil
 }
 
+// lengthsFit returns which length of IP, UDP or PPPoE ends behind the frame or what holds it, or is shorter than its header.
+func lengthsFit(f *parse.Frame) error {
+	d := f.Data
+	end := len(d)
+	fits := func(what string, from, length, least int) error {
+		if length < least || from+length > end {
+			return fmt.Errorf("%s length %d at offset %d, of %d octets", what, length, from, end)
+		}
+		end = from + length
+		return nil
+	}
+	if f.Link != parse.LinkEthernet || len(d) < 14 {
+		return nil
+	}
+	off := 14
+	for len(d) >= off+4 && (binary.BigEndian.Uint16(d[off-2:]) == 0x8100 || binary.BigEndian.Uint16(d[off-2:]) == 0x88a8) {
+		off += 4
+	}
+	kind := binary.BigEndian.Uint16(d[off-2:])
+	if kind == 0x8864 && len(d) >= off+8 {
+		if err := fits("PPPoE", off+6, int(binary.BigEndian.Uint16(d[off+4:])), 0); err != nil {
+			return err
+		}
+		kind = map[uint16]uint16{0x21: 0x800, 0x57: 0x86dd}[binary.BigEndian.Uint16(d[off+6:])]
+		if d[off+1] != 0 {
+			kind = 0
+		}
+		off += 8
+	}
+	var proto byte
+	switch {
+	case kind == 0x800 && len(d) >= off+20 && d[off]>>4 == 4:
+		header := int(d[off]&15) * 4
+		if err := fits("IP", off, int(binary.BigEndian.Uint16(d[off+2:])), max(header, 20)); err != nil {
+			return err
+		}
+		if proto = d[off+9]; binary.BigEndian.Uint16(d[off+6:])&0x3fff != 0 {
+			proto = 0
+		}
+		off += header
+	case kind == 0x86dd && len(d) >= off+40:
+		if err := fits("IPv6", off+40, int(binary.BigEndian.Uint16(d[off+4:])), 0); err != nil {
+			return err
+		}
+		proto, off = d[off+6], off+40
+	}
+	if proto == 17 && end >= off+8 {
+		return fits("UDP", off, int(binary.BigEndian.Uint16(d[off+4:])), 8)
+	}
+	return nil
+}
+
 func TestEdits(t *testing.T) {
 	v4, v6 := some(), some6()
 	udp4 := v4.with(func(p *parts) { p.proto = layers.IPProtocolUDP })
@@ -293,7 +345,7 @@ func TestEdits(t *testing.T) {
 			func(p *parts) { p.payload = p.payload[:52] }},
 		{"just within the MTU", rewrite.Edits{MTU: 240, MTUTrunc: true}, false, tagged, nil},
 		{"resized last", rewrite.Edits{VLAN: "del", TTL: "9", Sizes: "128"}, false, tagged, func(p *parts) { p.vlan, p.ttl, p.payload = nil, 9, p.payload[:70] }},
-		{"nothing is asked", rewrite.Edits{SkipBroadcast: true}, false, v4, nil},
+		{"nothing is asked", rewrite.Edits{}, false, v4, nil},
 		{"all at once", rewrite.Edits{VLAN: "add", DestMAC: "02:00:00:00:00:0a", SourceMAC: "02:00:00:00:00:0b", PNAT: []string{"192.0.2.0/24:10.7.0.0/16"}, TTL: "-1",
 			TOS: number(1), PortMap: "80:8080", FixCsum: true, FixHdrLen: true}, false, udp4, func(p *parts) {
 			p.vlan, p.dmac, p.smac = []layers.Dot1Q{{}}, "02:00:00:00:00:0a", "02:00:00:00:00:0b"
@@ -523,7 +575,27 @@ func TestEditOutcomes(t *testing.T) {
 			6, 4, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, plain.Data[34:54]...)
 		return parse.Frame{Data: d, WireLen: len(d), Link: parse.LinkEthernet}
 	}()
+	piece := cut(set(fragment, 16, 0, 28), 42)
+	piece.WireLen = 42
+	llc := func(length int, octets ...byte) parse.Frame {
+		d := append([]byte{1, 0x80, 0xc2, 0, 0, 0, 2, 0, 0, 0, 0, 1, byte(length >> 8), byte(length)}, octets...)
+		return parse.Frame{Data: d, WireLen: len(d), Link: parse.LinkEthernet}
+	}
+	ppp := v4.with(func(p *parts) { p.ppp = true })
+	padPPP := func(proto layers.IPProtocol) parse.Frame { // padding within the PPPoE length
+		f := ppp.with(func(p *parts) { p.proto, p.payload, p.trailer = proto, p.payload[:30], make([]byte, 300) }).frame(t)
+		binary.BigEndian.PutUint16(f.Data[18:], uint16(len(f.Data)-20))
+		return f
+	}
+	pppPadded, pppMessage := padPPP(layers.IPProtocolTCP), padPPP(layers.IPProtocolSCTP)
+	pppControl := func() parse.Frame { // LCP
+		f := ppp.frame(t)
+		f.Data[20], f.Data[21] = 0xc0, 0x21
+		return f
+	}()
+	surplus := set(udpFrame, 38, 0, 108, 0, 0) // octets between the ends of UDP and IP
 	nat := rewrite.Edits{PNAT: []string{"192.0.2.0/24:10.7.0.0/16,10.0.0.0/8:1.0.0.0/8"}}
+	sized := v4.with(func(p *parts) { p.payload = p.payload[:6] }).frame(t)
 	enet := rewrite.Edits{DLT: "enet", DestMAC: "02:00:00:00:00:02", SourceMAC: "02:00:00:00:00:01"}
 	for _, tt := range []struct {
 		name   string
@@ -546,8 +618,19 @@ func TestEditOutcomes(t *testing.T) {
 		{"checksum of a cut frame", rewrite.Edits{FixCsum: true}, cut(plain, 60), rewrite.Cut, 0},
 		{"nat under an authentication header", nat, ah, rewrite.Protected, len(ah.Data)},
 		{"TTL under an authentication header", rewrite.Edits{TTL: "9"}, ah, rewrite.Edited, len(ah.Data)},
-		{"TCP header that cannot be", nat, set(plain, 46, 0x10), rewrite.Malformed, 0},
-		{"dmac of such a frame", rewrite.Edits{DestMAC: "02:00:00:00:00:0a", TTL: "1"}, set(plain, 46, 0x10), rewrite.Malformed, len(plain.Data)},
+		{"nat, TCP header that cannot be", nat, set(plain, 46, 0x10), rewrite.Edited, len(plain.Data)},
+		{"TTL, UDP length that cannot be", rewrite.Edits{TTL: "9", TOS: number(1)}, set(udpFrame, 38, 0, 4), rewrite.Edited, len(udpFrame.Data)},
+		{"dmac and ports, TCP header that cannot be", rewrite.Edits{DestMAC: "02:00:00:00:00:0a", PortMap: "80:81"}, set(plain, 46, 0x10), rewrite.Malformed, len(plain.Data)},
+		{"sequence, TCP header that cannot be", rewrite.Edits{TCPSequence: 1}, set(plain, 46, 0x10), rewrite.Malformed, 0},
+		{"sequence, UDP length that cannot be", rewrite.Edits{TCPSequence: 1}, set(udpFrame, 38, 0, 4), rewrite.Unchanged, 0},
+		{"checksum, TCP header that cannot be", rewrite.Edits{FixCsum: true, TTL: "9"}, set(plain, 46, 0x10), rewrite.Malformed, len(plain.Data)},
+		{"length, UDP length that cannot be", rewrite.Edits{FixHdrLen: true}, set(set(udpFrame, 16, 0, 0), 38, 0, 4), rewrite.Edited, len(udpFrame.Data)},
+		{"nat of a fragment with a part of the TCP header", nat, piece, rewrite.Fragment, len(piece.Data)},
+		{"TTL of a fragment with a part of the TCP header", rewrite.Edits{TTL: "9"}, piece, rewrite.Edited, len(piece.Data)},
+		{"sequence of a fragment with a part of the TCP header", rewrite.Edits{TCPSequence: 1}, piece, rewrite.Fragment, len(piece.Data)},
+		{"nat, a hop-by-hop header that is longer than the packet", rewrite.Edits{PNAT: []string{"[2001:db8::/32]:[fd00::/32]"}}, set(set(six, 20, 0), 55, 255), rewrite.Edited, len(six.Data)},
+		{"nat, cut in an authentication header", nat, cut(ah, 40), rewrite.Protected, 40},
+		{"nat of a later fragment under an authentication header", nat, set(ah, 20, 0, 5), rewrite.Protected, len(ah.Data)},
 		{"IP version that cannot be", nat, set(plain, 14, 0x55), rewrite.Malformed, 0},
 		{"empty", nat, parse.Frame{Link: parse.LinkEthernet}, rewrite.Malformed, 0},
 		{"unknown link type", nat, parse.Frame{Link: 127, Data: plain.Data, WireLen: len(plain.Data)}, rewrite.UnknownLink, 0},
@@ -558,6 +641,10 @@ func TestEditOutcomes(t *testing.T) {
 		{"FCS that is none", rewrite.Edits{EFCS: true}, plain, rewrite.TooLong, 0},
 		{"FCS of a cut frame", rewrite.Edits{EFCS: true}, cut(padded, len(padded.Data)-2), rewrite.Edited, len(padded.Data) - 4},
 		{"FCS of a frame cut before", rewrite.Edits{EFCS: true}, cut(padded, 60), rewrite.Edited, 60},
+		{"FCS of a frame with its 802.3 length", rewrite.Edits{EFCS: true}, llc(7, 0x42, 0x42, 3, 1, 2, 3, 4), rewrite.TooLong, 0},
+		{"FCS behind the 802.3 length", rewrite.Edits{EFCS: true}, llc(3, 0x42, 0x42, 3, 1, 2, 3, 4), rewrite.Edited, 17},
+		{"FCS of PPPoE control", rewrite.Edits{EFCS: true}, pppControl, rewrite.TooLong, 0},
+		{"FCS of a length 0", rewrite.Edits{EFCS: true}, set(plain, 16, 0, 0), rewrite.Unbounded, 0},
 		{"FCS of next to nothing", rewrite.Edits{EFCS: true}, parse.Frame{Data: []byte{1}, WireLen: 1, Link: 1}, rewrite.Malformed, 0},
 
 		{"raw to Ethernet", enet, raw(parse.LinkRaw, plain), rewrite.Edited, len(plain.Data)},
@@ -592,6 +679,16 @@ func TestEditOutcomes(t *testing.T) {
 		{"MTU of a message", rewrite.Edits{MTU: 100, MTUTrunc: true}, set(plain, 23, 132), rewrite.TooLong, 0},
 		{"MTU of a fragment", rewrite.Edits{MTU: 100, MTUTrunc: true}, fragment, rewrite.Fragment, 0},
 		{"MTU of a cut frame", rewrite.Edits{MTU: 100, MTUTrunc: true}, cut(plain, 60), rewrite.Cut, 0},
+		{"MTU of a surplus area", rewrite.Edits{MTU: 200, MTUTrunc: true}, surplus, rewrite.Edited, 34 + 108},
+		{"MTU within UDP before a surplus area", rewrite.Edits{MTU: 100, MTUTrunc: true}, surplus, rewrite.Edited, 114},
+		{"MTU of PPPoE padding", rewrite.Edits{MTU: 200, MTUTrunc: true}, pppPadded, rewrite.Edited, 14 + 8 + 20 + 20 + 30},
+		{"MTU of PPPoE padding behind a message", rewrite.Edits{MTU: 200, MTUTrunc: true}, pppMessage, rewrite.Edited, 214},
+		{"size within PPPoE padding behind a message", rewrite.Edits{Sizes: "128"}, pppMessage, rewrite.Edited, 124},
+		{"trunc PPPoE padding", rewrite.Edits{FixLen: "trunc"}, cut(pppPadded, 200), rewrite.Edited, 200},
+		{"trunc PPPoE control", rewrite.Edits{FixLen: "trunc"}, cut(pppControl, 200), rewrite.Cut, 0},
+		{"trunc a surplus area", rewrite.Edits{FixLen: "trunc"}, cut(surplus, 160), rewrite.Edited, 34 + 108},
+		{"trunc within 802.3", rewrite.Edits{FixLen: "trunc"}, cut(llc(7, 0x42, 0x42, 3, 1, 2, 3, 4), 19), rewrite.Cut, 0},
+		{"trunc behind 802.3", rewrite.Edits{FixLen: "trunc"}, cut(llc(3, 0x42, 0x42, 3, 1, 2, 3, 4), 19), rewrite.Edited, 19},
 		{"the usual MTU", rewrite.Edits{MTUTrunc: true}, v4.with(func(p *parts) { p.payload = make([]byte, 3000) }).frame(t), rewrite.Edited, 1514},
 
 		{"length above the frame", rewrite.Edits{FixHdrLen: true}, set(plain, 16, 9, 9), rewrite.Edited, len(plain.Data)},
@@ -603,6 +700,7 @@ func TestEditOutcomes(t *testing.T) {
 		{"checksum after the length", rewrite.Edits{FixCsum: true, FixHdrLen: true}, set(plain, 16, 0, 0), rewrite.Edited, len(plain.Data)},
 		{"checksum, UDP length above the packet", rewrite.Edits{FixCsum: true}, set(udpFrame, 38, 9, 9), rewrite.Malformed, 0},
 		{"checksum under an authentication header", rewrite.Edits{FixCsum: true}, ah, rewrite.Protected, len(ah.Data)},
+		{"size that is there", rewrite.Edits{Sizes: "64"}, sized, rewrite.Unchanged, 0},
 		{"size of a cut frame", rewrite.Edits{Sizes: "64"}, cut(plain, 60), rewrite.Cut, 0},
 		{"size below the headers", rewrite.Edits{Sizes: "64"}, v4.with(func(p *parts) { p.sack = []uint32{1, 2, 3, 4} }).frame(t), rewrite.TooLong, 14 + 20 + 40},
 	} {
@@ -630,7 +728,9 @@ func TestEditOutcomes(t *testing.T) {
 					if ip, ok := g.NetworkLayer().(*layers.IPv4); ok && int(ip.Length) != len(out.Data)-14 {
 						t.Errorf("length %d", ip.Length)
 					}
-				} else if err := sums(&out); err != nil && !strings.Contains(tt.name, "fragment") && !strings.Contains(tt.name, "authentication") {
+				} else if err := lengthsFit(&out); err != nil && (tt.edits.FixLen != "" || lengthsFit(&in) == nil) {
+					t.Error(err)
+				} else if err := sums(&out); err != nil && !strings.Contains(tt.name, "fragment") && !strings.Contains(tt.name, "authentication") && !strings.Contains(tt.name, "cannot be") {
 					t.Error(err)
 				}
 			}
@@ -649,6 +749,95 @@ func TestEditOutcomes(t *testing.T) {
 				if o := skip.Edit(&in, &out, false); o != rewrite.Deleted || skip.Report().OctetsOut != 0 {
 					t.Errorf("with skipping %s, %+v", o, skip.Report())
 				}
+			}
+		})
+	}
+}
+
+// TestEditMapsAllFragments holds that the fragments of a packet keep one pair of addresses, also where its transport header is
+// in more than one.
+func TestEditMapsAllFragments(t *testing.T) {
+	whole := some().with(func(p *parts) { p.payload = p.payload[:44] }).frame(t)
+	ed := editor(t, rewrite.Edits{PNAT: []string{"192.0.2.0/24:10.7.0.0/16"}, TTL: "9", PortMap: "80:81,40000:40001"})
+	var parts [][]byte
+	for at := 34; at < len(whole.Data); at += 8 {
+		end := min(at+8, len(whole.Data))
+		d := append(bytes.Clone(whole.Data[:34]), whole.Data[at:end]...)
+		binary.BigEndian.PutUint16(d[16:], uint16(20+end-at))
+		flags := uint16(at-34) / 8
+		if end < len(whole.Data) {
+			flags |= 1 << 13
+		}
+		binary.BigEndian.PutUint16(d[20:], flags)
+		var sum uint32
+		d[24], d[25] = 0, 0
+		for i := 14; i < 34; i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(d[i:]))
+		}
+		binary.BigEndian.PutUint16(d[24:], ^uint16(sum>>16+sum))
+		in := parse.Frame{Data: d, WireLen: len(d), Link: parse.LinkEthernet}
+		var out parse.Frame
+		o := ed.Edit(&in, &out, false)
+		if want := rewrite.Edited; at > 34 && o != want || at == 34 && o != rewrite.Fragment {
+			t.Errorf("fragment at %d: %s", at-34, o)
+		}
+		if src, dst := netip.AddrFrom4([4]byte(out.Data[26:30])), netip.AddrFrom4([4]byte(out.Data[30:34])); src.String() != "10.7.2.1" || dst.String() != "10.7.2.2" || out.Data[22] != 9 {
+			t.Errorf("fragment at %d: from %s to %s, TTL %d", at-34, src, dst, out.Data[22])
+		}
+		if err := sums(&out); err != nil {
+			t.Errorf("fragment at %d: %v", at-34, err)
+		}
+		parts = append(parts, bytes.Clone(out.Data[34:]))
+	}
+	if r := ed.Report(); r.Fragment != 1 || r.Edited != uint64(len(parts))-1 {
+		t.Errorf("%s", r)
+	}
+	if src, dst := binary.BigEndian.Uint16(parts[0]), binary.BigEndian.Uint16(parts[0][2:]); src != 40001 || dst != 81 {
+		t.Errorf("ports %d, %d", src, dst)
+	}
+	if rest := bytes.Join(parts[1:], nil); !bytes.Equal(rest, whole.Data[42:]) {
+		t.Error("later fragments changed behind the IP header")
+	}
+}
+
+// TestEditKeepsWhatItCannotCheck holds that a checksum behind a header that cannot be moves by the difference where it stands in
+// the packet, and that nothing behind the packet is written.
+func TestEditKeepsWhatItCannotCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(d []byte)
+		proto  layers.IPProtocol
+		field  int // of the checksum, in the frame; 0: none within the packet
+	}{
+		{"data offset 2", func(d []byte) { d[46] = 0x20 }, layers.IPProtocolTCP, 50},
+		{"UDP length 4", func(d []byte) { d[38], d[39] = 0, 4 }, layers.IPProtocolUDP, 40},
+		{"a packet that ends before the checksum", func(d []byte) { d[16], d[17] = 0, 32 }, layers.IPProtocolTCP, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			whole := some().with(func(p *parts) { p.proto = tt.proto })
+			to := whole.with(func(p *parts) { p.src, p.dst = "10.7.2.1", "10.7.2.2" }).frame(t)
+			in := whole.frame(t)
+			want := bytes.Clone(in.Data)
+			tt.change(in.Data)
+			copy(want, in.Data)
+			copy(want[26:34], to.Data[26:34])
+			if tt.field != 0 {
+				copy(want[tt.field:], to.Data[tt.field:tt.field+2])
+			}
+			var out parse.Frame
+			if o := editor(t, rewrite.Edits{PNAT: []string{"192.0.2.0/24:10.7.0.0/16"}}).Edit(&in, &out, false); o != rewrite.Edited {
+				t.Error(o)
+			}
+			copy(want[24:26], out.Data[24:26]) // the IPv4 header's, below
+			if !bytes.Equal(out.Data, want) {
+				t.Errorf("got  % x\nwant % x", out.Data, want)
+			}
+			var acc uint32
+			for i := 14; i < 34; i += 2 {
+				acc += uint32(binary.BigEndian.Uint16(out.Data[i:])) + 0xffff - uint32(binary.BigEndian.Uint16(in.Data[i:]))
+			}
+			if acc%0xffff != 0 {
+				t.Errorf("the sum of the IPv4 header moved by %#x", acc%0xffff)
 			}
 		})
 	}
@@ -721,6 +910,9 @@ func TestFuzzedFramesFit(t *testing.T) {
 		if err := (parse.Direct{}).Parse(&a, &q); err != nil || p.Layers != q.Layers || p.Tuple != q.Tuple || p.HeaderLen != q.HeaderLen {
 			t.Fatalf("frame %d: %+v became %+v, %v", i, p, q, err)
 		}
+		if err := lengthsFit(&a); err != nil && lengthsFit(&f) == nil {
+			t.Fatalf("frame %d: %v", i, err)
+		}
 		if err := sums(&a); err != nil && !p.Layers.Has(parse.LayerFragment) {
 			t.Fatalf("frame %d: %v", i, err)
 		}
@@ -759,6 +951,8 @@ func TestNewEditorNamesAllFaults(t *testing.T) {
 		{"TTL words", rewrite.Edits{TTL: "+-1"}, []string{"--ttl +-1"}},
 		{"ports", rewrite.Edits{PortMap: "80,65536:1,9-8:1,1:x,7"}, []string{`"65536:1"`, `"9-8:1"`, `"1:x"`, "no target"}},
 		{"sizes", rewrite.Edits{Sizes: "64,128"}, []string{"want one size"}},
+		{"what limits nothing", rewrite.Edits{SkipBroadcast: true, SkipL2Broadcast: true, SkipSoftErrors: true},
+			[]string{"--skipbroadcast limits", "--skipl2broadcast limits", "--skip-soft-errors leaves out"}},
 		{"size", rewrite.Edits{Sizes: "63"}, []string{"--sizes 63"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -789,6 +983,8 @@ func TestCheckLink(t *testing.T) {
 		{"cooked frames have one", dest, parse.LinkSLL2, ""},
 		{"no addresses at all", rewrite.Edits{DLT: "enet"}, parse.LinkSLL, "needs --enet-dmac"},
 		{"what is not converted", both, 127, "converts raw IP"},
+		{"FCS of raw IP converted", rewrite.Edits{EFCS: true, DLT: "enet", DestMAC: both.DestMAC, SourceMAC: both.SourceMAC}, parse.LinkRaw, "--efcs takes an FCS from Ethernet frames only"},
+		{"FCS of cooked frames", rewrite.Edits{EFCS: true}, parse.LinkSLL, "--efcs takes an FCS from Ethernet frames only"},
 		{"Ethernet converted", rewrite.Edits{DLT: "enet"}, parse.LinkEthernet, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -846,13 +1042,19 @@ func TestEditAllocatesNothing(t *testing.T) {
 	}
 	fuzzed := many()
 	fuzzed.FuzzSeed, fuzzed.Sizes = 1, "imix"
-	for _, e := range []rewrite.Edits{many(), fuzzed, {Endpoints: "1.1.1.1:2.2.2.2"}} {
+	short := many()
+	short.FixLen, short.EFCS, short.MTU = "trunc", true, 100
+	for _, e := range []rewrite.Edits{many(), fuzzed, short, {Endpoints: "1.1.1.1:2.2.2.2"}} {
 		ed := editor(t, e)
 		var f, out parse.Frame
 		long := some().with(func(p *parts) { p.payload = make([]byte, 9000) }).frame(t)
 		ed.Edit(&long, &out, false)
+		i := 0
 		if n := testing.AllocsPerRun(5000, func() {
 			_ = src.Next(&f)
+			if i++; i&1 != 0 { // cut
+				f.Data = f.Data[:max(len(f.Data)/2, 14)]
+			}
 			ed.Edit(&f, &out, f.UnixNano&1 != 0)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations a frame", e, n)
@@ -891,6 +1093,12 @@ func FuzzEdit(f *testing.F) {
 		}
 		if len(out.Data) > out.WireLen {
 			t.Fatalf("%d octets, %d on the wire", len(out.Data), out.WireLen)
+		}
+		if in.WireLen == len(data) || e.FixLen != "" {
+			if err := lengthsFit(&out); err != nil && lengthsFit(&parse.Frame{Data: append(bytes.Clone(data), make([]byte, in.WireLen-len(data))...), Link: in.Link}) == nil &&
+				o == rewrite.Edited {
+				t.Fatalf("%s: %v\n% x\n% x", e, err, in.Data, out.Data)
+			}
 		}
 		if r := ed.Report(); r.Frames != 1 || r.Edited+r.Unchanged+r.Deleted+r.Failed() != 1 {
 			t.Fatalf("%s counted as %+v", o, r)
@@ -936,7 +1144,8 @@ func chosen(choice uint32) rewrite.Edits {
 	case 3:
 		e.SrcIPMap = "0.0.0.0/1:77.0.0.0/8"
 	}
-	e.SkipBroadcast, e.SkipL2Broadcast = bit(7), bit(8)
+	e.SkipBroadcast = bit(7) && choice>>22%5 != 4
+	e.SkipL2Broadcast = bit(8) && (e.DestMAC != "" || e.MACSeed != 0)
 	if bit(9) {
 		e.TTL, e.TOS, e.TClass, e.FlowLabel = "-3", number(255), number(255), number(1<<20-1)
 	}

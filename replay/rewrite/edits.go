@@ -49,7 +49,7 @@ type Edits struct {
 
 	FuzzSeed   uint64 `json:"fuzz_seed,omitempty"`   // damages one frame in FuzzFactor; 0: none
 	FuzzFactor int    `json:"fuzz_factor,omitempty"` // 0: 8
-	FixHdrLen  bool   `json:"fixhdrlen,omitempty"`   // IP lengths that are 0 or above the frame become what it holds
+	FixHdrLen  bool   `json:"fixhdrlen,omitempty"`   // IP and UDP lengths that are 0 or above the frame become what it holds
 	FixCsum    bool   `json:"fixcsum,omitempty"`     // compute IPv4, TCP, UDP, ICMP and ICMPv6 checksums anew
 	Sizes      string `json:"sizes,omitempty"`       // a size or mixture, as ParseSizes reads one
 
@@ -98,9 +98,6 @@ func (e Edits) String() string {
 	}
 	whether("efcs", e.EFCS)
 	text("dlt", e.DLT)
-	text("fixlen", e.FixLen)
-	whole("mtu", e.MTU)
-	whether("mtu-trunc", e.MTUTrunc)
 	text("enet-vlan", e.VLAN)
 	whole("enet-vlan-tag", e.VLANTag)
 	whole("enet-vlan-cfi", e.VLANCFI)
@@ -114,6 +111,9 @@ func (e Edits) String() string {
 	number("enet-mac-seed", e.MACSeed)
 	whole("enet-mac-seed-keep-bytes", e.MACKeep)
 	whether("skipl2broadcast", e.SkipL2Broadcast)
+	text("fixlen", e.FixLen)
+	whole("mtu", e.MTU)
+	whether("mtu-trunc", e.MTUTrunc)
 	for _, list := range e.PNAT {
 		put("pnat", list)
 	}
@@ -163,13 +163,13 @@ type edit uint8
 const (
 	editEFCS edit = iota
 	editDLT
-	editFixLen
-	editMTU
 	editVLAN
 	editDestMAC
 	editSourceMAC
 	editSubstitute
 	editMACSeed
+	editFixLen
+	editMTU
 	editPNAT
 	editSrcIPMap
 	editDstIPMap
@@ -189,7 +189,7 @@ const (
 )
 
 var editNames = [edits]string{
-	"efcs", "dlt", "fixlen", "mtu-trunc", "enet-vlan", "enet-dmac", "enet-smac", "enet-subsmac", "enet-mac-seed", "pnat",
+	"efcs", "dlt", "enet-vlan", "enet-dmac", "enet-smac", "enet-subsmac", "enet-mac-seed", "fixlen", "mtu-trunc", "pnat",
 	"srcipmap", "dstipmap", "endpoints", "randomize-ip", "ttl", "tos", "tclass", "flowlabel", "portmap", "tcp-sequence",
 	"fuzz-seed", "fixhdrlen", "fixcsum", "sizes",
 }
@@ -204,7 +204,8 @@ const (
 	linkEdits    set = 1<<editEFCS | 1<<editDLT | 1<<editVLAN | macEdits
 	lengthEdits  set = 1<<editFixLen | 1<<editMTU
 	addressEdits set = 1<<editPNAT | 1<<editSrcIPMap | 1<<editDstIPMap | 1<<editEndpoints | 1<<editRandomize
-	headerEdits  set = addressEdits | 1<<editTTL | 1<<editTOS | 1<<editTClass | 1<<editFlowLabel | 1<<editPortMap | 1<<editSequence
+	headerEdits  set = addressEdits | 1<<editTTL | 1<<editTOS | 1<<editTClass | 1<<editFlowLabel | portEdits
+	portEdits    set = 1<<editPortMap | 1<<editSequence
 	sealEdits    set = 1<<editFixHdrLen | 1<<editFixCsum
 )
 
@@ -357,6 +358,15 @@ func NewEditor(e Edits) (*Editor, error) {
 		}
 	}
 	ask(editSizes, e.Sizes != "")
+	if e.SkipL2Broadcast && ed.asks&macEdits == 0 {
+		fault("--skipl2broadcast limits edits of MACs: give one of them")
+	}
+	if e.SkipBroadcast && ed.asks&addressEdits == 0 {
+		fault("--skipbroadcast limits edits of IP addresses: give one of them")
+	}
+	if e.SkipSoftErrors && ed.asks == 0 {
+		fault("--skip-soft-errors leaves out frames in which an edit cannot be made: give an edit")
+	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (ed *Editor) headers(side int) {
 	default:
 		covered, dst = ed.ipv6(b[:ipv6Len:ipv6Len], side)
 	}
-	if covered != 0 || ed.asks&(1<<editPortMap|1<<editSequence) != 0 {
+	if covered != 0 || ed.asks&portEdits != 0 {
 		ed.transport(b, covered, dst)
 	}
 }
@@ -150,11 +150,21 @@ func (ed *Editor) transport(b []byte, covered, dst uint64) {
 			u = findUpper(b, proto, v6)
 		}
 	}
-	if u.authenticated { // in each fragment too: its value is over the whole packet
+	if u.authenticated = u.authenticated || proto == protoAH; u.authenticated { // in each fragment too: its value is over the whole packet
 		ed.unable(ed.changed&addressEdits, Protected)
 	}
+	if p.Layers.Has(parse.LayerFragmentRest) {
+		return
+	}
 	field := checksumField(proto, v6)
-	if field == absent || p.Layers.Has(parse.LayerFragmentRest) {
+	if field == absent {
+		switch {
+		case !ed.malformed || !isExtension(proto):
+		case p.Layers.Has(parse.LayerFragment):
+			ed.unable(ed.changed&addressEdits|portEdits, Fragment)
+		default:
+			ed.unable(portEdits, Malformed)
+		}
 		return
 	}
 	if u.routed {
@@ -162,7 +172,15 @@ func (ed *Editor) transport(b []byte, covered, dst uint64) {
 	}
 	t := b[min(u.off, len(b)):]
 	acc := covered
-	if proto == protoTCP || proto == protoUDP {
+	switch fragment := p.Layers.Has(parse.LayerFragment); {
+	case proto != protoTCP && proto != protoUDP:
+	case ed.malformed && !fragment:
+		if proto == protoTCP {
+			ed.unable(portEdits, Malformed)
+		} else {
+			ed.unable(1<<editPortMap, Malformed)
+		}
+	default:
 		if ed.asks.has(editPortMap) && len(t) >= 4 {
 			from, to := be.Uint16(t), be.Uint16(t[2:])
 			acc += put16(t, 0, ed.ports[from]) + put16(t, 2, ed.ports[to])
@@ -174,11 +192,15 @@ func (ed *Editor) transport(b []byte, covered, dst uint64) {
 			acc += ed.sequence(t)
 		}
 		if u.authenticated {
-			ed.unable(ed.changed&(1<<editPortMap|1<<editSequence), Protected)
+			ed.unable(ed.changed&portEdits, Protected)
 		}
 	}
-	if acc != 0 && field+2 <= len(t) {
+	switch {
+	case acc == 0:
+	case field+2 <= len(t):
 		adjustUpper(t[field:], proto, acc)
+	case ed.malformed && p.Layers.Has(parse.LayerFragment): // it is in another fragment
+		ed.unable(ed.changed&(addressEdits|portEdits), Fragment)
 	}
 }
 
@@ -191,7 +213,10 @@ func (ed *Editor) sequence(t []byte) (acc uint64) {
 	acc = put32(t, 4, be.Uint32(t[4:])+ed.shift)
 	ed.did(editSequence)
 	if len(t) < 20 || !ed.packet.Layers.Has(parse.LayerTCP) {
-		if len(t) > 8 {
+		switch {
+		case ed.malformed: // the rest is in another fragment
+			ed.unable(1<<editSequence, Fragment)
+		case len(t) > 8:
 			ed.unable(1<<editSequence, Cut)
 		}
 		return acc

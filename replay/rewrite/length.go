@@ -1,6 +1,10 @@
 package rewrite
 
-import "pcaplab/parse"
+import (
+	"errors"
+
+	"pcaplab/parse"
+)
 
 // IP protocol numbers (IANA), beside those of locate.go.
 const (
@@ -94,19 +98,45 @@ func behindTags(f *parse.Frame) int {
 	return off
 }
 
+// linkEnd returns where the 802.3 or PPPoE length behind the tags says that the frame ends, 0 without one, and where that
+// header starts, or for an 802.3 length ends.
+func linkEnd(f *parse.Frame) (end, start int) {
+	start = behindTags(f)
+	d := f.Data
+	if len(d) < start || f.Link == parse.LinkNull || f.Link == parse.LinkLoop || start == 0 {
+		return 0, start
+	}
+	at := start - 2
+	if f.Link == parse.LinkSLL2 && start == 20 {
+		at = 0
+	}
+	switch t := be.Uint16(d[at:]); {
+	case t < typeMin && f.Link == parse.LinkEthernet:
+		return start + int(t), start
+	case t == typeSession && len(d) >= start+6:
+		return start + 6 + int(be.Uint16(d[start+4:])), start
+	}
+	return 0, start
+}
+
 // trunc has the lengths in the headers say what was captured.
 func (ed *Editor) trunc() {
 	const fixlen = 1 << editFixLen
 	f, p := &ed.frame, &ed.packet
 	switch err := (parse.Direct{}).Parse(f, p); {
+	case errors.Is(err, parse.ErrUnsupported):
+		ed.unable(fixlen, UnknownLink)
+		return
 	case err != nil:
-		ed.parse(fixlen)
+		ed.unable(fixlen, Malformed)
 		return
 	case p.Truncated:
 		ed.unable(fixlen, Cut)
 		return
-	case p.Layers&(parse.LayerIPv4|parse.LayerIPv6) == 0:
-		if p.Layers.Has(parse.LayerLLC) { // the 802.3 length is not that of a trailer's end
+	}
+	outer, start := linkEnd(f)
+	if p.Layers&(parse.LayerIPv4|parse.LayerIPv6|parse.LayerARP) == 0 {
+		if outer > len(f.Data) { // not a trailer alone
 			ed.unable(fixlen, Cut)
 			return
 		}
@@ -117,9 +147,19 @@ func (ed *Editor) trunc() {
 	off := network(f.Data, f.Link)
 	b := f.Data[off:]
 	v6 := p.Layers.Has(parse.LayerIPv6)
-	end := ipEnd(b, v6)
+	end := len(b)
+	if !p.Layers.Has(parse.LayerARP) {
+		end = ipEnd(b, v6)
+	}
 	switch {
-	case end != 0 && end <= len(b): // only a trailer was cut
+	case end != 0 && end <= len(b): // only padding was cut
+		if outer > len(f.Data) {
+			if p.Layers.Has(parse.LayerLLC) {
+				ed.unable(fixlen, Cut)
+				return
+			}
+			be.PutUint16(f.Data[start+4:], uint16(len(f.Data)-start-6))
+		}
 		f.WireLen = len(f.Data)
 		ed.did(editFixLen)
 		return
@@ -150,7 +190,12 @@ func (ed *Editor) trunc() {
 		return
 	}
 	if p.Layers.Has(parse.LayerPPPoE) {
-		l.pppoe = behindTags(f)
+		l.pppoe = start
+	}
+	if p.Layers.Has(parse.LayerUDP) { // of a surplus area (RFC 9868) a part would be none
+		if n := int(be.Uint16(b[u.off+4:])); n != 0 && u.off+n <= len(b) {
+			f.Data = f.Data[:l.l4+n]
+		}
 	}
 	l.seal(f.Data)
 	f.WireLen = len(f.Data)
@@ -186,15 +231,17 @@ func (ed *Editor) cutToMTU() {
 		return
 	}
 	switch l, o := locate(f.Data, f.Link); {
-	case o == Resized && l.end > want && l.keep <= want:
-		l.seal(f.Data[:want])
-	case o == Resized && l.keep > want, o == Trailer && l.keep > want:
-		ed.unable(mtu, TooLong)
-		return
-	case o == Resized, o == Trailer: // a trailer alone is above it
-	default:
+	case o != Resized && o != Trailer:
 		ed.unable(mtu, o)
 		return
+	case l.keep > want:
+		ed.unable(mtu, TooLong)
+		return
+	case o == Trailer:
+		l.trim(f.Data[:want])
+	case l.bound > want:
+		want = min(want, l.end)
+		l.seal(f.Data[:want])
 	}
 	f.Data = f.Data[:want]
 	f.WireLen = want
@@ -262,7 +309,8 @@ func (ed *Editor) mend() {
 }
 
 // fixHdrLen has IP and UDP lengths that are 0 or above the frame say what is there, and reports whether it changed one. A
-// smaller length stays: what follows the packet is a trailer.
+// smaller length stays: what follows the packet is a trailer. Checksums that cover a length stay, as they may have been
+// right before it was lost; that of the IPv4 header follows.
 func (ed *Editor) fixHdrLen(off int) (changed bool) {
 	f, p := &ed.frame, &ed.packet
 	b := f.Data[off:]
@@ -328,6 +376,13 @@ func (ed *Editor) fixCsum(off int) {
 	case proto == protoICMP && !v6, proto == protoICMPv6 && v6:
 		field = 2
 	default:
+		switch { // an extension header ends the walk where the checksum was not found
+		case !isExtension(proto) || p.Layers&(parse.LayerFragmentRest|parse.LayerOtherL4) != 0:
+		case p.Layers.Has(parse.LayerFragment):
+			ed.unable(fixcsum, Fragment)
+		default:
+			ed.short(fixcsum)
+		}
 		return
 	}
 	u := findUpper(b, p.Tuple.Proto, v6)
@@ -335,6 +390,9 @@ func (ed *Editor) fixCsum(off int) {
 	switch {
 	case p.Layers.Has(parse.LayerFragment):
 		ed.unable(fixcsum, Fragment)
+		return
+	case ed.malformed:
+		ed.unable(fixcsum, Malformed)
 		return
 	case u.routed && p.Tuple.Proto != protoICMP:
 		ed.unable(fixcsum, Routed)

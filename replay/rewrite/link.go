@@ -32,12 +32,8 @@ func (ed *Editor) link(side int) {
 			ed.unable(1<<editEFCS, WrongLink)
 		case f.WireLen < FCSLen:
 			ed.unable(1<<editEFCS, Malformed)
-		case ed.packetEnd() > f.WireLen-FCSLen: // there is none
-			ed.unable(1<<editEFCS, TooLong)
 		default:
-			f.WireLen -= FCSLen
-			f.Data = f.Data[:min(len(f.Data), f.WireLen)]
-			ed.did(editEFCS)
+			ed.efcs()
 		}
 	}
 	if ed.asks.has(editDLT) && f.Link != parse.LinkEthernet && !ed.ethernet(side) {
@@ -61,18 +57,31 @@ func (ed *Editor) link(side int) {
 	}
 }
 
-// packetEnd returns where the IP packet or ARP message in the frame ends, as far as there is one that says so; 0 if not.
-func (ed *Editor) packetEnd() int {
+// efcs drops the last octets, unless a length in the frame says that they belong to what it carries, or an IP header that none
+// is known.
+func (ed *Editor) efcs() {
 	f, p := &ed.frame, &ed.packet
 	_ = parse.Direct{}.Parse(f, p)
+	end, _ := linkEnd(f)
 	switch {
 	case p.Layers.Has(parse.LayerARP):
-		return p.HeaderLen
+		end = max(end, p.HeaderLen)
 	case p.Layers&(parse.LayerIPv4|parse.LayerIPv6) != 0:
 		off := network(f.Data, f.Link)
-		return off + ipEnd(f.Data[off:], p.Layers.Has(parse.LayerIPv6))
+		n := ipEnd(f.Data[off:], p.Layers.Has(parse.LayerIPv6))
+		if n == 0 && end == 0 {
+			ed.unable(1<<editEFCS, Unbounded)
+			return
+		}
+		end = max(end, off+n)
 	}
-	return 0
+	if end > f.WireLen-FCSLen { // there is none
+		ed.unable(1<<editEFCS, TooLong)
+		return
+	}
+	f.WireLen -= FCSLen
+	f.Data = f.Data[:min(len(f.Data), f.WireLen)]
+	ed.did(editEFCS)
 }
 
 // mac edits one hardware address; value is what the edit of its place sets.

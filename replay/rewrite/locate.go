@@ -46,6 +46,7 @@ const (
 type layout struct {
 	keep  int // octets from the start that must stay: the headers, or the whole message
 	end   int // where the payload ends
+	bound int // where the lengths of IP and PPPoE end: behind end where there is padding or a surplus area (RFC 9868); 0: none
 	ip    int
 	l4    int
 	pppoe int // or absent
@@ -172,6 +173,7 @@ func (l layout) session(d []byte, off int) (layout, Outcome) {
 	}
 	l.pppoe = off
 	l.end = off + 6 + n
+	l.bound = l.end
 	if d[off+1] != 0 { // discovery
 		return l.message(l.end)
 	}
@@ -222,6 +224,7 @@ func (l layout) ipv4(d []byte, off int) (layout, Outcome) {
 		return l, Malformed
 	}
 	l.ip, l.l4, l.end, l.proto = off, off+n, off+total, d[off+9]
+	l.bound = max(l.bound, l.end)
 	switch {
 	case be.Uint16(d[off+6:])&moreOrOffset != 0:
 		return l, Fragment
@@ -275,6 +278,7 @@ func (l layout) ipv6(d []byte, off int) (layout, Outcome) {
 	}
 	off += ipv6Len
 	l.end = off + length
+	l.bound = max(l.bound, l.end)
 	for {
 		n := 8
 		switch next {
@@ -363,6 +367,13 @@ func (l layout) seal(b []byte) {
 	l.checksums(b)
 }
 
+// trim has the PPPoE length of a message say that it ends with b, which ends behind it, if it says more.
+func (l layout) trim(b []byte) {
+	if l.pppoe != absent && l.bound > len(b) {
+		be.PutUint16(b[l.pppoe+4:], uint16(len(b)-l.pppoe-6))
+	}
+}
+
 // checksums computes those of b, which ends where the payload does.
 func (l layout) checksums(b []byte) {
 	ip, p := b[l.ip:], b[l.l4:]
@@ -395,6 +406,15 @@ func (l layout) checksums(b []byte) {
 		be.PutUint16(p[2:], 0)
 		be.PutUint16(p[2:], fold(sum(acc, p)))
 	}
+}
+
+// isExtension reports whether headers go on behind that of an IP protocol.
+func isExtension(proto byte) bool {
+	switch proto {
+	case protoHopByHop, protoRouting, protoFragment, protoAH, protoDestOpts:
+		return true
+	}
+	return false
 }
 
 // sum adds p to a ones' complement sum (RFC 1071).

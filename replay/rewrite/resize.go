@@ -167,6 +167,7 @@ func (r *Resizer) resize(in, out *parse.Frame, want int) Outcome {
 	n := copy(b, d[:l.keep])
 	if o == Trailer {
 		clear(b[n:])
+		l.trim(b)
 	} else {
 		fill(b[n:], d[l.keep:l.end])
 		l.seal(b)

@@ -21,8 +21,9 @@
 //
 //   - first: a host is a client if it is first seen as a source, else a server. One pass.
 //   - client, server, bridge, router: hosts are judged by what they send, which takes a pass of [Splitter.Learn] before. Evidence
-//     of a client is a TCP segment with SYN alone and a UDP datagram to port 53; of a server one with SYN and ACK alone, a UDP
-//     datagram from port 53, and an ICMP port unreachable. With s of a server and c of a client a host is a server if
+//     of a client is a TCP segment with SYN and a UDP datagram to port 53; of a server one with SYN and ACK, a UDP
+//     datagram from port 53, and an ICMP port unreachable. FIN and RST make SYN no evidence; tcpprep takes it only if no
+//     other flag is set, so not if congestion notification is offered. With s of a server and c of a client a host is a server if
 //     s >= Ratio * c. Hosts without evidence are clients in mode client, and servers in server and bridge. In mode router
 //     they are servers if a known server is in their network, of the longest prefix from MinMask to MaxMask in which any host is
 //     known, else clients.

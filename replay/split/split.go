@@ -205,12 +205,13 @@ func (s *Splitter) Learn(f *parse.Frame) {
 
 // evidenceOf reports what a packet says of its sender.
 func evidenceOf(h *header) (client, server bool) {
-	const syn, ack = 0x02, 0x10
+	const fin, syn, rst, ack = 0x01, 0x02, 0x04, 0x10
 	d := h.l4
 	switch h.proto {
 	case protoTCP:
 		if len(d) >= 14 {
-			return d[13] == syn, d[13] == syn|ack
+			flags := d[13] & (fin | syn | rst | ack) // ECE and CWR offer congestion notification (RFC 3168 section 6.1.1)
+			return flags == syn, flags == syn|ack
 		}
 	case protoUDP:
 		if src, dst, ok := h.ports(); ok {

@@ -1,6 +1,7 @@
 package split
 
 import (
+	"bytes"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -96,6 +97,27 @@ var (
 	query   = []byte{0x10, 0, 0, 53, 0, 8, 0, 0}
 	unknown = byte(253)
 )
+
+func TestEvidence(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		flags          byte
+		client, server bool
+	}{
+		{"SYN", 0x02, true, false}, {"SYN and ACK", 0x12, false, true},
+		{"SYN that offers congestion notification", 0xc2, true, false}, {"SYN and ACK that accepts it", 0x52, false, true},
+		{"SYN and PSH", 0x0a, true, false}, {"SYN and RST", 0x06, false, false}, {"SYN and FIN", 0x03, false, false},
+		{"ACK", 0x10, false, false}, {"none", 0, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := header{proto: protoTCP, l4: bytes.Clone(syn)}
+			h.l4[13] = tt.flags
+			if client, server := evidenceOf(&h); client != tt.client || server != tt.server {
+				t.Errorf("client %t, server %t", client, server)
+			}
+		})
+	}
+}
 
 func TestRouter(t *testing.T) {
 	const far = "203.0.113.1"

@@ -162,6 +162,25 @@ func manyQuestions(f parse.Frame) bool {
 	return (be.Uint16(h.l4) == 53 || be.Uint16(h.l4[2:]) == 53) && h.l4[13]&0x80 != 0
 }
 
+// withoutOffers has frames with SYN and flags that are none of ours be no evidence, as they are none to tcpprep, and returns how
+// many there are.
+func withoutOffers(all []parse.Frame) (plain []parse.Frame, n int) {
+	plain = slices.Clone(all)
+	for i := range plain {
+		var h header
+		if !ipHeader(&plain[i], &h) || h.proto != protoTCP || len(h.l4) < 14 {
+			continue
+		}
+		if client, server := evidenceOf(&h); (client || server) && h.l4[13]&^0x12 != 0 {
+			at := len(plain[i].Data) - len(h.l4) + 13
+			plain[i].Data = bytes.Clone(plain[i].Data)
+			plain[i].Data[at] = 0x10
+			n++
+		}
+	}
+	return plain, n
+}
+
 func (in *invocation) auto() bool { return strings.Contains(in.args, "-a ") }
 
 // check compares the cache that tcpprep makes of a capture with ours.
@@ -189,6 +208,12 @@ func (in *invocation) check(t *testing.T, path string, all []parse.Frame, faults
 	if in.learns() && slices.ContainsFunc(all, manyQuestions) {
 		faults["a DNS header's QR is looked for in the number of questions"]++
 		return false
+	}
+	if in.learns() {
+		var offers int
+		if all, offers = withoutOffers(all); offers > 0 {
+			faults["a SYN that offers congestion notification is no evidence"] += offers
+		}
 	}
 	ours, counts := splitAll(t, in.cfg, "", all)
 	late := uint64(0)
@@ -270,7 +295,7 @@ func randomFrames(rng *rand.Rand, n int) []parse.Frame {
 		case protoTCP, protoUDP:
 			transport = be.AppendUint16(transport, uint16(pick(53, 80, 1023, 1024, 2000)))
 			transport = be.AppendUint16(transport, uint16(pick(53, 80, 1023, 1024, 2000)))
-			transport = append(transport, 0, 20, 0, 0, 0, 0, 0, 0, 0x50, byte(pick(0x02, 0x12, 0x10, 0x04, 0x42)))
+			transport = append(transport, 0, 20, 0, 0, 0, 0, 0, 0, 0x50, byte(pick(0x02, 0x12, 0x10, 0x04, 0x06, 0x42, 0x52)))
 		case protoICMP:
 			transport = append(transport, byte(pick(0, 3, 8)), byte(rng.IntN(4)))
 		}
