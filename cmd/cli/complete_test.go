@@ -167,15 +167,17 @@ func TestWhatIsOfferedIsTaken(t *testing.T) {
 				continue
 			}
 			// The others are checked by the command itself; an unknown value ends it before anything is measured.
-			command, path := "ceiling", "no-such.pcap"
+			command, path := []string{"ceiling"}, "no-such.pcap"
 			switch name {
+			case "auto":
+				command = []string{"split", "-o", filepath.Join(t.TempDir(), "cache")}
 			case "as", "window", "label", "format":
-				command, path = "features", "DDoS-SYN_Flood/no-such.pcap"
+				command, path = []string{"features"}, "DDoS-SYN_Flood/no-such.pcap"
 			}
 			if strings.HasSuffix(value, "=") {
 				continue // the beginning of one
 			}
-			code, _, stderr := runIn(t.Context(), strings.NewReader(""), command, "--"+name, value, path)
+			code, _, stderr := runIn(t.Context(), strings.NewReader(""), append(command, "--"+name, value, path)...)
 			if code != ExitFailed || !strings.Contains(stderr, "no-such.pcap") {
 				t.Errorf("--%s %s: exit code %d, %s", name, value, code, stderr)
 			}

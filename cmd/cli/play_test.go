@@ -826,3 +826,17 @@ func helpOf(t *testing.T, command string) string {
 	stdout, _ := run(t, ExitDone, command, "-h")
 	return stdout
 }
+
+func TestReplayWritesAcrossYears(t *testing.T) {
+	dir := t.TempDir()
+	in := write(t, filepath.Join(dir, "in"), captureOf(t, 4, pcapio.WriterConfig{Nano: true}, func(i int, f *parse.Frame) { f.UnixNano = int64(i) * 4e17 }))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	out := filepath.Join(dir, "out")
+	if code, stdout, stderr := runIn(ctx, strings.NewReader(""), "replay", "-w", out, in); code != ExitDone {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if frames, _ := framesOf(t, read(t, out)); len(frames) != 4 || frames[3].UnixNano != 12e17 {
+		t.Errorf("%d frames", len(frames))
+	}
+}

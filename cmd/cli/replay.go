@@ -761,12 +761,15 @@ func (f *replayFlags) print(a *app, p *playResult, err error) error {
 		names = append(names, f.second)
 	}
 	for i, name := range names {
-		fmt.Fprintf(w, "Statistics for %s: %s\n", what, name)
-		if i > 0 { // the counts are of both
-			continue
+		l := inject.LinkCounts{Sent: r.Sent, Failed: r.Failed, Dropped: r.Dropped, ENOBUFS: r.ENOBUFS, EAGAIN: r.EAGAIN}
+		if len(names) > 1 && i < len(r.Links) {
+			l = r.Links[i]
 		}
-		fmt.Fprintf(w, "\tSuccessful packets:        %d\n\tFailed packets:            %d\n\tTruncated packets:         %d\n", r.Sent, r.Failed+r.Dropped, r.Truncated)
-		fmt.Fprintf(w, "\tRetried packets (ENOBUFS): %d\n\tRetried packets (EAGAIN):  %d\n", r.ENOBUFS, r.EAGAIN)
+		fmt.Fprintf(w, "Statistics for %s: %s\n\tSuccessful packets:        %d\n\tFailed packets:            %d\n", what, name, l.Sent, l.Failed+l.Dropped)
+		if i == 0 { // of both
+			fmt.Fprintf(w, "\tTruncated packets:         %d\n", r.Truncated)
+		}
+		fmt.Fprintf(w, "\tRetried packets (ENOBUFS): %d\n\tRetried packets (EAGAIN):  %d\n", l.ENOBUFS, l.EAGAIN)
 	}
 	if r.Dropped > 0 {
 		fmt.Fprintf(w, "Dropped: %d of the failed packets, which the kernel took and the driver dropped\n", r.Dropped)

@@ -158,9 +158,15 @@ type Result struct {
 	Backends []string      `json:"backends,omitempty"` // of the sockets
 }
 
-// LinkCounts is what an interface counted during a run.
+// LinkCounts is what went through one interface in a run: as this package counted, and as the interface did.
 type LinkCounts struct {
 	Interface string `json:"interface"`
+	Sent      uint64 `json:"sent"`
+	Octets    uint64 `json:"octets"`
+	Failed    uint64 `json:"failed"`
+	Dropped   uint64 `json:"dropped"`
+	ENOBUFS   uint64 `json:"retried_enobufs"`
+	EAGAIN    uint64 `json:"retried_eagain"`
 	TxFrames  uint64 `json:"tx_frames"`
 	TxOctets  uint64 `json:"tx_octets"`
 	TxDropped uint64 `json:"tx_dropped"`

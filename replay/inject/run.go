@@ -115,8 +115,12 @@ func RunPair(ctx context.Context, sockets []*Socket, src replay.Source, plan Pla
 			err = errors.Join(err, countErr)
 			continue
 		}
-		r.res.Links = append(r.res.Links, LinkCounts{Interface: s.cfg.Interface, TxFrames: after.TxFrames - before[i].TxFrames,
-			TxOctets: after.TxOctets - before[i].TxOctets, TxDropped: after.TxDropped - before[i].TxDropped, TxErrors: after.TxErrors - before[i].TxErrors})
+		t, from := s.wire.tally(), &r.ports[i].from
+		r.res.Links = append(r.res.Links, LinkCounts{Interface: s.cfg.Interface,
+			Sent: t.sent - from.sent, Octets: t.octets - from.octets, Failed: t.failed - from.failed, Dropped: t.dropped - from.dropped,
+			ENOBUFS: t.enobufs - from.enobufs, EAGAIN: t.eagain - from.eagain,
+			TxFrames: after.TxFrames - before[i].TxFrames, TxOctets: after.TxOctets - before[i].TxOctets,
+			TxDropped: after.TxDropped - before[i].TxDropped, TxErrors: after.TxErrors - before[i].TxErrors})
 	}
 	return r.res, err
 }
@@ -326,7 +330,11 @@ func (r *run) sleep(t time.Duration) error {
 				return err
 			}
 		}
-		r.now = r.clock.Wait(min(t, r.now+lookAfter))
+		until := t
+		if _, skips := r.clock.(*warp); !skips {
+			until = min(t, r.now+lookAfter)
+		}
+		r.now = r.clock.Wait(until)
 	}
 	return nil
 }
