@@ -20,6 +20,7 @@ const (
 const (
 	LimitParser  = "parser"
 	LimitNetwork = "network/kernel"
+	LimitSender  = "sender" // it could not show more
 )
 
 // Live is what came of a live run.
@@ -38,12 +39,14 @@ type LiveEngine struct {
 	// no ceiling but what was reached: Top is below SenderMargin times it or, in most repeats, the search met no loss but the sender's.
 	Ceiling       Summary `json:"ceiling_pps"`
 	SenderLimited bool    `json:"sender_limited"`
-	Memory        Summary `json:"memory_ceiling_pps"` // by the same goal, behind the queue that the ring is
-	Service       Summary `json:"service_pps"`        // closed loop in memory
-	// Ratio is Ceiling over Memory, of the medians; 0 where either is unknown.
+	// Below are the upper bounds of the repeats in which no rate met the goal on the network: they are not in Ceiling.
+	Below   Summary `json:"below_pps"`
+	Memory  Summary `json:"memory_ceiling_pps"` // by the same goal, behind the queue that the ring is
+	Service Summary `json:"service_pps"`        // closed loop in memory
+	// Ratio is Ceiling over Memory, of the medians; 0 where either is unknown. With SenderLimited it is at least that.
 	Ratio float64 `json:"ratio"`
-	// Limit is what limits the engine on the network: LimitParser if Ratio is at least ParserShare, else LimitNetwork; "" where
-	// Ratio is unknown.
+	// Limit is what limits the engine on the network: LimitParser if Ratio is at least ParserShare, else LimitSender with
+	// SenderLimited, which says nothing of the network, else LimitNetwork; "" where Ratio is unknown.
 	Limit string     `json:"limit"`
 	Loads []LiveLoad `json:"loads"` // top speed first, then those of the plan
 }
@@ -117,6 +120,12 @@ func liveEngine(p *live.Plan, name string, records []*live.Record) LiveEngine {
 		}
 		return *r.Bounds.Lower, true
 	})
+	e.Below = summaryOf(records, func(r *live.Record) (float64, bool) {
+		if r.Kind != live.KindBounds || r.Bounds.Lower != nil || r.Bounds.Upper == nil {
+			return 0, false
+		}
+		return *r.Bounds.Upper, true
+	})
 	e.SenderLimited = e.Ceiling.N > 0 && (e.Top.Median < float64(SenderMargin*e.Ceiling.Median) || 2*limited > e.Ceiling.N)
 	e.Memory = summaryOf(records, func(r *live.Record) (float64, bool) {
 		if r.Kind != live.KindMemory || r.Memory.Kind != trial.KindBounds || r.Memory.Bounds.Lower == nil {
@@ -132,8 +141,13 @@ func liveEngine(p *live.Plan, name string, records []*live.Record) LiveEngine {
 	})
 	if e.Ceiling.N > 0 && e.Memory.N > 0 && e.Memory.Median > 0 {
 		e.Ratio = e.Ceiling.Median / e.Memory.Median
-		if e.Limit = LimitNetwork; e.Ratio >= ParserShare {
+		switch {
+		case e.Ratio >= ParserShare:
 			e.Limit = LimitParser
+		case e.SenderLimited:
+			e.Limit = LimitSender
+		default:
+			e.Limit = LimitNetwork
 		}
 	}
 	e.Loads = append(e.Loads, liveLoad(records, live.KindTop, 0))

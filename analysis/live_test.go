@@ -66,7 +66,7 @@ func TestAnalyzeLive(t *testing.T) {
 		t.Fatalf("%+v", l)
 	}
 	fast, slow := &l.Engines[0], &l.Engines[1]
-	if !fast.SenderLimited || fast.Limit != LimitNetwork || fast.Ceiling.Median != 900_000 || fast.Top.Median != 1_000_000 || fast.Alone.Median != 1_100_000 {
+	if !fast.SenderLimited || fast.Limit != LimitSender || fast.Ceiling.Median != 900_000 || fast.Top.Median != 1_000_000 || fast.Alone.Median != 1_100_000 {
 		t.Errorf("fast: %+v", fast)
 	}
 	if slow.SenderLimited || slow.Limit != LimitParser || math.Abs(slow.Ratio-0.9) > 1e-12 || slow.Memory.Median != 100_000 || slow.Service.Median != 1e6 {
@@ -109,24 +109,26 @@ func TestSenderLimited(t *testing.T) {
 		name   string
 		change func([]live.Record)
 		want   bool
+		limit  string
 	}{
-		{"twice as much to give", func([]live.Record) {}, false},
-		{"no loss met", func(r []live.Record) { r[4].Bounds.Upper = nil }, true},
+		{"twice as much to give", func([]live.Record) {}, false, LimitNetwork},
+		{"no loss met", func(r []live.Record) { r[4].Bounds.Upper = nil }, true, LimitSender},
+		{"no loss met, near the parser's own", func(r []live.Record) { r[4].Bounds.Upper = nil; *r[10].Memory.Bounds.Lower = 600_000 }, true, LimitParser},
 		{"only the sender was behind", func(r []live.Record) {
 			r[3].Trial.Parsed, r[3].Trial.SocketDrops, r[3].Trial.Shortfall = r[3].Trial.Sent, 0, 1000
-		}, true},
-		{"both", func(r []live.Record) { r[3].Trial.Shortfall = 1000 }, false},
-		{"1.19 times", func(r []live.Record) { *r[4].Bounds.Lower = 1e6 / 1.19 }, true},
-		{"1.21 times", func(r []live.Record) { *r[4].Bounds.Lower = 1e6 / 1.21 }, false},
-		{"no bounds", func(r []live.Record) { r[4].Bounds.Lower = nil }, false},
+		}, true, LimitSender},
+		{"both", func(r []live.Record) { r[3].Trial.Shortfall = 1000 }, false, LimitNetwork},
+		{"1.19 times", func(r []live.Record) { *r[4].Bounds.Lower = 1e6 / 1.19 }, true, LimitSender},
+		{"1.21 times", func(r []live.Record) { *r[4].Bounds.Lower = 1e6 / 1.21 }, false, LimitNetwork},
+		{"no bounds", func(r []live.Record) { r[4].Bounds.Lower = nil }, false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if e := one(tt.change); e.SenderLimited != tt.want {
+			if e := one(tt.change); e.SenderLimited != tt.want || e.Limit != tt.limit {
 				t.Errorf("%v: %+v", e.SenderLimited, e)
 			}
 		})
 	}
-	if e := one(func(r []live.Record) { r[4].Bounds.Lower = nil }); e.Limit != "" || e.Ratio != 0 {
+	if e := one(func(r []live.Record) { r[4].Bounds.Lower = nil }); e.Ratio != 0 || e.Ceiling.N != 0 || e.Below.N != 1 || math.Abs(e.Below.Median-550_000) > 1 {
 		t.Errorf("of nothing: %+v", e)
 	}
 }

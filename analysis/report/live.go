@@ -131,11 +131,20 @@ func rated(s analysis.Summary, format func(float64) string) Cell {
 	return Number(s.Median, format)
 }
 
-// liveCeiling writes the rate on the network, which is a ceiling only if the sender could have done more.
+// liveCeiling writes the rate on the network, which is a ceiling only if the sender could have done more. Of repeats in which no
+// rate met the goal only a bound is known.
 func liveCeiling(e *analysis.LiveEngine) Cell {
 	c := rated(e.Ceiling, FormatRate)
 	if e.SenderLimited {
 		c.Text = "sender-limited, at least " + c.Text
+	}
+	if e.Below.N > 0 {
+		below := "below " + FormatRate(e.Below.Median)
+		if e.Ceiling.N == 0 {
+			c.Text = below
+		} else {
+			c.Text += fmt.Sprintf(" (%d of %d: %s)", e.Below.N, e.Below.N+e.Ceiling.N, below)
+		}
 	}
 	return c
 }
@@ -155,6 +164,9 @@ func liveCeilings(l *analysis.Live) *Table {
 		if e.Ratio > 0 {
 			share = Text(strconv.FormatFloat(e.Ratio, 'f', 2, 64))
 		}
+		if e.Ratio > 0 && e.SenderLimited {
+			share.Text = ">= " + share.Text
+		}
 		limit := e.Limit
 		if limit == "" {
 			limit = "n/a"
@@ -162,7 +174,7 @@ func liveCeilings(l *analysis.Live) *Table {
 		t.Add(Text(e.Engine), liveCeiling(e), rated(e.Top, FormatRate), rated(e.Memory, FormatRate), rated(e.Service, FormatRate), share, Text(limit))
 	}
 	if known {
-		t.Notes = append(t.Notes, fmt.Sprintf("limited by the parser: live is at least %g of what the same engine does in memory; else by network and kernel",
+		t.Notes = append(t.Notes, fmt.Sprintf("limited by the parser: live is at least %g of what the same engine does in memory; else by network and kernel, or, sender-limited, by the sender: it could not show more",
 			analysis.ParserShare))
 	}
 	if limited {
@@ -219,12 +231,16 @@ func WriteLiveCSV(w io.Writer, l *analysis.Live) error {
 	t := &Table{}
 	for _, key := range []string{"engine", "load_pps", "offered_pps", "sent_pps", "sent", "parsed", "socket_drops", "interface_drops", "in_ring", "unexplained",
 		"loss_ratio", "memory_loss_ratio", "parse_ns", "memory_ns", "wakeup_ns", "wakeups_per_s", "softirq_ns", "socket_ns", "copy_ns", "live_pps",
-		"sender_limited", "sender_top_pps", "sender_alone_pps", "memory_pps", "service_pps", "limited_by"} {
+		"sender_limited", "sender_top_pps", "sender_alone_pps", "memory_pps", "service_pps", "limited_by", "below_pps", "ratio", "ratio_is_at_least"} {
 		t.Columns = append(t.Columns, Column{Head: key})
 	}
 	exact := func(s analysis.Summary) Cell { return rated(s, FormatRate) }
 	for i := range l.Engines {
 		e := &l.Engines[i]
+		share := Text("n/a")
+		if e.Ratio > 0 {
+			share = Number(e.Ratio, FormatRatio)
+		}
 		for j := range e.Loads {
 			load := &e.Loads[j]
 			c := &load.Counts
@@ -232,7 +248,8 @@ func WriteLiveCSV(w io.Writer, l *analysis.Live) error {
 			t.Add(Text(e.Engine), loadText(load), exact(load.Offered), exact(load.Sent), count(c.Sent), count(c.Parsed), count(c.SocketDrops),
 				count(c.InterfaceDrops), count(c.InRing), Text(strconv.FormatInt(c.Unexplained, 10)), exact(load.Loss), exact(load.MemoryLoss),
 				exact(load.Parse), exact(load.Memory), exact(load.WakeUp), exact(load.WakeUps), exact(load.Softirq), exact(load.Socket), exact(load.Copy),
-				exact(e.Ceiling), Text(strconv.FormatBool(e.SenderLimited)), exact(e.Top), exact(e.Alone), exact(e.Memory), exact(e.Service), Text(e.Limit))
+				exact(e.Ceiling), Text(strconv.FormatBool(e.SenderLimited)), exact(e.Top), exact(e.Alone), exact(e.Memory), exact(e.Service), Text(e.Limit),
+				exact(e.Below), share, Text(strconv.FormatBool(e.Ratio > 0 && e.SenderLimited)))
 		}
 	}
 	return t.WriteCSV(w)

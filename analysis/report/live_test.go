@@ -53,12 +53,40 @@ func TestWriteLive(t *testing.T) {
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
 		"some.pcap over a veth pair: 1 x 1s trials, ring of 2.00 MiB, sent by xdp",
-		"fast sender-limited, at least 900 kpps 1.00 Mpps 8.00 Mpps n/a 0.11 network/kernel",
+		"fast sender-limited, at least 900 kpps 1.00 Mpps 8.00 Mpps n/a >= 0.11 sender",
 		"slow 90.0 kpps 1.00 Mpps 100 kpps n/a 0.90 parser",
 		"slow top speed 1.00 Mpps 25.0 % 25.0 % 0 % 0 % 0 of 1000000 n/a",
 		"slow 1.00 kpps 1.00 kpps 25.0 % 25.0 % 0 % 0 % 0 of 1000 n/a",
 		"sender-limited: ",
+		"or, sender-limited, by the sender",
 	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+}
+
+// That no rate met the goal is not the same as that none was searched.
+func TestNoRateMetTheGoal(t *testing.T) {
+	h, records := ranLive()
+	for i := range records {
+		if r := &records[i]; r.Engine == "slow" && r.Kind == live.KindBounds {
+			r.Bounds.Lower = nil
+		}
+	}
+	again := records
+	for _, r := range records {
+		if r.Engine == "fast" && r.Kind == live.KindBounds {
+			r.Repeat, r.Bounds = 2, &search.Bounds{Upper: r.Bounds.Upper}
+			again = append(again, r)
+		}
+	}
+	var out bytes.Buffer
+	if err := WriteLive(&out, analysis.AnalyzeLive(h, again)); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{"slow below 91.8 kpps 1.00 Mpps 100 kpps n/a n/a n/a", "at least 900 kpps (1 of 2: below 918 kpps)"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
@@ -74,12 +102,17 @@ func TestWriteLiveCSV(t *testing.T) {
 	if err != nil || len(rows) != 5 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
-	row := map[string]string{}
+	row, fast := map[string]string{}, map[string]string{}
 	for i, key := range rows[0] {
-		row[key] = rows[4][i]
+		row[key], fast[key] = rows[4][i], rows[1][i]
+	}
+	for key, want := range map[string]string{"engine": "fast", "sender_limited": "true", "limited_by": "sender", "ratio": "0.1125", "ratio_is_at_least": "true", "below_pps": "n/a"} {
+		if fast[key] != want {
+			t.Errorf("%s: %q, want %q", key, fast[key], want)
+		}
 	}
 	for key, want := range map[string]string{"engine": "slow", "load_pps": "1000", "sent": "1000", "parsed": "750", "socket_drops": "250", "unexplained": "0",
-		"loss_ratio": "0.25", "live_pps": "90000", "sender_limited": "false", "memory_pps": "100000", "limited_by": "parser", "copy_ns": "n/a"} {
+		"loss_ratio": "0.25", "live_pps": "90000", "sender_limited": "false", "memory_pps": "100000", "limited_by": "parser", "ratio": "0.9", "ratio_is_at_least": "false", "copy_ns": "n/a"} {
 		if row[key] != want {
 			t.Errorf("%s: %q, want %q", key, row[key], want)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,6 +140,9 @@ func (f *liveFlags) prepare(c *cobra.Command, a *app, args []string) error {
 	}
 	if f.block <= 0 || f.ring < 2*f.block || f.ring%f.block != 0 {
 		return usagef("--ring %d with --block %d: want two blocks or more, and whole ones", f.ring, f.block)
+	}
+	if f.ring > math.MaxInt32 {
+		return usagef("--ring %d: want a ring below 2 GiB", f.ring)
 	}
 	p.Ring.BlockOctets, p.Ring.Blocks = int(f.block), int(f.ring/f.block)
 	p.Seed = f.seed

@@ -52,6 +52,8 @@ func TestLiveUsage(t *testing.T) {
 		{"ring of one block", []string{"--ring", "128KiB", "synth:iot-1"}, "two blocks"},
 		{"ring of parts", []string{"--ring", "200KiB", "synth:iot-1"}, "whole"},
 		{"block", []string{"--ring", "100kB", "--block", "1kB", "synth:iot-1"}, "page size"},
+		{"ring of 8 GiB", []string{"--ring", "8GiB", "--block", "4GiB", "synth:iot-1"}, "2 GiB"},
+		{"MTU", []string{"--mtu", "67", "synth:iot-1"}, "MTU of 67"},
 		{"repeats", []string{"--repeats", "0", "synth:iot-1"}, "repeats"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"pcaplab/parse"
@@ -53,7 +54,7 @@ func Serve(engines []parse.Engine) (served bool, err error) {
 	default:
 		err = fmt.Errorf("%s=%s: want %v or %v", childVariable, role, netlab.Sender, netlab.Receiver)
 	}
-	if errors.Is(err, io.EOF) { // the parent has ended, or has no more requests
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) { // the parent has ended, or has no more requests
 		err = nil
 	}
 	return true, err

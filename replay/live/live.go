@@ -257,8 +257,8 @@ func (t *Trial) transmitted(c netlab.Counters) {
 	t.InterfaceDrops = max(t.Sender.Dropped, t.Sent-min(t.Sent, c.TxFrames))
 }
 
-// longest is the length of the longest frame of a capture, an error where one cannot be sent over Ethernet.
-func longest(frames *arena.Frames) (int, error) {
+// longest is the length of the longest frame of a capture, an error where one cannot be sent over Ethernet with that MTU (0: any).
+func longest(frames *arena.Frames, mtu int) (int, error) {
 	n := 0
 	var f parse.Frame
 	for i := range frames.Len() {
@@ -271,6 +271,13 @@ func longest(frames *arena.Frames) (int, error) {
 		}
 		if len(f.Data) > longestFrame {
 			return 0, fmt.Errorf("frame %d has %d octets: no interface takes more than %d; cut it with 'rewrite --mtu-trunc'", i+1, len(f.Data), longestFrame)
+		}
+		takes := mtu + ethernetHeader
+		if len(f.Data) >= 18 && f.Data[12] == 0x81 && f.Data[13] == 0 {
+			takes += 4 // the MTU is without the tag
+		}
+		if mtu > 0 && len(f.Data) > takes {
+			return 0, fmt.Errorf("frame %d has %d octets: an MTU of %d takes %d; raise it, leave it out, or cut the capture with 'rewrite --mtu-trunc'", i+1, len(f.Data), mtu, takes)
 		}
 		n = max(n, len(f.Data))
 	}

@@ -1,11 +1,13 @@
 package live_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -249,14 +251,30 @@ func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	p := plan("direct")
-	p.Trial = 30 * time.Second
-	began := time.Now()
-	time.AfterFunc(300*time.Millisecond, cancel)
-	if _, err := measure(t, ctx, p, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+	p.Rates = nil
+	goal, err := search.ParseGoal("ndr:trial=1h:sum=1h", search.Goal{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("ended after %v", took)
+	p.Goal = goal
+	stuck := time.AfterFunc(time.Minute, func() { panic("cancelled, and in its trial of an hour still") })
+	defer stuck.Stop()
+	records, err := measure(t, ctx, p, func(r *live.Record) {
+		if r.Kind == live.KindTop { // the search is next
+			time.AfterFunc(300*time.Millisecond, cancel)
+		}
+	})
+	if !errors.Is(err, context.Canceled) || len(records) != 2 {
+		t.Errorf("cancelled: %v after %d records", err, len(records))
+	}
+	tasks, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range tasks {
+		if left, err := os.ReadFile(file); err == nil && len(bytes.TrimSpace(left)) > 0 {
+			t.Errorf("processes %s are left", left)
+		}
 	}
 }
 

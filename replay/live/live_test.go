@@ -10,6 +10,7 @@ import (
 	"pcaplab/datasets/arena"
 	"pcaplab/parse"
 	"pcaplab/replay/inject"
+	"pcaplab/replay/netlab"
 	"pcaplab/replay/receive"
 	"pcaplab/replay/trial"
 	"pcaplab/replay/trial/search"
@@ -26,6 +27,12 @@ func TestPlanCheck(t *testing.T) {
 	}
 	bad := Plan{Engines: []string{"direct", "direct", "nobody"}, Trial: 1, Rates: []float64{0, 5, 5, math.NaN()}, Goal: search.Goal{Name: "x"},
 		Backend: "pigeon", Ring: receive.Config{BlockOctets: 7}, MTU: -1, Cache: "lukewarm"}
+	for _, mtu := range []int{1, 67, 65536} {
+		small := good
+		if small.MTU = mtu; small.Check(engines) == nil {
+			t.Errorf("MTU of %d: no error", mtu)
+		}
+	}
 	err := bad.Check(engines)
 	for _, want := range []string{"named twice", "nobody", "repeats", "trials of 1ns", "rate 0", "rate NaN", "5 pps is named twice", "goal", "pigeon", "page size", "MTU", "lukewarm"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -68,16 +75,44 @@ func TestShortfall(t *testing.T) {
 		{"nothing", 1000, 0, 0, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			x := Trial{Load: tt.load, Duration: time.Second, Sender: inject.Result{Frames: tt.frames, Sent: tt.sent, Elapsed: tt.elapsed}}
-			if got := x.shortfall(10 * time.Millisecond); got != tt.want {
-				t.Errorf("%d, want %d", got, tt.want)
+			x := Trial{Load: tt.load, Duration: time.Second}
+			x.sent(inject.Result{Frames: tt.frames, Sent: tt.sent, Failed: tt.frames - tt.sent, Elapsed: tt.elapsed}, 10*time.Millisecond)
+			if x.Shortfall != tt.want || x.Sent != tt.sent {
+				t.Errorf("%d of %d, want %d", x.Shortfall, x.Sent, tt.want)
+			}
+		})
+	}
+}
+
+// What the driver drops is lost on the network: the sender was not slow.
+func TestDriverDrops(t *testing.T) {
+	for _, tt := range []struct {
+		name                   string
+		sent, dropped, counted uint64
+		interfaceDrops         uint64
+	}{
+		{"none", 100, 0, 100, 0},
+		{"not counted as sent", 60, 40, 60, 40},
+		{"counted as sent", 60, 40, 100, 40},
+		{"and others that were not handed over", 60, 40, 50, 50},
+		{"frames of others", 60, 40, 70, 40},
+		{"not said by the driver", 100, 0, 70, 30},
+		{"more than was sent", 100, 0, 170, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			x := Trial{Load: 100, Duration: time.Second}
+			x.sent(inject.Result{Frames: 100, Sent: tt.sent, Dropped: tt.dropped, Elapsed: time.Second}, time.Millisecond)
+			x.transmitted(netlab.Counters{TxFrames: tt.counted})
+			x.Parsed = 100 - tt.interfaceDrops
+			if x.balance(); x.Sent != 100 || x.InterfaceDrops != tt.interfaceDrops || x.Shortfall != 0 || x.Unexplained != 0 || x.SentRate() != 100 {
+				t.Errorf("%+v, shortfall %d, %v pps", x.Counts, x.Shortfall, x.SentRate())
 			}
 		})
 	}
 }
 
 func TestBlockLog(t *testing.T) {
-	var b blockLog
+	b := newBlockLog(0)
 	if got := b.by(5, 77); got != 77 {
 		t.Errorf("of no block: %d", got)
 	}
@@ -96,6 +131,14 @@ func TestBlockLog(t *testing.T) {
 	if b.reset(); b.by(0, 3) != 3 {
 		t.Error("it remembers an earlier trial")
 	}
+	// All blocks of a large ring can begin after draining, before it is known that it has ended.
+	b = newBlockLog(n)
+	for i := range 2 * n {
+		b.add(blockEntry{at: time.Duration(10 * i), parsed: uint64(i)})
+	}
+	if got := b.by(10*n-1, 2*n); got != n {
+		t.Errorf("of a ring of %d blocks: %d, want %d", n, got, n)
+	}
 }
 
 func TestKeptUp(t *testing.T) {
@@ -111,7 +154,7 @@ func TestKeptUp(t *testing.T) {
 		{"empty after draining only", 106, 120, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var b blockLog
+			b := newBlockLog(0)
 			b.add(blockEntry{at: 50, parsed: 1})
 			b.add(blockEntry{at: tt.woke, parsed: 2, idle: true, emptied: tt.emptied})
 			b.add(blockEntry{at: 130, parsed: 3})
@@ -123,14 +166,19 @@ func TestKeptUp(t *testing.T) {
 }
 
 func TestFramesThatCannotBeSent(t *testing.T) {
+	tagged := make([]byte, 119)
+	tagged[12] = 0x81
 	for _, tt := range []struct {
 		name  string
 		frame parse.Frame
+		mtu   int
 		want  string
 	}{
-		{"raw IP", parse.Frame{Data: make([]byte, 40), Link: parse.LinkRaw}, "--dlt enet"},
-		{"short", parse.Frame{Data: make([]byte, 13), Link: parse.LinkEthernet}, "13 octets"},
-		{"long", parse.Frame{Data: make([]byte, 65550), Link: parse.LinkEthernet}, "--mtu-trunc"},
+		{"raw IP", parse.Frame{Data: make([]byte, 40), Link: parse.LinkRaw}, 0, "--dlt enet"},
+		{"short", parse.Frame{Data: make([]byte, 13), Link: parse.LinkEthernet}, 0, "13 octets"},
+		{"long", parse.Frame{Data: make([]byte, 65550), Link: parse.LinkEthernet}, 0, "--mtu-trunc"},
+		{"long for the MTU", parse.Frame{Data: make([]byte, 115), Link: parse.LinkEthernet}, 100, "an MTU of 100 takes 114"},
+		{"long for the MTU, with a tag", parse.Frame{Data: tagged, Link: parse.LinkEthernet}, 100, "an MTU of 100 takes 118"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b, err := arena.NewBuilder(1 << 20)
@@ -147,7 +195,7 @@ func TestFramesThatCannotBeSent(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer frames.Close()
-			run := Run{Header: Header{Plan: Plan{Engines: []string{"direct"}, Repeats: 1, Trial: time.Second}}, Engines: []parse.Engine{parse.DirectEngine()}, Frames: frames}
+			run := Run{Header: Header{Plan: Plan{Engines: []string{"direct"}, Repeats: 1, Trial: time.Second, MTU: tt.mtu}}, Engines: []parse.Engine{parse.DirectEngine()}, Frames: frames}
 			if err := run.Measure(context.Background()); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "frame 2") {
 				t.Error(err)
 			}

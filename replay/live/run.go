@@ -74,7 +74,7 @@ func (r *Run) Measure(ctx context.Context) error {
 	if err := p.Check(r.Engines); err != nil {
 		return err
 	}
-	n, err := longest(r.Frames)
+	n, err := longest(r.Frames, p.MTU)
 	if err != nil {
 		return err
 	}
