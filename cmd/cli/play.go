@@ -169,6 +169,8 @@ type player struct {
 	cache            *split.Cache
 	cachefile        string
 	editor           *rewrite.Editor
+	looked           bool           // whether link is of a frame that was seen
+	link             parse.LinkType // that the editor can take
 	edits            string
 	mover            *rewrite.Mover
 	moveEvery        int
@@ -341,6 +343,12 @@ func (pl *player) Next(f *parse.Frame) error {
 		}
 		from := &pl.in
 		if pl.editor != nil {
+			if !pl.looked || from.Link != pl.link {
+				pl.looked, pl.link = true, from.Link
+				if err := pl.editor.CheckLink(from.Link); err != nil {
+					return fmt.Errorf("packet %d: %w", pl.number, err)
+				}
+			}
 			if pl.editor.Edit(from, &pl.edited, pl.side == 1) == rewrite.Deleted {
 				pl.counts.Deleted++
 				continue

@@ -840,3 +840,22 @@ func TestReplayWritesAcrossYears(t *testing.T) {
 		t.Errorf("%d frames", len(frames))
 	}
 }
+
+// TestReplayEditsOfAnotherLink: edits that a link type cannot have end the run, as in rewrite.
+func TestReplayEditsOfAnotherLink(t *testing.T) {
+	dir := t.TempDir()
+	in := write(t, filepath.Join(dir, "raw"), captureOf(t, 3, pcapio.WriterConfig{Nano: true, Link: parse.LinkRaw}, func(_ int, f *parse.Frame) {
+		f.Link, f.Data = parse.LinkRaw, f.Data[14:]
+		f.WireLen = len(f.Data)
+	}))
+	for _, edits := range [][]string{{"--enet-vlan", "add"}, {"--dlt", "enet", "--enet-dmac", "02:00:00:00:00:01"}} {
+		out := filepath.Join(dir, "out")
+		code, stdout, stderr := runIn(t.Context(), strings.NewReader(""), append(append([]string{"replay", "-w", out}, edits...), in)...)
+		if code != ExitFailed || stdout != "" || !strings.Contains(stderr, "packet 1") {
+			t.Errorf("%v: exit code %d: %s%s", edits, code, stdout, stderr)
+		}
+		if _, err := os.Stat(out); err == nil {
+			t.Errorf("%v: a file was written", edits)
+		}
+	}
+}
