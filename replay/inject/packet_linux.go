@@ -364,13 +364,18 @@ func (w *ringWire) requested() bool {
 }
 
 func (w *ringWire) settle(limit time.Duration) error {
+	return settled(limit, func() int { w.reap(); return w.given })
+}
+
+// settled waits until the kernel has sent all frames; under says how many it has not.
+func settled(limit time.Duration, under func() int) error {
 	for end := time.Now().Add(limit); ; {
-		w.reap()
-		if w.given == 0 {
+		n := under()
+		if n == 0 {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%d frames are in the ring and have not left after %v", w.given, limit)
+			return fmt.Errorf("%d frames were handed to the kernel and have not left after %v", n, limit)
 		}
 		ts := unix.NsecToTimespec(int64(20 * time.Microsecond))
 		_ = unix.Nanosleep(&ts, nil)

@@ -220,17 +220,7 @@ func (w *xdpWire) drop() {
 }
 
 func (w *xdpWire) settle(limit time.Duration) error {
-	for end := time.Now().Add(limit); ; {
-		w.reap()
-		if w.given == 0 {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%d frames were handed to AF_XDP and have not left after %v", w.given, limit)
-		}
-		ts := unix.NsecToTimespec(int64(20 * time.Microsecond))
-		_ = unix.Nanosleep(&ts, nil)
-	}
+	return settled(limit, func() int { w.reap(); return int(w.given) })
 }
 
 func (w *xdpWire) tally() *tally { return &w.count }
