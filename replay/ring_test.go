@@ -18,10 +18,14 @@ type spinner struct {
 	frames int
 	broken int
 	failAt int
+	first  func()
 }
 
 func (s *spinner) WriteFrame(f *parse.Frame) error {
 	s.frames++
+	if s.frames == 1 && s.first != nil {
+		s.first()
+	}
 	if f.UnixNano < s.last || len(f.Data) != 8 || int64(f.Data[0]) != f.UnixNano%251 {
 		s.broken++
 	}
@@ -142,9 +146,8 @@ func TestRingStops(t *testing.T) {
 	t.Run("cancelled", func(t *testing.T) {
 		for _, p := range []Pacer{nil, pacer, mustPacer(t, "constant", 0.1, 0)} {
 			ctx, cancel := context.WithCancel(context.Background())
-			time.AfterFunc(10*time.Millisecond, cancel)
 			rg := Ring{Config: Config{Pacer: p, Duration: time.Hour, Stamp: StampCapture}}
-			res, err := rg.Run(ctx, &borrowed{n: 1 << 30}, &spinner{})
+			res, err := rg.Run(ctx, &borrowed{n: 1 << 30}, &spinner{first: func() { time.AfterFunc(10*time.Millisecond, cancel) }})
 			if !errors.Is(err, context.Canceled) || res.Offered == 0 || res.Unsent != 0 {
 				t.Errorf("got %v, %+v", err, res)
 			}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -454,14 +455,16 @@ func TestCancelStopsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			var cancelled time.Time
-			time.AfterFunc(50*time.Millisecond, func() { cancelled = time.Now(); cancel() })
 			err := lab.Do(netlab.Sender, func() error {
 				s, err := inject.Open(inject.Config{Interface: netlab.Sender.Interface()})
 				if err != nil {
 					return err
 				}
 				defer s.Close()
-				res, err := inject.Run(ctx, s, &frames{n: math.MaxInt32, size: func(int) int { return 60 }, link: parse.LinkEthernet}, inject.Plan{Pacer: pacer})
+				first := sync.OnceFunc(func() {
+					time.AfterFunc(50*time.Millisecond, func() { cancelled = time.Now(); cancel() })
+				})
+				res, err := inject.Run(ctx, s, &frames{n: math.MaxInt32, size: func(int) int { first(); return 60 }, link: parse.LinkEthernet}, inject.Plan{Pacer: pacer})
 				if res.Sent == 0 || res.Sent != res.Links[0].TxFrames {
 					t.Errorf("sent %d, interface %d", res.Sent, res.Links[0].TxFrames)
 				}
