@@ -177,16 +177,16 @@ type player struct {
 	flows            *flow.Table
 	counting         *parse.Pipeline
 
-	in, edited, moved parse.Frame
-	out               parse.Frame // given last
-	uncounted         bool        // out is in flows only when the next one is asked for
-	finished          bool        // base gave all
-	given, counted    uint64
-	begun             uint64       // given before this pass
-	pass              atomic.Int64 // read by others too
-	number            uint64       // of the frame in its pass, from 1
-	side              int          // 0: the client's, first interface
-	counts            playReport
+	edited, moved  parse.Frame
+	out            parse.Frame // given last
+	uncounted      bool        // out is in flows only when the next one is asked for
+	finished       bool        // base gave all
+	given, counted uint64
+	begun          uint64       // given before this pass
+	pass           atomic.Int64 // read by others too
+	number         uint64       // of the frame in its pass, from 1
+	side           int          // 0: the client's, first interface
+	counts         playReport
 }
 
 // playReport is what became of frames before they came to the interface.
@@ -310,7 +310,7 @@ func (pl *player) Next(f *parse.Frame) error {
 		return err
 	}
 	for {
-		if err := pl.base.Next(&pl.in); err != nil {
+		if err := pl.base.Next(f); err != nil {
 			pl.finished = err == io.EOF
 			return err
 		}
@@ -341,27 +341,27 @@ func (pl *player) Next(f *parse.Frame) error {
 			}
 			pl.side = int(pl.cache.Side(pl.number - 1))
 		}
-		from := &pl.in
 		if pl.editor != nil {
-			if !pl.looked || from.Link != pl.link {
-				pl.looked, pl.link = true, from.Link
-				if err := pl.editor.CheckLink(from.Link); err != nil {
+			if !pl.looked || f.Link != pl.link {
+				pl.looked, pl.link = true, f.Link
+				if err := pl.editor.CheckLink(f.Link); err != nil {
 					return fmt.Errorf("packet %d: %w", pl.number, err)
 				}
 			}
-			if pl.editor.Edit(from, &pl.edited, pl.side == 1) == rewrite.Deleted {
+			if pl.editor.Edit(f, &pl.edited, pl.side == 1) == rewrite.Deleted {
 				pl.counts.Deleted++
 				continue
 			}
-			from = &pl.edited
+			*f = pl.edited
 		}
 		if pl.mover != nil {
-			pl.mover.Move(from, &pl.moved, uint32(pl.pass.Load()/int64(pl.moveEvery)))
-			from = &pl.moved
+			pl.mover.Move(f, &pl.moved, uint32(pl.pass.Load()/int64(pl.moveEvery)))
+			*f = pl.moved
 		}
-		pl.out, pl.uncounted = *from, pl.flows != nil
+		if pl.flows != nil {
+			pl.out, pl.uncounted = *f, true
+		}
 		pl.given++
-		*f = *from
 		return nil
 	}
 }
