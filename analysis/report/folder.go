@@ -64,7 +64,7 @@ func Check(path string) error {
 
 // vacant wants a folder without a study.
 func vacant(path string) error {
-	for _, name := range []string{HeaderFile, ScenarioFile, RecordsFile} {
+	for _, name := range []string{HeaderFile, ScenarioFile, RecordsFile, ClassesFile} {
 		if _, err := os.Lstat(filepath.Join(path, name)); err == nil {
 			return fmt.Errorf("%s holds results already: go on with --resume, or name another folder", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -148,7 +148,7 @@ func readHeader(path string) (trial.Header, error) {
 			below[i] = filepath.Dir(below[i])
 		}
 		if len(below) > 0 {
-			return trial.Header{}, fmt.Errorf("%s is not a results folder (%w) but holds those of several machines: %s", path, err,
+			return trial.Header{}, fmt.Errorf("%s is not a results folder (%w) but holds those of several machines or classes: %s", path, err,
 				strings.Join(below, ", "))
 		}
 		return trial.Header{}, fmt.Errorf("%s is not a results folder: %w", path, err)

@@ -115,12 +115,15 @@ func liveTitle(l *analysis.Live) string {
 	for _, c := range h.Captures {
 		names = append(names, c.Name)
 	}
-	quick := ""
+	more := ""
+	for _, part := range changes(&h.Plan.Changes, &h.Changed) {
+		more += ", " + part
+	}
 	if h.Plan.Quick {
-		quick = ", quick: not for publication"
+		more += ", quick: not for publication"
 	}
 	return fmt.Sprintf("%s over a veth pair: %d x %v trials, ring of %s, sent by %s%s", strings.Join(names, ", "), h.Plan.Repeats, h.Plan.Trial,
-		FormatOctets(float64(h.Plan.Ring.RingOctets())), strings.Join(l.Backends, ", "), quick)
+		FormatOctets(float64(h.Plan.Ring.RingOctets())), strings.Join(l.Backends, ", "), more)
 }
 
 // rated is the median of a summary of rates; "n/a" where nothing is known.

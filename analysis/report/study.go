@@ -148,9 +148,12 @@ func settings(h *trial.Header) string {
 	add(s.Seed != 1, "seed %d", s.Seed)
 	add(s.Batch != 0, "batch %d", s.Batch)
 	add(s.Stamp != "" && s.Stamp != "due", "stamp %s", s.Stamp)
-	add(!s.Edits.Zero(), "edits %s", s.Edits)
+	parts = append(parts, changes(&s.Changes, &h.Changed)...)
 	add(s.RepeatTimes, "times repeat")
 	add(s.MoveAddresses, "addresses move")
+	if m := h.Moving; m != nil && m.Kept() > 0 {
+		parts = append(parts, fmt.Sprintf("%d packets of a copy keep theirs", m.Kept()))
+	}
 	add(s.GOGC != "", "GOGC %s", s.GOGC)
 	add(s.Memory != "", "GOMEMLIMIT %s", s.Memory)
 	text := strings.Join(parts, ", ")
@@ -158,6 +161,20 @@ func settings(h *trial.Header) string {
 		text += "; trials of " + trialLength(h)
 	}
 	return text + fmt.Sprintf("; repeats %d", h.Plan.Repeats)
+}
+
+// changes says in parts of a line what was changed in the frames.
+func changes(c *trial.Changes, did *trial.Changed) (parts []string) {
+	if !c.Edits.Zero() {
+		parts = append(parts, "edits "+c.Edits.String())
+	}
+	if file := did.Cachefile; file != nil {
+		parts = append(parts, "sides by "+file.Name)
+		if file.NotSent > 0 {
+			parts = append(parts, fmt.Sprintf("%d packets left out by it", file.NotSent))
+		}
+	}
+	return parts
 }
 
 // trialLength says how long trials are: "1s", or "3 passes" over the capture.

@@ -111,7 +111,7 @@ func studyConfig(r *analysis.Results) []KeyValue {
 	for _, kv := range []KeyValue{
 		{"goos", h.Environment.OS}, {"goarch", h.Environment.Arch}, {"pkg", "pcaplab"}, {"cpu", h.Environment.CPU},
 		{"machine", machine(h)}, {"capture", strings.Join(captures, ", ")}, {"stages", strings.Join(h.Settings.Stages, " ")},
-		{"edits", h.Settings.Edits.String()},
+		{"edits", h.Settings.Edits.String()}, {"sides", h.Settings.Sides},
 		{"queue", h.Settings.Queue}, {"pattern", h.Settings.Pattern}, {"clock", h.Settings.Clock}, {"feed", h.Settings.Feed},
 		{"unit", h.Settings.Unit}, {"seed", strconv.FormatUint(h.Settings.Seed, 10)}, {"trial", trialLength(h)},
 		{"soak", soak}, {"unfinished", unfinished},

@@ -15,6 +15,7 @@ import (
 
 	"pcaplab/datasets"
 	"pcaplab/datasets/arena"
+	"pcaplab/datasets/cic"
 	"pcaplab/datasets/synth"
 	"pcaplab/parse"
 	"pcaplab/replay/trial"
@@ -26,6 +27,7 @@ type captureFlags struct {
 	packets     int
 	memoryLimit octetsFlag
 	seed        uint64
+	synth       string // NAME[:FRAMES] instead of arguments
 }
 
 func (c *captureFlags) add(fs *pflag.FlagSet) {
@@ -33,6 +35,22 @@ func (c *captureFlags) add(fs *pflag.FlagSet) {
 	fs.IntVar(&c.packets, "packets", 0, "read at most this many packets in all (0: all)")
 	fs.Var(&c.memoryLimit, "memory-limit", "most memory for captures, as 512MiB or 2G (default: half of what is available)")
 	fs.Uint64Var(&c.seed, "seed", 1, "of synthetic traffic and random arrival patterns")
+	addSynth(fs, &c.synth)
+}
+
+func addSynth(fs *pflag.FlagSet, name *string) {
+	fs.StringVar(name, "synth", "", "synthetic traffic instead of FILE, as `NAME[:FRAMES]`: a class of CIC-IoT-2023, cic, iot or a profile of 'synth -h'")
+}
+
+// inputs returns the arguments or, in their place, the traffic that --synth names.
+func inputs(args []string, name string) ([]string, error) {
+	switch {
+	case name == "":
+		return args, nil
+	case len(args) > 0:
+		return nil, usagef("--synth %s stands alone: it cannot be joined with %s", name, args[0])
+	}
+	return []string{synthPrefix + strings.TrimPrefix(name, synthPrefix)}, nil
 }
 
 // stdin is the argument that stands for standard input.
@@ -145,23 +163,50 @@ func (c *captureFlags) synthesize(ctx context.Context, arg string, limit int64) 
 	}}, nil
 }
 
-// parseSynth reads synth:PROFILE[:FRAMES].
+// parseSynth reads synth:NAME[:FRAMES]. The profile is the one that synth.New knows, however the user spells it.
 func parseSynth(arg string) (profile string, frames int, err error) {
-	profile, count, counted := strings.Cut(strings.TrimPrefix(arg, synthPrefix), ":")
+	name, count, counted := strings.Cut(strings.TrimPrefix(arg, synthPrefix), ":")
 	frames = defaultSynthFrames
 	if counted {
 		if frames, err = strconv.Atoi(count); err != nil || frames < 1 {
 			return "", 0, usagef("%s: %q is not a number of frames", arg, count)
 		}
 	}
+	profile, err = synthName(name)
+	if err != nil {
+		return "", 0, usagef("%s: %w", arg, err)
+	}
+	return profile, frames, nil
+}
+
+// Names of synthetic traffic beside the profiles and the classes of CIC-IoT-2023.
+const (
+	trafficCIC = "cic" // all classes, by their real shares of packets
+	trafficIoT = "iot" // the default profile
+)
+
+// synthName returns the name by which synth.New knows traffic: a profile, a class in any spelling of either release, or cic.
+func synthName(name string) (string, error) {
 	var names []string
 	for _, p := range synth.Profiles() {
-		if p.Name == profile {
-			return profile, frames, nil
+		if strings.EqualFold(p.Name, name) {
+			return p.Name, nil
 		}
 		names = append(names, p.Name)
 	}
-	return "", 0, usagef("%s: no profile %q: there are %s", arg, profile, strings.Join(names, ", "))
+	switch {
+	case strings.EqualFold(name, trafficCIC):
+		return trafficCIC, nil
+	case strings.EqualFold(name, trafficIoT):
+		return synth.Profiles()[0].Name, nil
+	case strings.ContainsAny(name, `/\`): // a path, in which Find looks for a class
+	default:
+		if class, ok := cic.Find(name); ok {
+			return class.Folder, nil
+		}
+	}
+	return "", fmt.Errorf("no traffic %q: there are %s, cic, iot, and the classes of CIC-IoT-2023 as DDoS-SYN_Flood ('synth -h' lists them)%s", name,
+		strings.Join(names, ", "), nearClasses(name))
 }
 
 // sumFrames is the SHA-256 of time, wire length, link type, length and octets of each frame, little-endian.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"pcaplab/analysis/report"
 	"pcaplab/cmd/remote"
+	"pcaplab/datasets/cic"
 	"pcaplab/datasets/extract"
 	"pcaplab/datasets/synth"
 	"pcaplab/replay"
@@ -62,7 +64,9 @@ func (a *app) flagChoices() map[string]choices {
 		"pattern": {pairs("constant", "evenly", "poisson", "at random", "recorded", "as captured, scaled to the load",
 			"burst:64", "64 frames at once", "onoff:10ms/90ms", "10 ms of load, 90 ms of none",
 			"ramp:0.1-1/10s", "from a tenth of the load to all of it"), false},
-		"unit": {pairs("pps", "packets per second", "bit/s", "octets on the wire"), false},
+		"synth":   {profiles(""), false},
+		"classes": {classNames(), true},
+		"unit":    {pairs("pps", "packets per second", "bit/s", "octets on the wire"), false},
 		"stamp": {pairs(string(replay.StampDue), "when the frame is due", string(replay.StampCapture),
 			"when it was captured"), false},
 		"search": {pairs(trial.SearchMLR, "short trials, a load judged on many", trial.SearchRFC2544,
@@ -174,6 +178,26 @@ func profiles(prefix string) []string {
 	for _, p := range synth.Profiles() {
 		list = append(list, prefix+p.Name+"\t"+p.Doc)
 	}
+	list = append(list, prefix+trafficIoT+"\tthe same as "+synth.Profiles()[0].Name, prefix+trafficCIC+"\t"+trafficCICDoc)
+	for _, c := range cic.Classes() {
+		list = append(list, fmt.Sprintf("%s%s\tclass of CIC-IoT-2023, mean frame %.0f B", prefix, c.Folder, c.MeanFrame()))
+	}
+	return list
+}
+
+// classNames lists what --classes takes.
+func classNames() []string {
+	list := pairs("all", "every class")
+	category := ""
+	for _, c := range cic.Classes() {
+		if c.Category != category {
+			category = c.Category
+			list = append(list, category+"\tcategory")
+		}
+	}
+	for _, c := range cic.Classes() {
+		list = append(list, c.Folder+"\t"+c.Category)
+	}
 	return list
 }
 
@@ -233,7 +257,7 @@ func capturesBegin(prefix string) bool {
 
 // completeFolder offers results folders, or folders to look into where none is in sight.
 func completeFolder(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return foldersWith(toComplete, report.HeaderFile)
+	return foldersWith(toComplete, report.HeaderFile, report.ClassesFile)
 }
 
 // completeRun offers results folders of scenarios.
@@ -243,7 +267,7 @@ func completeRun(_ *cobra.Command, _ []string, toComplete string) ([]string, cob
 
 // completeResults offers results folders of any kind.
 func completeResults(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	return foldersWith(toComplete, report.HeaderFile, report.ScenarioFile, report.LiveFile)
+	return foldersWith(toComplete, report.HeaderFile, report.ClassesFile, report.ScenarioFile, report.LiveFile)
 }
 
 // completeScenario offers scenarios by name, and files where no name begins so.

@@ -95,6 +95,9 @@ func TestCompletion(t *testing.T) {
 		{"a capture or folder that begins as synth does", []string{"ceiling", "synth"}, captures, extensions},
 		{"synthetic traffic", []string{"ceiling", "synth:"}, "synth:iot-1 synth:syn-60 ...", noFile},
 		{"synthetic traffic, begun", []string{"trial", "synth:syn"}, "synth:syn-60", noFile},
+		{"a class as synthetic traffic", []string{"trial", "synth:DDoS-S"}, "synth:DDoS-SYN_Flood synth:DDoS-SlowLoris synth:DDoS-SynonymousIP_Flood", noFile},
+		{"synthetic traffic by a flag", []string{"replay", "--synth", "c"}, "cic", noFile},
+		{"classes to make", []string{"dataset", "synth", "--classes", "DoS,Mirai-u"}, "DoS,Mirai-udpplain", noFileList},
 		{"synthetic traffic stands alone", []string{"ceiling", "synth:iot-1", ""}, "", noFile},
 		{"a second capture", []string{"ceiling", "a.pcap", "synth:"}, captures, extensions},
 		{"info reads files only", []string{"info", "synth:"}, captures, extensions},
@@ -159,6 +162,18 @@ func TestWhatIsOfferedIsTaken(t *testing.T) {
 			}
 			if name == "arch" {
 				continue // is the list that remote itself checks against
+			}
+			switch name {
+			case "synth":
+				if _, _, err := parseSynth(value); err != nil {
+					t.Errorf("--synth %s: %v", value, err)
+				}
+				continue
+			case "classes":
+				if _, err := cicClasses([]string{value}); err != nil {
+					t.Errorf("--classes %s: %v", value, err)
+				}
+				continue
 			}
 			if read := readers[name]; read != nil {
 				if err := read(value); err != nil {

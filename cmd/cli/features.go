@@ -285,8 +285,17 @@ func (l *limited) Next(f *parse.Frame) error {
 	return l.Source.Next(f)
 }
 
-// classOf returns the class of a capture by its folder or, if that is none, its name. They must not contradict each other.
+// classOf returns the class of a capture by its folder or, if that is none, its name. They must not contradict each other. Synthetic
+// traffic is of the class that it imitates.
 func classOf(path string) (class cic.Class, ok bool, err error) {
+	if strings.HasPrefix(path, synthPrefix) {
+		name, _, err := parseSynth(path)
+		if err != nil {
+			return cic.Class{}, false, err
+		}
+		class, ok = cic.Find(name)
+		return class, ok, nil
+	}
 	class, ok = cic.Find(path)
 	if named, known := cic.Find(filepath.Base(path)); ok && known && named.Folder != class.Folder {
 		err = usagef("%s: its folder is that of %s, its name that of %s: name the file from inside another folder, or give --window and --label", path,

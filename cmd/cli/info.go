@@ -14,8 +14,10 @@ import (
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
 	"pcaplab/datasets"
+	"pcaplab/datasets/cic"
 	"pcaplab/datasets/pcapio"
 	"pcaplab/datasets/synth"
+	"pcaplab/datasets/truth"
 	"pcaplab/parse"
 	"pcaplab/replay"
 )
@@ -77,28 +79,47 @@ func (a *app) synthCommand() *cobra.Command {
 	var seed uint64
 	var frames int
 	var output string
+	var withTruth bool
 	var long strings.Builder
-	long.WriteString("Writes seeded synthetic traffic as a pcap with nanoseconds. The same profile, seed and number give the same\noctets on every machine. Profiles:\n\n")
+	long.WriteString(`Writes seeded synthetic traffic as a pcap with nanoseconds. The same name, seed and number give the same octets on every machine. A name is
+a profile:
+
+`)
 	var names []string
 	for _, p := range synth.Profiles() {
 		fmt.Fprintf(&long, "  %-10s %s\n", p.Name, p.Doc)
 		names = append(names, p.Name)
 	}
+	names = append(names, trafficIoT, trafficCIC)
+	fmt.Fprintf(&long, "  %-10s %s\n  %-10s %s\n", trafficIoT, "the same as "+names[0], trafficCIC, trafficCICDoc)
+	long.WriteString("\nor a class of CIC-IoT-2023, in any spelling of the dataset. The frames are like those of its captures, none is copied:\n\n")
+	writeClasses(&long)
+	long.WriteString("\nWhere other commands take captures, synth:NAME:FRAMES and --synth NAME:FRAMES are the same traffic. 'dataset synth' makes a tree of all classes.")
 	c := &cobra.Command{
-		Use:     "synth [flags] PROFILE",
-		Short:   "Write synthetic traffic as a capture",
-		Long:    long.String(),
-		Example: `  ` + a.Name + ` synth iot-1 --frames 1000000 -o iot.pcap` + "\n" + `  ` + a.Name + ` synth syn-60 | tcpdump -nr - -c 3`,
+		Use:   "synth [flags] PROFILE",
+		Short: "Write synthetic traffic as a capture",
+		Long:  long.String(),
+		Example: `  ` + a.Name + ` synth iot-1 --frames 1000000 -o iot.pcap
+  ` + a.Name + ` synth syn-60 | tcpdump -nr - -c 3
+  ` + a.Name + ` synth mirai-greip_flood --frames 100000 -o greip.pcap
+  ` + a.Name + ` synth cic --frames 1000000 --truth -o cic.pcap`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usagef("want one profile: %s", strings.Join(names, ", "))
+				return usagef("want one name: %s, or a class of CIC-IoT-2023 (see '%s -h')", strings.Join(names, ", "), c.CommandPath())
 			}
-			src, err := synth.New(args[0], seed)
+			name, err := synthName(args[0])
 			if err != nil {
 				return usageError{err}
 			}
 			if frames < 1 {
 				return usagef("--frames %d: want 1 or more", frames)
+			}
+			src, err := synth.New(name, seed)
+			if err != nil {
+				return err
+			}
+			if withTruth {
+				return a.writeWithTruth(c.Context(), output, src, uint64(frames))
 			}
 			return a.writeCapture(c.Context(), output, src, uint64(frames))
 		},
@@ -106,7 +127,63 @@ func (a *app) synthCommand() *cobra.Command {
 	c.Flags().Uint64Var(&seed, "seed", 1, "of the traffic")
 	c.Flags().IntVar(&frames, "frames", defaultSynthFrames, "how many")
 	c.Flags().StringVarP(&output, "output", "o", "-", "file to write")
+	c.Flags().BoolVar(&withTruth, "truth", false, "write FILE"+truth.Suffix+" too: class of each packet, and whether it is of the attack")
 	return c
+}
+
+const trafficCICDoc = "all classes of CIC-IoT-2023, by their shares of its packets"
+
+// writeClasses lists the classes, a paragraph for each category.
+func writeClasses(w *strings.Builder) {
+	const width = 110
+	category, line := "", ""
+	for _, c := range cic.Classes() {
+		if c.Category != category || len(line)+1+len(c.Folder) > width {
+			if line != "" {
+				fmt.Fprintln(w, line)
+			}
+			line = fmt.Sprintf("  %-10s", "")
+			if c.Category != category {
+				category, line = c.Category, fmt.Sprintf("  %-10s", c.Category)
+			}
+		}
+		line += " " + c.Folder
+	}
+	fmt.Fprintln(w, line)
+}
+
+// writeWithTruth is writeCapture with the truth beside the capture. The capture gets its name first: no truth is without one.
+func (a *app) writeWithTruth(ctx context.Context, path string, src *synth.Source, frames uint64) error {
+	if path == stdin {
+		return usagef("--truth goes beside a file: -o FILE")
+	}
+	return report.WriteFile(path+truth.Suffix, func(w io.Writer) error {
+		told := &tellingSource{Source: src, rows: truth.NewWriter(w)}
+		if err := a.writeCapture(ctx, path, told, frames); err != nil {
+			return err
+		}
+		return told.rows.Close()
+	})
+}
+
+// tellingSource writes down what it gives.
+type tellingSource struct {
+	*synth.Source
+	rows *truth.Writer
+}
+
+func (t *tellingSource) Next(f *parse.Frame) error {
+	if err := t.Source.Next(f); err != nil {
+		return err
+	}
+	p := truth.Packet{Class: t.Class()}
+	if p.Class != "" {
+		p.Attack = truth.No
+	}
+	if t.Attack() {
+		p.Attack = truth.Yes
+	}
+	return t.rows.Add(p)
 }
 
 // writeCapture writes frames of a source as a pcap with nanoseconds, up to the source's end; - is standard output.
@@ -198,6 +275,13 @@ func (a *app) tableCommand() *cobra.Command {
 					return err
 				}
 				return a.printLive(analysis.AnalyzeLive(header, records), asJSON)
+			}
+			if len(args) == 1 && report.HoldsClasses(args[0]) {
+				classes, err := report.ReadClasses(args[0])
+				if err != nil {
+					return err
+				}
+				return a.printClasses(classes, asJSON)
 			}
 			results, err := readFolder(args)
 			if err != nil {

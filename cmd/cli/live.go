@@ -30,17 +30,19 @@ import (
 // liveFlags are the flags of live.
 type liveFlags struct {
 	captureFlags
-	plan   live.Plan
-	rates  []string
-	goal   string
-	sum    time.Duration
-	width  float64
-	exceed float64
-	ring   octetsFlag
-	block  octetsFlag
-	quick  bool
-	output string
-	json   bool
+	edit      editFlags
+	cachefile string
+	plan      live.Plan
+	rates     []string
+	goal      string
+	sum       time.Duration
+	width     float64
+	exceed    float64
+	ring      octetsFlag
+	block     octetsFlag
+	quick     bool
+	output    string
+	json      bool
 }
 
 func (a *app) liveCommand() *cobra.Command {
@@ -52,10 +54,14 @@ func (a *app) liveCommand() *cobra.Command {
 (AF_PACKET, TPACKET_V3) at the other into each engine, and does the same in memory. For every frame that was sent it says what became
 of it: parsed, dropped by the socket, dropped by the interface, still in the ring, or unexplained.
 
+Edits are made once in the frames in memory, before anything is sent: the network and the engines in memory get the same octets. With
+--mtu-trunc and --fixlen=pad, --mtu is the packet's limit too. Of paired values --cachefile tells which is a frame's, as in '` + a.Name + ` rewrite'.
+
 The highest rate that meets --goal is searched live and in memory. A live rate at which the sender has less than 1.2 times as much to
 give is no ceiling: the table says so. Everything is removed at the end, also on Ctrl-C. Needs Linux, and root or user namespaces.`,
 		Example: `  ` + a.Name + ` live --quick synth:iot-1
   ` + a.Name + ` live --engines direct,gopacket-eager --rates 10k,100k -o live capture.pcap
+  ` + a.Name + ` live --endpoints 10.0.0.1:10.0.0.2 --cachefile in.cache --mtu-trunc in.pcap
   ` + a.Name + ` live --ring 64MiB --backend sendmmsg --goal pdr:0.1% synth:iot-1`,
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, a, args) },
 	}
@@ -84,6 +90,8 @@ give is no ceiling: the table says so. Everything is removed at the end, also on
 	fs.BoolVar(&f.quick, "quick", false, "trials of 200 ms, 1 s sums, bounds of 5 % and 2 repeats: a first look")
 	fs.StringVarP(&f.output, "output", "o", "", "results folder to make: records, table, CSV")
 	fs.BoolVar(&f.json, "json", false, "print the results as JSON instead of tables")
+	f.edit.add(fs, false)
+	fs.StringVar(&f.cachefile, "cachefile", "", cachefileUsage)
 	backends := choices{values: inject.Backends()}
 	sizes := choices{values: []string{"2MiB", "16MiB", "64MiB"}}
 	none := choices{}
@@ -146,16 +154,30 @@ func (f *liveFlags) prepare(c *cobra.Command, a *app, args []string) error {
 	}
 	p.Ring.BlockOctets, p.Ring.Blocks = int(f.block), int(f.ring/f.block)
 	p.Seed = f.seed
-	if err := p.Check(a.Engines); err != nil {
-		return usageError{err}
+	if f.edit.set.MTUTrunc || f.edit.set.FixLen == "pad" {
+		f.edit.set.MTU = p.MTU
+	}
+	if p.Edits, err = f.edit.edits(); err != nil {
+		return err
 	}
 	return nil
 }
 
 func (f *liveFlags) run(c *cobra.Command, a *app, args []string) (err error) {
 	ctx := c.Context()
+	if args, err = inputs(args, f.synth); err != nil {
+		return err
+	}
 	if err := f.prepare(c, a, args); err != nil {
 		return err
+	}
+	var did trial.Changed
+	content, err := readSides(f.cachefile, &f.plan.Changes, &did)
+	if err != nil {
+		return err
+	}
+	if err := f.plan.Check(a.Engines); err != nil {
+		return usageError{err}
 	}
 	if err := a.permitted(ctx); err != nil {
 		return err
@@ -165,7 +187,7 @@ func (f *liveFlags) run(c *cobra.Command, a *app, args []string) (err error) {
 			return err
 		}
 	}
-	h := live.Header{Schema: live.Schema, Version: version(), Started: time.Now().UTC(), Plan: f.plan, MemoryLimit: int64(f.memoryLimit),
+	h := live.Header{Schema: live.Schema, Version: version(), Started: time.Now().UTC(), Plan: f.plan, Changed: did, MemoryLimit: int64(f.memoryLimit),
 		Environment: meter.ReadEnvironment(meter.Roots{})}
 	if h.MemoryLimit == 0 {
 		h.MemoryLimit = datasets.DefaultMemoryLimit()
@@ -177,7 +199,12 @@ func (f *liveFlags) run(c *cobra.Command, a *app, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer frames.Close()
+	defer func() { frames.Close() }()
+	changed, err := a.change(frames, &h.Plan.Changes, &h.Changed, content, f.packets == 0 || frames.Len() < f.packets, h.MemoryLimit)
+	if err != nil {
+		return err
+	}
+	frames = changed
 	for i, file := range captures {
 		if file.Name != stdin && !strings.HasPrefix(file.Name, synthPrefix) {
 			if captures[i].Path, err = filepath.Abs(file.Name); err != nil {

@@ -18,8 +18,11 @@ import (
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
+	"pcaplab/datasets/pcapio"
+	"pcaplab/parse"
 	"pcaplab/replay/live"
 	"pcaplab/replay/netlab"
+	"pcaplab/replay/trial"
 )
 
 // needsNetworks skips a test that may make no network.
@@ -55,6 +58,8 @@ func TestLiveUsage(t *testing.T) {
 		{"ring of 8 GiB", []string{"--ring", "8GiB", "--block", "4GiB", "synth:iot-1"}, "2 GiB"},
 		{"MTU", []string{"--mtu", "67", "synth:iot-1"}, "MTU of 67"},
 		{"repeats", []string{"--repeats", "0", "synth:iot-1"}, "repeats"},
+		{"edit", []string{"--ttl", "x", "synth:iot-1"}, "--ttl x"},
+		{"edit without sides", []string{"--endpoints", "1.1.1.1:2.2.2.2", "synth:iot-1"}, "only --cachefile tells"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, stderr := run(t, ExitUsage, append([]string{"live"}, tt.args...)...)
@@ -105,6 +110,59 @@ func TestLive(t *testing.T) {
 	}
 	if after, err := netlab.Links(); err != nil || !slices.Equal(before, after) {
 		t.Errorf("interfaces here are %v, were %v; %v", after, before, err)
+	}
+}
+
+// TestLiveEdits has raw IP packets become Ethernet frames with a tag, of two sides: at both ends of the comparison.
+func TestLiveEdits(t *testing.T) {
+	needsNetworks(t)
+	dir := t.TempDir()
+	_, cachefile, left := sidedCapture(t, dir, 200)
+	raw := write(t, filepath.Join(dir, "raw"), captureOf(t, 200, pcapio.WriterConfig{Link: parse.LinkRaw}, func(_ int, f *parse.Frame) {
+		d := bytes.Clone(f.Data[14:]) // becomes UDP over IPv4, whatever it was
+		d[0], d[2], d[3], d[6], d[7], d[9] = 0x45, byte(len(d)>>8), byte(len(d)), 0, 0, 17
+		d[24], d[25] = byte((len(d)-20)>>8), byte(len(d)-20)
+		f.Data, f.WireLen, f.Link = d, len(d), parse.LinkRaw
+	}))
+	folder := filepath.Join(dir, "out")
+	stdout, stderr := run(t, ExitDone, "live", "--engines", "direct", "--trial", "30ms", "--goal", "none", "--repeats", "1", "--cache", "as-is", "--rates", "5k",
+		"--dlt", "enet", "--enet-dmac", "02:00:00:00:00:01,02:00:00:00:00:02", "--enet-smac", "02:00:00:00:00:02,02:00:00:00:00:01", "--enet-vlan", "add",
+		"--enet-vlan-tag", "7", "--mtu", "400", "--mtu-trunc", "--cachefile", cachefile, "-o", folder, raw)
+	if want := "sides of 200 packets, of which 29 are left out"; left != 29 || !strings.Contains(stderr, want) {
+		t.Errorf("said %q, want %q", stderr, want)
+	}
+	if want := "edits --dlt=enet --enet-vlan=add --enet-vlan-tag=7 "; !strings.Contains(stdout, want) || !strings.Contains(stdout, "sides by "+cachefile) {
+		t.Errorf("no %q in %q", want, stdout)
+	}
+	header, records, err := report.ReadLive(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header.Editing == nil || header.Editing.Frames != 171 || header.Cachefile.NotSent != 29 || header.Plan.Sides == "" || header.Plan.Edits.MTU != 400 {
+		t.Errorf("header has %+v, %+v", header.Plan.Changes, header.Changed)
+	}
+	network, memory := 0, 0
+	for _, r := range records {
+		var c parse.Counters
+		switch {
+		case r.Trial != nil && r.Kind != live.KindAlone:
+			c = r.Trial.Parser
+			network++
+		case r.Memory != nil && r.Memory.Kind == trial.KindTrial:
+			c = r.Memory.Counters
+			memory++
+			if r.Memory.Settings.Sides != header.Plan.Sides || r.Memory.Frames != 171 {
+				t.Errorf("in memory %d frames, %+v", r.Memory.Frames, r.Memory.Settings.Changes)
+			}
+		default:
+			continue
+		}
+		if c.Frames == 0 || c.VLAN != c.Frames || c.UDP != c.Frames || c.WireOctets != c.Octets {
+			t.Errorf("%s: %+v", r.Kind, c)
+		}
+	}
+	if network == 0 || memory == 0 {
+		t.Errorf("%d trials on the network, %d in memory", network, memory)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pcaplab/analysis"
+	"pcaplab/analysis/report"
 	"pcaplab/replay/rewrite"
 	"pcaplab/replay/trial"
 	"pcaplab/replay/trial/search"
@@ -21,6 +22,7 @@ import (
 type measureFlags struct {
 	captureFlags
 	edit      editFlags
+	cachefile string
 	settings  trial.Settings
 	engines   []string
 	sizes     string
@@ -67,6 +69,7 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 	fs.BoolVar(&m.inProcess, "in-process", false, "measure in this process, not in a fresh one for each cell and repeat")
 	fs.BoolVar(&m.json, "json", false, "print results as JSON lines instead of a table")
 	m.edit.add(fs, false)
+	fs.StringVar(&m.cachefile, "cachefile", "", cachefileUsage)
 	fs.StringVar(&m.failIf, "fail-if", "", "exit 3 if true of any result, as 'ndr<20000' or 'cost[direct]>100'")
 }
 
@@ -105,7 +108,7 @@ func (a *app) ceilingCommand() *cobra.Command {
 	var goals, searching string
 	var sum time.Duration
 	var width, exceed, maxLoad float64
-	var quick bool
+	var quick, perClass bool
 	var soak time.Duration
 	c := &cobra.Command{
 		Use:   "ceiling [flags] FILE...",
@@ -114,10 +117,16 @@ func (a *app) ceilingCommand() *cobra.Command {
 search the highest loads that meet each goal: ndr (no drop) and pdr:RATIO (at most that share lost).
 
 Defaults are for publication: trials of 1 s, loads judged on 21 s, 6 repeats in fresh processes, engines in turn. --quick
-takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and the table says so.` + soakHelp,
+takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and the table says so.
+
+--per-class takes one folder with a folder of captures for each class, as CIC-IoT-2023's PCAP or what 'dataset synth' makes, or synth:cic: a study
+of each class by itself, from its first --packets packets (100000), and one table of them all: which class costs a parser most. --quick is then
+of the goal ndr, sums of 300 ms and bounds of 5 %.` + soakHelp,
 		Example: `  ` + a.Name + ` ceiling --quick synth:iot-1
   ` + a.Name + ` ceiling -o results --engines direct,gopacket-layers --sizes 64,512,1518 capture.pcapng
   ` + a.Name + ` ceiling --resume results
+  ` + a.Name + ` ceiling --quick --synth DDoS-SYN_Flood:200000
+  ` + a.Name + ` ceiling --quick --per-class --engines direct,gopacket-layers -o classes cic-small
   ` + a.Name + ` ceiling --soak 10m --workers 4 -o soak capture.pcapng
   ` + a.Name + ` ceiling --quick --engines direct --fail-if 'ndr<1M' capture.pcap.gz`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -126,11 +135,17 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 				return err
 			}
 			defaults := search.NDR()
+			perClass = perClass || m.resume != "" && report.HoldsClasses(m.resume)
 			if quick {
 				plan.Quick = true
+				first, within := time.Second, 0.02
+				if perClass {
+					first, within = 300*time.Millisecond, 0.05
+					quickly(c.Flags(), "goal", func() { goals = "ndr" })
+				}
 				quickly(c.Flags(), "trial", func() { plan.Trial = 100 * time.Millisecond })
-				quickly(c.Flags(), "sum", func() { sum = time.Second })
-				quickly(c.Flags(), "width", func() { width = 0.02 })
+				quickly(c.Flags(), "sum", func() { sum = first })
+				quickly(c.Flags(), "width", func() { width = within })
 				quickly(c.Flags(), "repeats", func() { plan.Repeats = 3 })
 			}
 			if plan.Soak = soak; soak > 0 {
@@ -157,6 +172,9 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 					g.ExceedRatio, g.DurationSum = 0, g.FinalTrialDuration
 				}
 			}
+			if perClass {
+				return m.perClassStudies(c, a, args, plan)
+			}
 			return m.study(c, a, args, plan)
 		},
 	}
@@ -169,6 +187,7 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 	fs.Float64Var(&exceed, "exceed", 0.5, "share of the trial time that may miss the goal (0: none, as in RFC 2544)")
 	fs.Float64Var(&maxLoad, "max-load", 0, "highest load to try (0: four times the service ceiling)")
 	fs.BoolVar(&quick, "quick", false, "short trials for a first look")
+	fs.BoolVar(&perClass, "per-class", false, "measure each class of a folder by itself and compare them; --packets is of each (default 100000)")
 	fs.DurationVar(&soak, "soak", 0, soakUsage)
 	return c
 }

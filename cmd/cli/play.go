@@ -36,6 +36,7 @@ type playFlags struct {
 	uniqueIPLoops int
 	cachefile     string
 	seed          uint64
+	synth         string
 	salvage       bool
 	memoryLimit   octetsFlag
 	noFlowStats   bool
@@ -51,6 +52,7 @@ func (p *playFlags) add(fs *pflag.FlagSet) {
 	fs.IntVar(&p.uniqueIPLoops, "unique-ip-loops", 1, "with --unique-ip: other addresses every so many passes")
 	fs.StringVarP(&p.cachefile, "cachefile", "c", "", "file of 'split' or tcpprep: which frames are the server's, and which are sent")
 	fs.Uint64Var(&p.seed, "seed", 1, "of synthetic traffic and random arrivals")
+	addSynth(fs, &p.synth)
 	fs.BoolVar(&p.salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
 	fs.Var(&p.memoryLimit, "memory-limit", "with -K: most memory for captures, as 512MiB or 2G (default: half of what is available)")
 	p.editFlags.add(fs, false)

@@ -17,7 +17,6 @@ import (
 	"pcaplab/datasets/pcapio"
 	"pcaplab/parse"
 	"pcaplab/replay/rewrite"
-	"pcaplab/replay/split"
 )
 
 // editFlags say what to change in frames, with the names that tcprewrite gives its flags.
@@ -27,7 +26,7 @@ type editFlags struct {
 	ports                  []string
 }
 
-// add adds the flags, with the shorthands of tcprewrite if short; --sizes not where fs has it already.
+// add adds the flags, with the shorthands of tcprewrite if short; --sizes and --mtu not where fs has them already.
 func (e *editFlags) add(fs *pflag.FlagSet, short bool) {
 	letter := func(s string) string {
 		if short {
@@ -39,7 +38,9 @@ func (e *editFlags) add(fs *pflag.FlagSet, short bool) {
 	fs.BoolVarP(&s.EFCS, "efcs", letter("E"), false, "drop the last 4 octets of Ethernet frames: an FCS that the capture kept; not where the packet reaches into them")
 	fs.StringVar(&s.DLT, "dlt", "", "`enet` makes Ethernet frames of raw IP, loopback and cooked ones; needs --enet-dmac, and --enet-smac")
 	fs.StringVarP(&s.FixLen, "fixlen", letter("F"), "", "frames cut by the snaplen: `pad` with zeros, trunc (lengths in headers follow) or del")
-	fs.IntVarP(&s.MTU, "mtu", letter("m"), 0, "`octets` of a packet, for --mtu-trunc (default 1500) and --fixlen=pad (default no limit)")
+	if fs.Lookup("mtu") == nil {
+		fs.IntVarP(&s.MTU, "mtu", letter("m"), 0, "`octets` of a packet, for --mtu-trunc (default 1500) and --fixlen=pad (default no limit)")
+	}
 	fs.BoolVar(&s.MTUTrunc, "mtu-trunc", false, "cut the payload of packets above the MTU")
 	fs.StringVar(&s.VLAN, "enet-vlan", "", "`add` a VLAN tag outside of those there, or del the outermost")
 	fs.IntVar(&s.VLANTag, "enet-vlan-tag", 0, "identifier of the added tag")
@@ -394,38 +395,4 @@ func rewriteFrames(ctx context.Context, in *datasets.Capture, w io.Writer, conta
 		}
 	}
 	return n, damage, out.Close()
-}
-
-// sides tells who sends each frame of a capture; without a cache file, always the client.
-type sides struct {
-	cache *split.Cache
-	path  string
-}
-
-// openSides reads a cache file; "" is none.
-func openSides(path string) (*sides, error) {
-	if path == "" {
-		return &sides{}, nil
-	}
-	cache, err := split.Open(path)
-	return &sides{cache: cache, path: path}, err
-}
-
-// of tells whether the server sends frame n, from 0, of a capture, and whether it is to be sent.
-func (s *sides) of(n uint64, capture string) (fromServer, sent bool, err error) {
-	switch {
-	case s.cache == nil:
-		return false, true, nil
-	case n >= s.cache.Len():
-		return false, false, fmt.Errorf("%s is of another capture: it has %d packets, and %s has more", s.path, s.cache.Len(), capture)
-	}
-	return s.cache.Side(n) == split.Server, s.cache.Send(n), nil
-}
-
-// end checks that a capture of n frames, which ended with damage or nil, is what the cache file is of.
-func (s *sides) end(n uint64, damage error, capture string) error {
-	if s.cache != nil && damage == nil && n != s.cache.Len() {
-		return fmt.Errorf("%s is of another capture: it has %d packets, and %s has %d", s.path, s.cache.Len(), capture, n)
-	}
-	return nil
 }

@@ -484,7 +484,7 @@ func TestMeasuringTakesEdits(t *testing.T) {
 	if _, stderr := run(t, ExitUsage, "ceiling", "--ttl", "0", "synth:iot-1"); !strings.Contains(stderr, "--ttl 0") {
 		t.Errorf("said %q", stderr)
 	}
-	if _, stderr := run(t, ExitUsage, "trial", "--endpoints", "1.1.1.1:2.2.2.2", "synth:iot-1"); !strings.Contains(stderr, "--endpoints: a study does not know") {
+	if _, stderr := run(t, ExitUsage, "trial", "--endpoints", "1.1.1.1:2.2.2.2", "synth:iot-1"); !strings.Contains(stderr, "--endpoints: there is a value for each side") {
 		t.Errorf("said %q", stderr)
 	}
 	if _, stderr := run(t, ExitFailed, append([]string{"trial", "--engines", "direct", "--fuzz-seed", "1", "--enet-vlan=del", "--quiet"},

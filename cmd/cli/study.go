@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
@@ -37,6 +36,7 @@ type source struct {
 type job struct {
 	Header  trial.Header   `json:"header"` // of a study that goes on, whole; of a new one, what the user decided
 	Sources []source       `json:"sources"`
+	Sides   []byte         `json:"sides,omitempty"` // content of the cache file, where there is one
 	Done    []trial.Record `json:"done,omitempty"`
 }
 
@@ -151,15 +151,17 @@ func (a *app) perform(ctx context.Context, j *job, e *events) error {
 		}
 	}
 	h.Captures = captures
-	if !h.Settings.Edits.Zero() {
-		edited, rep, err := trial.Edit(frames, h.Settings.Edits, h.MemoryLimit-frames.MappedOctets())
-		if err != nil {
-			return besideLoaded(err, "edits", h.MemoryLimit)
-		}
-		frames.Close()
-		frames, h.Editing = edited, &rep
-		if rep.Deleted+rep.Failed() > 0 {
-			a.note("edits: %v", rep)
+	whole := h.Reading.Packets == 0 || frames.Len() < h.Reading.Packets
+	changed, err := a.change(frames, &h.Settings.Changes, &h.Changed, j.Sides, whole, h.MemoryLimit)
+	if err != nil {
+		return err
+	}
+	frames = changed
+	if h.Settings.MoveAddresses {
+		rep := trial.Moving(frames)
+		h.Moving = &rep
+		if rep.Kept()+rep.MovedMalformed > 0 {
+			a.note("a copy with addresses of its own: %v", rep)
 		}
 	}
 	s.Frames = func(size string) (trial.Sized, error) { return a.sized(frames, size, h, e) }
@@ -307,6 +309,9 @@ func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial
 	if err != nil {
 		return err
 	}
+	if args, err = inputs(args, m.synth); err != nil {
+		return err
+	}
 	if m.resume == "" {
 		if len(args) == 0 {
 			return usagef("no capture: name files, or %siot-1 for synthetic traffic", synthPrefix)
@@ -337,6 +342,9 @@ func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial
 			v.job.Header = trial.Header{
 				Version: version(), Command: c.Name(), Started: time.Now().UTC(), Settings: m.settings, Plan: plan,
 				Reading: trial.Reading{Packets: m.packets, Salvage: m.salvage}, InProcess: m.inProcess, MemoryLimit: int64(m.memoryLimit),
+			}
+			if v.job.Sides, err = readSides(m.cachefile, &v.job.Header.Settings.Changes, &v.job.Header.Changed); err != nil {
+				return err
 			}
 			continue
 		}
@@ -381,10 +389,10 @@ func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial
 func (v *visit) join(begun *visit, path string) {
 	h := begun.job.Header
 	v.path = path
-	v.job.Sources = begun.job.Sources
+	v.job.Sources, v.job.Sides = begun.job.Sources, begun.job.Sides
 	v.job.Header = trial.Header{
 		Version: h.Version, Command: h.Command, Started: time.Now().UTC(), Settings: h.Settings, Plan: h.Plan,
-		Reading: h.Reading, InProcess: h.InProcess,
+		Reading: h.Reading, InProcess: h.InProcess, Changed: h.Changed,
 	}
 	v.a.note("%snot begun yet: begins as %s did", v.prefix(), begun.name)
 }
@@ -448,16 +456,8 @@ func (m *measureFlags) before(v *visit, condition *analysis.Condition) error {
 
 // open takes a study up again: all that decides its results comes from its folder.
 func (m *measureFlags) open(c *cobra.Command, v *visit, path string, args []string) error {
-	var others []string
-	c.Flags().Visit(func(f *pflag.Flag) {
-		switch f.Name {
-		case "resume", "json", "fail-if", "quiet":
-		default:
-			others = append(others, "--"+f.Name)
-		}
-	})
-	if len(others) > 0 {
-		return usagef("%s with --resume: the study in %s has its settings", strings.Join(others, ", "), path)
+	if err := onlyResume(c, path); err != nil {
+		return err
 	}
 	folder, header, done, err := report.Resume(path)
 	if err != nil {
@@ -485,7 +485,24 @@ func (m *measureFlags) open(c *cobra.Command, v *visit, path string, args []stri
 		}
 	}
 	v.job.Sources = sources(args)
-	return m.check(args)
+	if err := m.check(args); err != nil {
+		return err
+	}
+	return m.reopenSides(v)
+}
+
+// reopenSides reads the cache file of a study that goes on, where it was or where the user says that it is.
+func (m *measureFlags) reopenSides(v *visit) (err error) {
+	h := &v.job.Header
+	path := m.cachefile
+	switch was := h.Cachefile; {
+	case was == nil && path != "":
+		return usagef("--cachefile: the study in %s has none", v.path)
+	case was != nil && path == "":
+		path = was.Path
+	}
+	v.job.Sides, err = readSides(path, &h.Settings.Changes, &h.Changed)
+	return err
 }
 
 func (m *measureFlags) condition() (*analysis.Condition, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"unsafe"
 
@@ -90,7 +91,7 @@ func (fr *Frames) Touch() (sum byte) { // inlined, its reads would be dropped wh
 }
 
 // Period returns the time from one pass over frames [from, to) to the next, in ns: from the earliest to the latest capture
-// time and a mean gap more. It is 0 with fewer than two frames.
+// time and a mean gap more, at most what int64 holds. It is 0 with fewer than two frames.
 func (fr *Frames) Period(from, to int) int64 {
 	if to-from < 2 {
 		return 0
@@ -99,7 +100,17 @@ func (fr *Frames) Period(from, to int) int64 {
 	for _, e := range fr.entries[from:to] {
 		first, last = min(first, e.unixNano), max(last, e.unixNano)
 	}
-	return last - first + (last-first)/int64(to-from-1)
+	span := min(uint64(last)-uint64(first), math.MaxInt64) // times of both signs may be further apart
+	return plus(int64(span), int64(span)/int64(to-from-1))
+}
+
+// plus returns the sum of a time and one that is not negative, at most what int64 holds: one wild time of a capture must
+// not turn the others round.
+func plus(time, later int64) int64 {
+	if sum := time + later; sum >= time {
+		return sum
+	}
+	return math.MaxInt64
 }
 
 // File returns the file behind the mapping, to hand to a child process as an extra file, or nil where the frames are not
@@ -118,7 +129,8 @@ func (fr *Frames) Close() error {
 
 // Source returns a source that gives frames [from, to) and then, unless loops is 1, starts again: loops times in all,
 // without end if loops is 0. With shift, each pass moves the capture times on by the span of the range plus its mean gap,
-// so that time goes on (see Period); without, they repeat. A range with no frames gives io.EOF at once.
+// so that time goes on (see Period), up to the latest time that int64 holds; without, they repeat. A range with no frames
+// gives io.EOF at once.
 func (fr *Frames) Source(from, to, loops int, shift bool) *Source {
 	s := &Source{frames: fr, from: from, to: to, next: from, loops: loops}
 	if shift {
@@ -143,10 +155,10 @@ func (s *Source) Next(f *parse.Frame) error {
 		}
 		s.done++
 		s.next = s.from
-		s.shift += s.period
+		s.shift = plus(s.shift, s.period)
 	}
 	s.frames.Frame(s.next, f)
-	f.UnixNano += s.shift
+	f.UnixNano = plus(f.UnixNano, s.shift)
 	s.next++
 	return nil
 }

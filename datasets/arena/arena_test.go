@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -131,6 +133,42 @@ func TestSource(t *testing.T) {
 				if got[i] != tt.want[i] {
 					t.Fatalf("times %v, want %v", got, tt.want)
 				}
+			}
+		})
+	}
+}
+
+// TestWildTimes holds that time never turns round, however far apart the times of a capture are.
+func TestWildTimes(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		times  []int64
+		period int64
+		want   []int64 // of three passes
+	}{
+		{"a gap too many", []int64{0, 1 << 62}, math.MaxInt64, []int64{0, 1 << 62, math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64}},
+		{"of both signs", []int64{math.MinInt64, math.MaxInt64}, math.MaxInt64,
+			[]int64{math.MinInt64, math.MaxInt64, -1, math.MaxInt64, -1, math.MaxInt64}},
+		{"near the end", []int64{math.MaxInt64 - 30, math.MaxInt64 - 20}, 20,
+			[]int64{math.MaxInt64 - 30, math.MaxInt64 - 20, math.MaxInt64 - 10, math.MaxInt64, math.MaxInt64, math.MaxInt64}},
+		{"before 1970", []int64{-30, -20}, 20, []int64{-30, -20, -10, 0, 10, 20}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			frames := make([]parse.Frame, len(tt.times))
+			for i, ns := range tt.times {
+				frames[i].UnixNano = ns
+			}
+			fr := build(t, frames)
+			if p := fr.Period(0, len(frames)); p != tt.period {
+				t.Errorf("period %d, want %d", p, tt.period)
+			}
+			var got []int64
+			var f parse.Frame
+			for src := fr.Source(0, len(frames), 3, true); src.Next(&f) == nil; {
+				got = append(got, f.UnixNano)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("times %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -7,4 +7,7 @@
 //
 // A [Stream] is what iperf3 or netwox puts on the wire at a rate, with their control traffic and their timing. Its short
 // frames are not padded, as a capture at the sender sees them, and on loopback its addresses are 127.0.0.1.
+//
+// [CIC] is a class of the dataset CIC-IoT-2023: its frames are made here, from what public analyses say of the captures. MAC addresses
+// are those of the lab's attackers and victims, and inside Mirai's tunnels and in their datagrams any address and port occurs.
 package synth

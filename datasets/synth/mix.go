@@ -1,6 +1,10 @@
 package synth
 
-import "pcaplab/parse"
+import (
+	"math/bits"
+
+	"pcaplab/parse"
+)
 
 // meanGap is the mean time between frames of iot-1: 1,000 packets a second.
 const meanGap = 1_000_000 // ns
@@ -72,7 +76,7 @@ var kinds = []kind{
 		(*mix).loopStep, toGateway},
 }
 
-// gap is the mean time to a conversation's next frame in ns; think is as long as the slot's pace asks for.
+// gap is the mean time to a conversation's next frame in ns; think is as long as the slot's pace asks for, and below 0 is exact.
 type gap int64
 
 const think gap = 0
@@ -105,10 +109,12 @@ type slot struct {
 	mark          int64 // a time to remember
 	asked         bool  // the next message answers a request
 	asker         side  // who sent what is answered
+	held          int   // octets of a frame that a man in the middle still has to pass on
+	after         gap   // to the frame after that
 	tcp           tcp
 }
 
-// mix is the generator of iot-1.
+// mix makes conversations of several kinds at a time, in one network. It is the generator of iot-1.
 type mix struct {
 	rng   rng
 	now   int64
@@ -119,18 +125,32 @@ type mix struct {
 	tmp   [2048]byte
 
 	gateway, broker, recorder endpoint
+	hosts                     []endpoint // the devices
+	subnet                    string     // the network's first three octets, with a dot behind
+	unacked                   int        // segments of data that are acknowledged together
+	loris                     []loris    // connections of the slots, in equal parts
+	merged                    int        // one segment of so many is two that the interface joined; 0: none
 }
 
 func newMix(seed uint64) generator {
-	m := &mix{rng: rng(seed), now: Epoch}
+	m := &mix{rng: rng(seed), now: Epoch, subnet: "192.168.1.", unacked: 2}
 	m.gateway, m.broker, m.recorder = lan(1), lan(2), lan(3)
+	for i := range devices {
+		m.hosts = append(m.hosts, lan(10+i))
+	}
+	m.start(kinds, meanGap, messageBuffer)
+	return m
+}
+
+// start opens the first conversation of every slot, each with room for messages of so many octets.
+func (m *mix) start(kinds []kind, gap int64, room int) {
 	n := 0
 	for i := range kinds {
 		n += kinds[i].slots
 	}
 	m.slots = make([]slot, n)
 	m.heap = make([]*slot, 0, n)
-	messages := make([]byte, n*messageBuffer)
+	messages := make([]byte, n*room)
 	n = 0
 	for i := range kinds {
 		k := &kinds[i]
@@ -146,12 +166,13 @@ func newMix(seed uint64) generator {
 		for j := range k.slots {
 			sl := &m.slots[n]
 			sl.kind, sl.index = k, n
-			sl.pace = meanGap * 1000 * int64(weights) / int64(share*(1+j%4))
-			sl.tcp.buf = messages[:messageBuffer:messageBuffer]
-			messages = messages[messageBuffer:]
+			sl.pace = gap * 1000 * int64(weights) / int64(share*(1+j%4))
+			sl.tcp.buf = messages[:room:room]
+			messages = messages[room:]
 			sl.ident = uint16(m.rng.next())
 			m.open(sl)
-			sl.due = Epoch + int64(m.rng.below(int(min(sl.pace, 1<<30))))
+			wait, _ := bits.Mul64(m.rng.next(), uint64(sl.pace))
+			sl.due = Epoch + int64(wait)
 			m.heap = append(m.heap, sl)
 			n++
 		}
@@ -159,7 +180,6 @@ func newMix(seed uint64) generator {
 	for i := len(m.heap)/2 - 1; i >= 0; i-- {
 		m.sink(i)
 	}
-	return m
 }
 
 func (a *slot) before(b *slot) bool {
@@ -197,6 +217,10 @@ func (m *mix) next(f *parse.Frame) {
 // come after a round trip and the slot still keeps its pace.
 func (m *mix) pause(sl *slot, g gap) int64 {
 	sl.owed += sl.pace
+	if g < 0 {
+		sl.owed += int64(g)
+		return int64(-g)
+	}
 	least := int64(50 * microsecond)
 	if g != think || sl.owed < least {
 		d := m.rng.exp(max(int64(g), least))
@@ -251,8 +275,18 @@ var (
 
 const devices = 40
 
-// device returns a random device; devices are hosts 10 to 49.
-func (m *mix) device() endpoint { return lan(10 + m.rng.below(devices)) }
+// device returns a random device. In iot-1 they are hosts 10 to 49.
+func (m *mix) device() endpoint { return m.hosts[m.rng.below(len(m.hosts))] }
+
+// after returns the k-th device after e.
+func (m *mix) after(e *endpoint, k int) endpoint {
+	for i := range m.hosts {
+		if m.hosts[i].mac == e.mac {
+			return m.hosts[(i+k)%len(m.hosts)]
+		}
+	}
+	return m.hosts[k%len(m.hosts)]
+}
 
 // cloud returns a random server behind the gateway.
 func (m *mix) cloud() endpoint {

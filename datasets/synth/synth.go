@@ -24,7 +24,7 @@ type generator interface {
 	next(f *parse.Frame)
 }
 
-// Profiles returns every profile, the default mix first.
+// Profiles returns every profile but the classes of CIC-IoT-2023 and "cic" (see New), the default mix first.
 func Profiles() []Profile {
 	profiles := []Profile{
 		{"iot-1", "a smart home: TLS, HTTP, MQTT, DNS, QUIC and 20 more kinds of conversation, mean size near 400 B", newMix},
@@ -42,12 +42,42 @@ func Profiles() []Profile {
 
 // Source gives the frames of a profile without end. It belongs to one goroutine.
 type Source struct {
-	gen generator
+	gen    generator
+	labels labels
 }
 
-// New starts the named profile. Equal names and seeds give equal frames.
+// labels is what a generator knows of the frame that it made last.
+type labels interface {
+	class() string
+	attacks() bool
+}
+
+// Class returns the class of CIC-IoT-2023, by its folder, of the frame given last: "" in profiles without classes, and in "cic"
+// before the first frame.
+func (s *Source) Class() string {
+	if s.labels == nil {
+		return ""
+	}
+	return s.labels.class()
+}
+
+// Attack reports whether the frame given last is of an attack: sent by an attacker, or by its victim as an answer.
+func (s *Source) Attack() bool { return s.labels != nil && s.labels.attacks() }
+
+// New starts the named profile: one of Profiles; "iot", which is the default mix; a class of CIC-IoT-2023 as CIC takes it; or "cic", all
+// classes in runs of 100 frames, as often as they have packets in the dataset. Equal names and seeds give equal frames.
 func New(name string, seed uint64) (*Source, error) {
-	var known []string
+	switch name {
+	case "iot":
+		name = "iot-1"
+	case "cic":
+		g := newCICAll(seed)
+		return &Source{gen: g, labels: g}, nil
+	}
+	if s, err := CIC(name, seed); err == nil {
+		return s, nil
+	}
+	known := []string{"cic", "the folder of a class, as DDoS-SYN_Flood"}
 	for _, p := range Profiles() {
 		if p.Name == name {
 			return &Source{gen: p.make(seed)}, nil

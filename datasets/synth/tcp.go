@@ -92,7 +92,7 @@ func (m *mix) connection(sl *slot, app message) gap {
 	}
 }
 
-// data sends a segment of the message. Two segments, or the last one before a pause, are acknowledged by a segment of
+// data sends a segment of the message. m.unacked segments, or the last one before a pause, are acknowledged by a segment of
 // its own; others by the answer.
 func (m *mix) data(sl *slot, app message) gap {
 	t := &sl.tcp
@@ -111,6 +111,9 @@ func (m *mix) data(sl *slot, app message) gap {
 	if t.stamped {
 		size -= stampLen
 	}
+	if m.merged > 0 && t.sent+size < len(t.msg) && m.rng.below(m.merged) == 0 {
+		size *= 2
+	}
 	part := t.msg[t.sent:min(t.sent+size, len(t.msg))]
 	t.sent += len(part)
 	flags := parse.TCPAck
@@ -123,7 +126,7 @@ func (m *mix) data(sl *slot, app message) gap {
 	t.unacked++
 	t.to = 1 - from
 	if t.sent < len(t.msg) {
-		t.ack, t.wait = t.unacked == 2, 120*microsecond
+		t.ack, t.wait = t.unacked >= m.unacked, 120*microsecond
 		return 120 * microsecond
 	}
 	m.say(sl, app)
@@ -132,7 +135,7 @@ func (m *mix) data(sl *slot, app message) gap {
 		t.ack = true
 		return 20 * millisecond
 	case t.from == from:
-		t.ack = t.unacked == 2
+		t.ack = t.unacked >= m.unacked
 	default:
 		t.unacked = 0
 	}

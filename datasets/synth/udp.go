@@ -121,7 +121,8 @@ func (m *mix) ssdpStep(sl *slot) gap {
 	p := m.body(sl, udpLen)
 	if sl.step == 0 && sl.id&3 == 0 {
 		p = append(p, "NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nCACHE-CONTROL: max-age=1800\r\n"+
-			"NT: upnp:rootdevice\r\nNTS: ssdp:alive\r\nLOCATION: http://192.168.1."...)
+			"NT: upnp:rootdevice\r\nNTS: ssdp:alive\r\nLOCATION: http://"...)
+		p = append(p, m.subnet...)
 		p = strconv.AppendUint(p, uint64(sl.device.ip4[3]), 10)
 		p = append(p, ":49152/description.xml\r\nSERVER: Linux/5.10 UPnP/1.1 bridge/1.60\r\nUSN: uuid:"...)
 		p = strconv.AppendUint(p, uint64(sl.id), 16)
@@ -137,8 +138,9 @@ func (m *mix) ssdpStep(sl *slot) gap {
 		sl.step, sl.steps = 1, m.rng.between(1, 3)
 		return 40 * millisecond
 	}
-	from := lan(10 + (int(sl.device.ip4[3])-10+sl.step)%devices)
-	p = append(p, "HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=1800\r\nEXT:\r\nLOCATION: http://192.168.1."...)
+	from := m.after(&sl.device, sl.step)
+	p = append(p, "HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=1800\r\nEXT:\r\nLOCATION: http://"...)
+	p = append(p, m.subnet...)
 	p = strconv.AppendUint(p, uint64(from.ip4[3]), 10)
 	p = append(p, ":49152/description.xml\r\nSERVER: Linux/5.10 UPnP/1.1 bridge/1.60\r\nST: upnp:rootdevice\r\n"+
 		"USN: uuid:"...)

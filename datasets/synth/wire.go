@@ -12,7 +12,7 @@ const (
 	ipv6Len     = 40
 	tcpLen      = 20
 	udpLen      = 8
-	frameBuffer = 1600
+	frameBuffer = 3200 // two segments that were joined
 )
 
 // IANA protocol numbers.

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,23 +8,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"syscall"
-	"time"
 
 	"pcaplab/parse"
 	"pcaplab/replay/netlab"
+	"pcaplab/replay/trial"
 )
 
 // childVariable is set in the environment of the processes of a run: to the name of the end that one is at.
 const childVariable = "PCAPLAB_LIVE"
-
-// Files of such a process: requests, replies and, of the sender, the frames.
-const (
-	requestFile = 3 + iota
-	replyFile
-	framesFile
-)
 
 // reply answers a request.
 type reply struct {
@@ -41,11 +32,8 @@ func Serve(engines []parse.Engine) (served bool, err error) {
 	if role == "" {
 		return false, nil
 	}
-	signal.Ignore(os.Interrupt) // what to do about it is the parent's decision
-	c := &parent{
-		requests: json.NewDecoder(bufio.NewReader(os.NewFile(requestFile, "requests"))),
-		replies:  json.NewEncoder(os.NewFile(replyFile, "replies")),
-	}
+	c := &parent{}
+	c.requests, c.replies = trial.Parent()
 	switch role {
 	case netlab.Sender.String():
 		err = serveSender(c)
@@ -67,40 +55,15 @@ type parent struct {
 }
 
 // child is a process at an end of a Lab.
-type child struct {
-	end      netlab.End
-	cmd      *exec.Cmd
-	requests *os.File
-	replies  *json.Decoder
-	reader   *os.File
-}
+type child struct{ process *trial.Process }
 
 // start starts the process of an end and sets it up.
 func start(ctx context.Context, lab *netlab.Lab, end netlab.End, setup any, files ...*os.File) (*child, error) {
-	program, err := os.Executable()
+	p, err := trial.StartProcess(end.String(), func(cmd *exec.Cmd) error { return lab.Start(end, cmd) }, []string{childVariable + "=" + end.String()}, files...)
 	if err != nil {
 		return nil, err
 	}
-	requestsIn, requestsOut, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	repliesIn, repliesOut, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(err, requestsIn.Close(), requestsOut.Close())
-	}
-	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), childVariable+"="+end.String())
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	cmd.ExtraFiles = append([]*os.File{requestsIn, repliesOut}, files...)
-	err = lab.Start(end, cmd)
-	requestsIn.Close()
-	repliesOut.Close()
-	c := &child{end: end, cmd: cmd, requests: requestsOut, reader: repliesIn, replies: json.NewDecoder(bufio.NewReader(repliesIn))}
-	if err != nil {
-		c.closeFiles()
-		return nil, fmt.Errorf("start the %v: %w", end, err)
-	}
+	c := &child{p}
 	if _, err := c.ask(ctx, setup); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
@@ -108,42 +71,12 @@ func start(ctx context.Context, lab *netlab.Lab, end netlab.End, setup any, file
 }
 
 // ask sends a request and waits for the answer. Cancelling ctx kills the process.
-func (c *child) ask(ctx context.Context, request any) (reply, error) {
-	var r reply
-	if err := ctx.Err(); err != nil {
-		return r, context.Cause(ctx)
+func (c *child) ask(ctx context.Context, request any) (r reply, err error) {
+	if err = c.process.Ask(ctx, request, &r); err == nil && r.Error != "" {
+		err = errors.New(r.Error)
 	}
-	stop := context.AfterFunc(ctx, func() { c.cmd.Process.Kill() })
-	defer stop()
-	err := json.NewEncoder(c.requests).Encode(request)
-	if err == nil {
-		err = c.replies.Decode(&r)
-	}
-	switch {
-	case ctx.Err() != nil:
-		return r, context.Cause(ctx)
-	case err != nil:
-		return r, fmt.Errorf("the %v ended early (killed, or out of memory?): %w", c.end, err)
-	case r.Error != "":
-		return r, errors.New(r.Error)
-	}
-	return r, nil
+	return r, err
 }
 
 // close ends the process and waits for it.
-func (c *child) close() error {
-	c.closeFiles()
-	timer := time.AfterFunc(5*time.Second, func() { c.cmd.Process.Kill() })
-	defer timer.Stop()
-	err := c.cmd.Wait()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && !exit.Exited() {
-		return nil // killed by ask, which has said why
-	}
-	return err
-}
-
-func (c *child) closeFiles() {
-	c.requests.Close()
-	c.reader.Close()
-}
+func (c *child) close() error { return c.process.Close() }

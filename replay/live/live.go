@@ -46,6 +46,8 @@ type Plan struct {
 	Cache string `json:"cache"`
 	Seed  uint64 `json:"seed"`
 	Quick bool   `json:"quick,omitempty"`
+	// Changes were made in Run.Frames: in what is sent and, the same octets, in what is fed in memory.
+	trial.Changes
 }
 
 const (
@@ -109,6 +111,9 @@ func (p *Plan) Check(engines []parse.Engine) error {
 	if p.MTU != 0 && (p.MTU < 68 || p.MTU > 65535) {
 		add("MTU of %d: want 68 to 65535, or 0 for what the capture takes", p.MTU)
 	}
+	if err := p.Changes.Check(); err != nil {
+		errs = append(errs, err)
+	}
 	if p.Cache == "" {
 		p.Cache = trial.CacheCold
 	}
@@ -138,11 +143,12 @@ func engineOf(engines []parse.Engine, name string) (parse.Engine, error) {
 
 // Header describes a run, beside its records.
 type Header struct {
-	Schema      int               `json:"schema"`
-	Version     string            `json:"version"` // of pcaplab
-	Started     time.Time         `json:"started"`
-	Plan        Plan              `json:"plan"`
-	Captures    []trial.Capture   `json:"captures"`
+	Schema   int             `json:"schema"`
+	Version  string          `json:"version"` // of pcaplab
+	Started  time.Time       `json:"started"`
+	Plan     Plan            `json:"plan"`
+	Captures []trial.Capture `json:"captures"`
+	trial.Changed
 	MemoryLimit int64             `json:"memory_limit"` // octets for captures and what is made of them
 	Caches      trial.Caches      `json:"caches"`
 	Environment meter.Environment `json:"environment"`
@@ -264,20 +270,20 @@ func longest(frames *arena.Frames, mtu int) (int, error) {
 	for i := range frames.Len() {
 		frames.Frame(i, &f)
 		if f.Link != parse.LinkEthernet {
-			return 0, fmt.Errorf("frame %d is of link type %d: live wants Ethernet (1); 'rewrite --dlt enet' converts IP", i+1, f.Link)
+			return 0, fmt.Errorf("frame %d is of link type %d: live wants Ethernet (1); --dlt=enet converts IP", i+1, f.Link)
 		}
 		if len(f.Data) < ethernetHeader {
 			return 0, fmt.Errorf("frame %d has %d octets: an Ethernet header has %d, no interface sends less", i+1, len(f.Data), ethernetHeader)
 		}
 		if len(f.Data) > longestFrame {
-			return 0, fmt.Errorf("frame %d has %d octets: no interface takes more than %d; cut it with 'rewrite --mtu-trunc'", i+1, len(f.Data), longestFrame)
+			return 0, fmt.Errorf("frame %d has %d octets: no interface takes more than %d; --mtu-trunc cuts it", i+1, len(f.Data), longestFrame)
 		}
 		takes := mtu + ethernetHeader
 		if len(f.Data) >= 18 && f.Data[12] == 0x81 && f.Data[13] == 0 {
 			takes += 4 // the MTU is without the tag
 		}
 		if mtu > 0 && len(f.Data) > takes {
-			return 0, fmt.Errorf("frame %d has %d octets: an MTU of %d takes %d; raise it, leave it out, or cut the capture with 'rewrite --mtu-trunc'", i+1, len(f.Data), mtu, takes)
+			return 0, fmt.Errorf("frame %d has %d octets: an MTU of %d takes %d; raise it, leave it out, or cut the frames with --mtu-trunc", i+1, len(f.Data), mtu, takes)
 		}
 		n = max(n, len(f.Data))
 	}

@@ -174,7 +174,7 @@ func TestFramesThatCannotBeSent(t *testing.T) {
 		mtu   int
 		want  string
 	}{
-		{"raw IP", parse.Frame{Data: make([]byte, 40), Link: parse.LinkRaw}, 0, "--dlt enet"},
+		{"raw IP", parse.Frame{Data: make([]byte, 40), Link: parse.LinkRaw}, 0, "--dlt=enet"},
 		{"short", parse.Frame{Data: make([]byte, 13), Link: parse.LinkEthernet}, 0, "13 octets"},
 		{"long", parse.Frame{Data: make([]byte, 65550), Link: parse.LinkEthernet}, 0, "--mtu-trunc"},
 		{"long for the MTU", parse.Frame{Data: make([]byte, 115), Link: parse.LinkEthernet}, 100, "an MTU of 100 takes 114"},

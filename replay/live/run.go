@@ -288,9 +288,9 @@ func (m *measuring) memory() error {
 	study := &trial.Study{
 		Engines: m.run.Engines,
 		Header: trial.Header{
-			Version: h.Version, Command: "live", Started: h.Started, Captures: h.Captures, Environment: h.Environment, Caches: h.Caches,
+			Version: h.Version, Command: "live", Started: h.Started, Captures: h.Captures, Changed: h.Changed, Environment: h.Environment, Caches: h.Caches,
 			MemoryLimit: h.MemoryLimit, Plan: plan,
-			Settings: trial.Settings{Queue: p.Queue(), Width: m.width(), Seed: p.Seed},
+			Settings: trial.Settings{Queue: p.Queue(), Width: m.width(), Seed: p.Seed, Changes: p.Changes},
 		},
 		Frames: func(string) (trial.Sized, error) { return trial.Sized{Frames: m.run.Frames}, nil },
 		Keep: func(rec trial.Record) error {

@@ -13,6 +13,7 @@ import (
 	"pcaplab/replay"
 	"pcaplab/replay/inject"
 	"pcaplab/replay/meter"
+	"pcaplab/replay/trial"
 )
 
 // senderSetup is the first request to a sender.
@@ -41,7 +42,7 @@ func serveSender(c *parent) error {
 	if err := c.requests.Decode(&setup); err != nil {
 		return err
 	}
-	frames, err := arena.Attach(os.NewFile(framesFile, "frames"))
+	frames, err := arena.Attach(os.NewFile(trial.FirstFile, "frames"))
 	if err != nil {
 		return c.replies.Encode(reply{Error: err.Error()})
 	}

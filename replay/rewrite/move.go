@@ -151,8 +151,8 @@ func MoveAddr(a netip.Addr, pass uint32) netip.Addr {
 // An IPv6 subnet prefix stays, and so do the last 24 bits, from which solicited-node multicast addresses are made (RFC
 // 4291 section 2.7.1).
 //
-// The outermost IPv4 or IPv6 header moves, in the frames that package parse finds one in, and the sender's and target's
-// protocol addresses of ARP for IPv4. With it move, each by the difference (RFC 1624 equation 3), so that wrong ones
+// The outermost IPv4 or IPv6 header moves, in the frames that package parse finds one in, whatever is behind it (as
+// tcpreplay's --unique-ip does, which looks no further), and the sender's and target's protocol addresses of ARP for IPv4. With it move, each by the difference (RFC 1624 equation 3), so that wrong ones
 // stay wrong by as much: the IPv4 header checksum, and those of TCP, UDP, UDP-Lite, DCCP, and over IPv6 of ICMPv6, PIM,
 // OSPF, VRRP and mobility headers, also in first fragments and cut frames, where the field is captured. A UDP checksum
 // of 0 means none and stays.
@@ -166,6 +166,7 @@ type Mover struct {
 	buf    []byte
 	packet parse.Packet
 	counts [outcomes]uint64
+	behind uint64 // moved frames with a malformed header behind the IP header
 }
 
 // MoveReport counts frames by what a [Mover] did.
@@ -174,20 +175,30 @@ type MoveReport struct {
 	Moved       uint64 `json:"moved"`     // at least one address is another
 	Unchanged   uint64 `json:"unchanged"` // pass 0, neither IP nor ARP for IPv4, or only addresses that stay
 	Cut         uint64 `json:"cut"`       // the capture cut the frame before the end of the IP or ARP header
-	Malformed   uint64 `json:"malformed"`
+	Malformed   uint64 `json:"malformed"` // up to the IP or ARP header, or in it
 	UnknownLink uint64 `json:"unknown_link"`
+	// MovedMalformed are those of Moved whose headers behind the IP header contradict themselves or the frame. A transport
+	// checksum that is where it should be moved too.
+	MovedMalformed uint64 `json:"moved_malformed"`
 }
+
+// Kept returns the frames that could not be looked at and are as they were: cut, malformed or of an unknown link type.
+func (r MoveReport) Kept() uint64 { return r.Cut + r.Malformed + r.UnknownLink }
 
 // String says in one line what was moved, and what was not and why.
 func (r MoveReport) String() string {
-	return fmt.Sprintf("addresses moved in %d of %d frames; kept as they are: %d with none to move, %d cut, "+
-		"%d malformed, %d unknown link", r.Moved, r.Frames, r.Unchanged, r.Cut, r.Malformed, r.UnknownLink)
+	behind := ""
+	if r.MovedMalformed > 0 {
+		behind = fmt.Sprintf(" (%d malformed behind the IP header)", r.MovedMalformed)
+	}
+	return fmt.Sprintf("addresses moved in %d of %d frames%s; kept as they are: %d with none to move, %d cut, "+
+		"%d malformed, %d unknown link", r.Moved, r.Frames, behind, r.Unchanged, r.Cut, r.Malformed, r.UnknownLink)
 }
 
 // Report returns the counts so far.
 func (m *Mover) Report() MoveReport {
 	r := MoveReport{Moved: m.counts[Moved], Unchanged: m.counts[Unchanged], Cut: m.counts[Cut],
-		Malformed: m.counts[Malformed], UnknownLink: m.counts[UnknownLink]}
+		Malformed: m.counts[Malformed], UnknownLink: m.counts[UnknownLink], MovedMalformed: m.behind}
 	r.Frames = r.Moved + r.Unchanged + r.Cut + r.Malformed + r.UnknownLink
 	return r
 }
@@ -213,15 +224,16 @@ func (m *Mover) move(in, out *parse.Frame) Outcome {
 		return Unchanged
 	}
 	p := &m.packet
-	switch err := (parse.Direct{}).Parse(in, p); {
+	err := parse.Direct{}.Parse(in, p)
+	switch {
 	case errors.Is(err, parse.ErrUnsupported):
 		return UnknownLink
+	case p.Layers&(parse.LayerIPv4|parse.LayerIPv6|parse.LayerARP) != 0: // whatever is behind
 	case err != nil:
 		return Malformed
-	case p.Layers&(parse.LayerIPv4|parse.LayerIPv6|parse.LayerARP) == 0:
-		if p.Truncated {
-			return Cut
-		}
+	case p.Truncated:
+		return Cut
+	default:
 		return Unchanged
 	}
 	m.buf = append(m.buf[:0], d...)
@@ -248,6 +260,9 @@ func (m *Mover) move(in, out *parse.Frame) Outcome {
 	}
 	if !moved {
 		return Unchanged
+	}
+	if err != nil {
+		m.behind++
 	}
 	out.Data = m.buf
 	return Moved

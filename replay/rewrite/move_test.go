@@ -169,12 +169,13 @@ func compareMoved(in, out *parse.Frame, o rewrite.Outcome, pass uint32) (verifie
 	var before, after parse.Packet
 	errBefore := parse.Direct{}.Parse(in, &before)
 	errAfter := parse.Direct{}.Parse(out, &after)
-	if (o == rewrite.Malformed) != errors.Is(errBefore, parse.ErrMalformed) ||
+	found := before.Layers&(parse.LayerIPv4|parse.LayerIPv6|parse.LayerARP) != 0
+	if (o == rewrite.Malformed) != (errors.Is(errBefore, parse.ErrMalformed) && !found) ||
 		(o == rewrite.UnknownLink) != errors.Is(errBefore, parse.ErrUnsupported) || errBefore != errAfter {
 		return 0, fmt.Errorf("%s, but direct says %v, then %v", o, errBefore, errAfter)
 	}
 	if o != rewrite.Moved {
-		if errBefore == nil && before.Layers&(parse.LayerIPv4|parse.LayerIPv6) != 0 &&
+		if before.Layers&(parse.LayerIPv4|parse.LayerIPv6) != 0 &&
 			movedTuple(&before, before.Tuple, pass) != before.Tuple {
 			return 0, fmt.Errorf("%s, but its addresses move: %+v", o, before)
 		}
@@ -628,7 +629,10 @@ func TestMoveOutcomes(t *testing.T) {
 		{"cut behind the IP header", cut(plain, 34), 1, rewrite.Moved, 14},
 		{"cut in the IP header", cut(plain, 33), 1, rewrite.Cut, 0},
 		{"malformed", change(plain, 14, 0x41), 1, rewrite.Malformed, 0},
-		{"malformed behind the IP header", change(plain, 38, 0, 7), 1, rewrite.Malformed, 0},
+		{"malformed behind the IP header", change(plain, 38, 0, 7), 1, rewrite.Moved, 14},
+		{"IP packet shorter than its transport header", change(plain, 16, 0, 25), 1, rewrite.Moved, 14},
+		{"malformed behind addresses that stay", change(change(change(plain, 26, 0, 0, 0, 0), 30, 255, 255, 255, 255), 38, 0, 7), 1,
+			rewrite.Unchanged, 0},
 		{"empty", parse.Frame{Link: parse.LinkEthernet}, 1, rewrite.Malformed, 0},
 		{"unknown link type", put(127), 1, rewrite.UnknownLink, 0},
 	} {
@@ -663,12 +667,41 @@ func TestMoveOutcomes(t *testing.T) {
 				strings.Contains(says, "moved in 1 ") != (tt.want == rewrite.Moved) {
 				t.Errorf("report says %q", says)
 			}
+			behind := tt.want == rewrite.Moved && errors.Is(parse.Direct{}.Parse(&in, &parse.Packet{}), parse.ErrMalformed)
+			if says := m.Report().String(); (m.Report().MovedMalformed == 1) != behind || strings.Contains(says, "(1 malformed behind") != behind {
+				t.Errorf("report says %q", says)
+			}
 			j, err := json.Marshal(m.Report())
 			if err != nil || !bytes.Contains(j, fmt.Appendf(nil, `"frames":1,`)) ||
 				!bytes.Contains(j, fmt.Appendf(nil, `"%s":1`, tt.want)) {
 				t.Errorf("JSON %s, %v", j, err)
 			}
 		})
+	}
+}
+
+// TestMoveMalformedBehind has a TCP header that says it is shorter than one can be: its checksum, which is right, stays right.
+func TestMoveMalformedBehind(t *testing.T) {
+	v4 := ip4(layers.IPProtocolTCP)
+	tcp := &layers.TCP{SrcPort: 1, DstPort: 2}
+	if err := tcp.SetNetworkLayerForChecksum(v4); err != nil {
+		t.Fatal(err)
+	}
+	f := frame(t, parse.LinkEthernet, eth(layers.EthernetTypeIPv4), v4, tcp, payload)
+	f.Data[46] = 1 << 4
+	sum := func(d []byte) uint32 {
+		n := len(d) - 34
+		return onesSum(d[26:34], []byte{0, 6, byte(n >> 8), byte(n)}, d[34:])
+	}
+	binary.BigEndian.PutUint16(f.Data[50:], 0)
+	binary.BigEndian.PutUint16(f.Data[50:], ^uint16(sum(f.Data)))
+	var m rewrite.Mover
+	var out parse.Frame
+	if o := m.Move(&f, &out, 5); o != rewrite.Moved || m.Report().MovedMalformed != 1 || m.Report().Kept() != 0 {
+		t.Fatalf("%v, %+v", o, m.Report())
+	}
+	if ip, transport := onesSum(out.Data[14:34]), sum(out.Data); ip != 0xffff || transport != 0xffff {
+		t.Errorf("sums %#x of the IP header and %#x of the rest", ip, transport)
 	}
 }
 

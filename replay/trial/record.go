@@ -39,8 +39,7 @@ type Settings struct {
 	Passes int `json:"passes,omitempty"`
 	// MoveAddresses gives each copy of the capture in memory its own addresses (rewrite.Mover).
 	MoveAddresses bool `json:"move_addresses,omitempty"`
-	// Edits are made once in the frames in memory, before sizes.
-	Edits rewrite.Edits `json:"edits,omitzero"`
+	Changes
 	// RepeatTimes has the capture times repeat in each pass instead of going on.
 	RepeatTimes bool   `json:"repeat_times,omitempty"`
 	GOGC        string `json:"gogc,omitempty"` // as set for the measuring process
@@ -101,10 +100,8 @@ func (s Settings) Normalize() (Settings, error) {
 	if s.Memory != "" && !memoryLimit.MatchString(s.Memory) {
 		faults.add("GOMEMLIMIT %q: want octets, or a number with KiB, MiB or GiB", s.Memory)
 	}
-	if _, err := rewrite.NewEditor(s.Edits); err != nil {
+	if err := s.Changes.Check(); err != nil {
 		faults.add("%w", err)
-	} else if flags := s.Edits.Sided(); flags != "" {
-		faults.add("%s: a study does not know which side sends a frame: write the edited capture first", flags)
 	}
 	if s.Passes < 0 {
 		faults.add("passes %d: want 0 or more", s.Passes)
@@ -113,6 +110,40 @@ func (s Settings) Normalize() (Settings, error) {
 		faults.add("batch %d: want 0 or more", s.Batch)
 	}
 	return s, faults.err()
+}
+
+// Changes are made once in the frames of the captures, in memory, before sizes and copies. The zero value changes nothing.
+type Changes struct {
+	Edits rewrite.Edits `json:"edits,omitzero"`
+	// Sides is the SHA-256 of the cache file that tells who sends each frame, and which are left out; "" without one.
+	Sides string `json:"sides_sha256,omitempty"`
+}
+
+// Zero reports whether c changes nothing.
+func (c *Changes) Zero() bool { return c.Edits.Zero() && c.Sides == "" }
+
+// Check returns what is wrong with the edits: among that, that they differ by who sends a frame, and nothing tells who does.
+func (c *Changes) Check() error {
+	if _, err := rewrite.NewEditor(c.Edits); err != nil {
+		return err
+	}
+	if flags := c.Edits.Sided(); flags != "" && c.Sides == "" {
+		return fmt.Errorf("%s: there is a value for each side, and only --cachefile tells who sends a frame (see 'split')", flags)
+	}
+	return nil
+}
+
+// Changed tells what Changes did.
+type Changed struct {
+	Editing   *rewrite.EditReport `json:"editing,omitempty"`   // nil without edits
+	Cachefile *Cachefile          `json:"cachefile,omitempty"` // that Changes.Sides is of; nil without one
+}
+
+// Cachefile names a cache file.
+type Cachefile struct {
+	Name    string `json:"name"`           // as given
+	Path    string `json:"path,omitempty"` // absolute
+	NotSent uint64 `json:"not_sent"`       // frames that were left out because it excludes them
 }
 
 // copies is how many copies of the capture Passes needs in memory.
@@ -285,8 +316,9 @@ type Header struct {
 	Caches      Caches     `json:"caches"`       // that working sets were made for
 	InProcess   bool       `json:"in_process,omitempty"`
 	Resizing    []Resizing `json:"resizing,omitempty"`
-	// Editing is what Settings.Edits did; nil without edits.
-	Editing     *rewrite.EditReport `json:"editing,omitempty"`
+	Changed
+	// Moving is what Settings.MoveAddresses does to the frames of a copy, before sizes; nil without.
+	Moving      *rewrite.MoveReport `json:"moving,omitempty"`
 	Environment meter.Environment   `json:"environment"`
 }
 

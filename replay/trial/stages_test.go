@@ -22,7 +22,7 @@ func staged(t *testing.T, fr *arena.Frames, stages ...string) *trial.Study {
 	s := study(t, fr, "direct")
 	s.Header.Settings.Stages = stages
 	p := &s.Header.Plan
-	p.EngineAlone, p.Repeats, p.Trial = true, 4, 4*time.Millisecond
+	p.EngineAlone, p.Repeats, p.Trial = true, 4, 30*time.Millisecond // longer than the machine may take the processor away
 	p.Search, p.Goals, p.Rates = trial.SearchNone, nil, []trial.Rate{{Value: 0.5, OfService: true}}
 	return s
 }

@@ -224,9 +224,21 @@ func Resize(fr *arena.Frames, size rewrite.Size, memoryLimit int64) (*arena.Fram
 	return resized, resizer.Report(), err
 }
 
-// Edit makes edits in all frames and returns them in a new arena of at most memoryLimit octets: fewer where the edits
-// leave some out. Every frame counts as the client's. The report tells in which frames an edit could not be made.
-func Edit(fr *arena.Frames, edits rewrite.Edits, memoryLimit int64) (*arena.Frames, rewrite.EditReport, error) {
+// Moving returns what WorkingSet does to the frames in a copy that gets addresses of its own.
+func Moving(fr *arena.Frames) rewrite.MoveReport {
+	var m rewrite.Mover
+	var in, out parse.Frame
+	for i := range fr.Len() {
+		fr.Frame(i, &in)
+		m.Move(&in, &out, 1)
+	}
+	return m.Report()
+}
+
+// Edit makes edits in frames and returns them in a new arena of at most memoryLimit octets. who tells whether the server sends
+// frame i, from 0, and whether it is sent: one that is not is left out, as are those that the edits delete, and only the latter
+// are in the report. Where who is nil, all are sent by the client. The report tells in which frames an edit could not be made.
+func Edit(fr *arena.Frames, edits rewrite.Edits, who func(i int) (fromServer, sent bool), memoryLimit int64) (*arena.Frames, rewrite.EditReport, error) {
 	editor, err := rewrite.NewEditor(edits)
 	if err != nil {
 		return nil, rewrite.EditReport{}, err
@@ -234,15 +246,21 @@ func Edit(fr *arena.Frames, edits rewrite.Edits, memoryLimit int64) (*arena.Fram
 	edited, err := build(memoryLimit, func(b *arena.Builder) error {
 		var in, out parse.Frame
 		var link parse.LinkType
+		looked, fromServer, sent := false, false, true
 		for i := range fr.Len() {
+			if who != nil {
+				if fromServer, sent = who(i); !sent {
+					continue
+				}
+			}
 			fr.Frame(i, &in)
-			if i == 0 || in.Link != link {
-				link = in.Link
+			if !looked || in.Link != link {
+				looked, link = true, in.Link
 				if err := editor.CheckLink(link); err != nil {
 					return fmt.Errorf("frame %d: %w", i+1, err)
 				}
 			}
-			if editor.Edit(&in, &out, false) == rewrite.Deleted {
+			if editor.Edit(&in, &out, fromServer) == rewrite.Deleted {
 				continue
 			}
 			if err := b.Append(&out); err != nil {

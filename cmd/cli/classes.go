@@ -1,0 +1,388 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pcaplab/analysis"
+	"pcaplab/analysis/report"
+	"pcaplab/datasets/cic"
+	"pcaplab/datasets/mix"
+	"pcaplab/replay/trial"
+)
+
+// classStudies runs one plan for each class of a tree, in a results folder each, and compares what came of them.
+type classStudies struct {
+	*measureFlags
+	a         *app
+	c         *cobra.Command
+	place     place
+	path      string // of the results folder; "" without one
+	condition *analysis.Condition
+	classes   analysis.Classes
+}
+
+// perClass is study for --per-class.
+func (m *measureFlags) perClassStudies(c *cobra.Command, a *app, args []string, plan trial.Plan) error {
+	s := classStudies{measureFlags: m, a: a, c: c, path: m.output}
+	places := a.places()
+	switch {
+	case len(places) > 1:
+		return usagef("--per-class measures on one machine: name one host")
+	case m.cachefile != "":
+		return usagef("--cachefile is of one capture, --per-class of many: edit them with 'rewrite -c' first")
+	case plan.Soak > 0:
+		return usagef("--soak is of one capture, --per-class of many: soak the class that costs most")
+	}
+	s.place = places[0]
+	var err error
+	if s.condition, err = m.condition(); err != nil {
+		return err
+	}
+	if args, err = inputs(args, m.synth); err != nil {
+		return err
+	}
+	if m.resume != "" {
+		err = s.resumed(args)
+	} else {
+		err = s.begun(args, plan)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.run(c.Context()), s.show())
+}
+
+// begun fills in the header of new studies.
+func (s *classStudies) begun(args []string, plan trial.Plan) error {
+	if len(args) != 1 {
+		return usagef("--per-class: want one folder of classes, as 'dataset synth' makes, or %s%s", synthPrefix, trafficCIC)
+	}
+	if err := s.check(args); err != nil {
+		return err
+	}
+	if !s.c.Flags().Changed("packets") {
+		s.packets = defaultSynthFrames
+	}
+	h := analysis.ClassesHeader{Schema: trial.Schema, Version: version(), Started: time.Now().UTC(), Tree: args[0]}
+	h.Study = trial.Header{
+		Version: version(), Command: s.c.Name(), Started: h.Started, Settings: s.settings, Plan: plan,
+		Reading: trial.Reading{Packets: s.packets, Salvage: s.salvage}, InProcess: s.inProcess, MemoryLimit: int64(s.memoryLimit),
+	}
+	check := &trial.Study{Engines: s.a.Engines, Stages: s.a.Stages, Header: h.Study}
+	if err := check.Check(); err != nil {
+		return usageError{err}
+	}
+	h.Study = check.Header
+	if s.condition != nil {
+		if _, err := s.condition.Check(analysis.PlannedMeasures(h.Study)); err != nil {
+			return usagef("--fail-if: %w", err)
+		}
+	}
+	var err error
+	if strings.HasPrefix(args[0], synthPrefix) {
+		err = synthClasses(&h, args[0])
+	} else {
+		err = s.a.findClasses(&h, args[0])
+	}
+	if err != nil {
+		return err
+	}
+	for i := range h.Classes {
+		class := &h.Classes[i]
+		class.Folder = fileName(class.Name)
+		if known, ok := cic.Find(class.Name); ok {
+			class.Category, class.Packets = known.Category, known.Packets
+		}
+		if class.Packets > 0 && h.Packets == 0 {
+			for _, c := range cic.Classes() {
+				h.Packets += c.Packets
+			}
+		}
+	}
+	s.classes = analysis.Classes{Header: h, Results: make([]*analysis.Results, len(h.Classes))}
+	if s.path == "" {
+		return nil
+	}
+	return report.CreateClasses(s.path, h)
+}
+
+// resumed takes studies up again.
+func (s *classStudies) resumed(args []string) error {
+	if len(args) > 0 {
+		return usagef("%q with --resume: the studies in %s have their captures", args[0], s.resume)
+	}
+	s.path = s.resume
+	if err := onlyResume(s.c, s.path); err != nil {
+		return err
+	}
+	if !report.HoldsClasses(s.path) {
+		return usagef("%s holds no studies of classes: go on with '%s' without --per-class", s.path, s.a.again(s.c.Name(), s.resume))
+	}
+	read, err := report.ReadClasses(s.path)
+	if err != nil {
+		return err
+	}
+	s.classes = *read
+	if was := s.classes.Header.Version; was != version() {
+		return fmt.Errorf("%s was begun by pcaplab %s; this is pcaplab %s: results of the two must not be pooled; start into a new folder",
+			s.path, was, version())
+	}
+	return nil
+}
+
+// onlyResume refuses flags that a study has of its own.
+func onlyResume(c *cobra.Command, path string) error {
+	var others []string
+	c.Flags().Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "resume", "per-class", "cachefile", "json", "fail-if", "quiet":
+		default:
+			others = append(others, "--"+f.Name)
+		}
+	})
+	if len(others) > 0 {
+		return usagef("%s with --resume: the study in %s has its settings", strings.Join(others, ", "), path)
+	}
+	return nil
+}
+
+// synthClasses lists the classes as synthetic traffic.
+func synthClasses(h *analysis.ClassesHeader, arg string) error {
+	name, frames, err := parseSynth(arg)
+	if err != nil {
+		return err
+	}
+	if name != trafficCIC {
+		return usagef("%s: --per-class takes %s%s, which is each class by itself, or a folder", arg, synthPrefix, trafficCIC)
+	}
+	h.Synthetic = fmt.Sprintf("synthetic: made from seed %d, not captured", h.Study.Settings.Seed)
+	if n := h.Study.Reading.Packets; n == 0 || strings.Count(arg, ":") > 1 {
+		h.Study.Reading.Packets = frames
+	}
+	for _, c := range cic.Classes() {
+		capture := fmt.Sprintf("%s%s:%d", synthPrefix, c.Folder, h.Study.Reading.Packets)
+		h.Classes = append(h.Classes, analysis.ClassOf{Name: c.Folder, Captures: []string{capture}})
+	}
+	return nil
+}
+
+// findClasses lists the classes of a tree: each folder in it, or in its folder PCAP, that has captures; captures that lie beside
+// the folders go by their own names. Classes of the dataset come first, in the catalogue's order.
+func (a *app) findClasses(h *analysis.ClassesHeader, dir string) error {
+	tree, err := readSynthTree(dir)
+	if err != nil {
+		return err
+	}
+	if tree != nil {
+		h.Synthetic = tree.String()
+	}
+	root := dir
+	if info, err := os.Stat(filepath.Join(dir, "PCAP")); err == nil && info.IsDir() {
+		root = filepath.Join(dir, "PCAP")
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	captures := make(map[string][]string)
+	for _, e := range entries {
+		path := filepath.Join(root, e.Name())
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			return err
+		case info.IsDir():
+			below, err := os.ReadDir(path)
+			if err != nil {
+				return err
+			}
+			found := 0
+			for _, b := range below {
+				if isCapture(b.Name()) {
+					name := className(e.Name())
+					captures[name] = append(captures[name], filepath.Join(path, b.Name()))
+					found++
+				}
+			}
+			if found == 0 {
+				a.note("%s: no captures in it", path)
+			}
+		case isCapture(e.Name()):
+			name := className(e.Name())
+			captures[name] = append(captures[name], path)
+		}
+	}
+	if len(captures) == 0 {
+		return fmt.Errorf("%s: no folders with captures and no captures", root)
+	}
+	enough := int64(h.Study.Reading.Packets) * (1514 + pcapRecord)
+	for name, files := range captures {
+		mix.SortNatural(files)
+		var size int64
+		for i, file := range files {
+			info, err := os.Stat(file)
+			if err != nil {
+				return err
+			}
+			if size += info.Size(); enough > 0 && size > enough { // no more will be read
+				files = files[:i+1]
+				break
+			}
+		}
+		h.Classes = append(h.Classes, analysis.ClassOf{Name: name, Captures: files})
+	}
+	known := cic.Classes()
+	place := func(name string) int {
+		if i := slices.IndexFunc(known, func(c cic.Class) bool { return c.Folder == name }); i >= 0 {
+			return i
+		}
+		return len(known)
+	}
+	slices.SortFunc(h.Classes, func(a, b analysis.ClassOf) int {
+		return cmp.Or(cmp.Compare(place(a.Name), place(b.Name)), cmp.Compare(a.Name, b.Name))
+	})
+	return nil
+}
+
+// className returns the class that a folder or a capture is named after, else its own name.
+func className(name string) string {
+	if c, ok := cic.Find(name); ok {
+		return c.Folder
+	}
+	return name
+}
+
+func isCapture(name string) bool {
+	return slices.Contains(captureExtensions, strings.TrimPrefix(filepath.Ext(name), ".")) && !strings.HasPrefix(name, ".")
+}
+
+// run measures the classes that are not measured. One that fails does not end the others.
+func (s *classStudies) run(ctx context.Context) error {
+	h := &s.classes.Header
+	left := len(h.Classes) - s.classes.Done()
+	study := &trial.Study{Header: h.Study}
+	about := ""
+	if each := study.Expected(); each > 0 {
+		about = fmt.Sprintf("; about %v in all", (each * time.Duration(left)).Round(time.Second))
+	}
+	s.a.note("%s%s: %d classes, of which %d are to measure, %d engines, %d repeats%s", s.place.prefix(), h.Tree, len(h.Classes), left,
+		len(h.Study.Plan.Engines), h.Study.Plan.Repeats, about)
+	var faults []error
+	for i := range h.Classes {
+		if r := s.classes.Results[i]; r != nil && r.Unfinished() == "" {
+			continue
+		}
+		if err := s.class(ctx, i); err != nil {
+			if ctx.Err() != nil {
+				if s.path != "" {
+					s.a.note("'%s' goes on with it", s.a.again(s.c.Name(), s.path))
+				}
+				return err
+			}
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// class measures class i.
+func (s *classStudies) class(ctx context.Context, i int) (err error) {
+	h := &s.classes.Header
+	class := &h.Classes[i]
+	name := fmt.Sprintf("%d/%d %s", i+1, len(h.Classes), class.Name)
+	if s.place.name != "" {
+		name = s.place.name + " " + name
+	}
+	v := &visit{place: place{name: name, bench: s.place.bench}, a: s.a}
+	defer func() {
+		if v.folder != nil {
+			err = errors.Join(err, v.folder.Close())
+		}
+		v.tidy()
+	}()
+	fresh := true
+	if s.path != "" {
+		v.path = filepath.Join(s.path, class.Folder)
+		_, statErr := os.Stat(filepath.Join(v.path, report.HeaderFile))
+		fresh = errors.Is(statErr, fs.ErrNotExist)
+	}
+	if fresh {
+		v.job.Header, v.job.Sources = h.Study, sources(class.Captures)
+		v.job.Header.Started = time.Now().UTC()
+		for _, r := range s.classes.Results {
+			if r != nil { // it must be the same machine, and gets frames for the same caches
+				v.job.Header.Environment, v.job.Header.Caches = r.Header.Environment, r.Header.Caches
+				break
+			}
+		}
+		if err := s.before(v, nil); err != nil {
+			return v.named(err)
+		}
+	} else if err := s.open(s.c, v, v.path, nil); err != nil {
+		return v.named(err)
+	}
+	runErr := s.a.atEach(ctx, []*visit{v})
+	if slices.ContainsFunc(v.records, func(r trial.Record) bool { return r.Kind == trial.KindService }) {
+		s.classes.Results[i] = analysis.Analyze(v.job.Header, v.records)
+		if v.folder != nil {
+			runErr = errors.Join(runErr, v.named(v.folder.Finish(s.classes.Results[i])))
+		}
+	}
+	return runErr
+}
+
+// show prints and stores what was found, also of studies that were interrupted.
+func (s *classStudies) show() error {
+	if !slices.ContainsFunc(s.classes.Results, func(r *analysis.Results) bool { return r != nil }) {
+		return nil
+	}
+	var failed error
+	if s.path != "" {
+		if failed = report.FinishClasses(s.path, &s.classes); failed == nil {
+			s.a.note("results in %s", s.path)
+		}
+	}
+	if err := s.a.printClasses(&s.classes, s.json); err != nil {
+		return errors.Join(failed, err)
+	}
+	if s.condition == nil {
+		return failed
+	}
+	missed := false
+	for i, r := range s.classes.Results {
+		if r == nil {
+			continue
+		}
+		matches, err := s.condition.Check(r.Measures())
+		if err != nil {
+			return errors.Join(failed, fmt.Errorf("%s: --fail-if: %w", s.classes.Header.Classes[i].Name, err))
+		}
+		for _, match := range matches {
+			s.a.note("%s: %v", s.classes.Header.Classes[i].Name, match)
+			missed = true
+		}
+	}
+	if missed {
+		failed = errors.Join(failed, errMissed)
+	}
+	return failed
+}
+
+func (a *app) printClasses(c *analysis.Classes, asJSON bool) error {
+	if asJSON {
+		return report.WriteClassesJSON(a.stdout, c)
+	}
+	return report.WriteClasses(a.stdout, c)
+}

@@ -1,0 +1,649 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"pcaplab/analysis/report"
+	"pcaplab/datasets/cic"
+	"pcaplab/datasets/fetch"
+	"pcaplab/datasets/manifest"
+	"pcaplab/datasets/pcapio"
+	"pcaplab/datasets/synth"
+	"pcaplab/datasets/truth"
+	"pcaplab/parse"
+)
+
+// syntheticFile marks a folder as made by dataset synth: it holds a synthTree.
+const syntheticFile = manifest.SyntheticName
+
+const synthTreeSchema = 1
+
+// synthTree is what dataset synth made in a folder.
+type synthTree struct {
+	Schema  int          `json:"schema"`
+	Program string       `json:"program"`
+	Version string       `json:"version"`
+	Seed    uint64       `json:"seed"`
+	Split   int64        `json:"split_octets,omitempty"` // of --split
+	Packets uint64       `json:"packets"`
+	Octets  uint64       `json:"octets"` // of the frames
+	Classes []synthClass `json:"classes"`
+}
+
+// synthClass is one class of a synthTree.
+type synthClass struct {
+	Class    string          `json:"class"` // its folder
+	Category string          `json:"category"`
+	Packets  uint64          `json:"packets"`
+	Attack   uint64          `json:"attack_packets"` // sent by an attacker, or by a victim in answer
+	Octets   uint64          `json:"octets"`
+	Files    []synthTreeFile `json:"files"`
+}
+
+// synthTreeFile is one capture. Its truth is beside it, with truth.Suffix.
+type synthTreeFile struct {
+	File        string `json:"file"` // from the folder of the tree, with slashes
+	Packets     uint64 `json:"packets"`
+	Size        int64  `json:"size"` // of the file
+	SHA256      string `json:"sha256"`
+	TruthSHA256 string `json:"truth_sha256"`
+}
+
+// readSynthTree returns the mark of a folder, nil where it has none.
+func readSynthTree(dir string) (*synthTree, error) {
+	name := filepath.Join(dir, syntheticFile)
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	t := &synthTree{}
+	if err := json.Unmarshal(text, t); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if t.Schema != synthTreeSchema {
+		return nil, fmt.Errorf("%s: schema %d; this version reads %d", name, t.Schema, synthTreeSchema)
+	}
+	return t, nil
+}
+
+// String says in a line what a tree is.
+func (t *synthTree) String() string {
+	return fmt.Sprintf("synthetic: made by %s %s from seed %d, not captured", t.Program, t.Version, t.Seed)
+}
+
+// files returns the names of all files of the tree, with slashes.
+func (t *synthTree) files() []string {
+	var names []string
+	for _, c := range t.Classes {
+		for _, f := range c.Files {
+			names = append(names, f.File, f.File+truth.Suffix)
+		}
+	}
+	return names
+}
+
+// synthTreeFlags are the flags of dataset synth.
+type synthTreeFlags struct {
+	classes               []string
+	packets, total, least int64
+	size, split           octetsFlag
+	seed                  uint64
+	workers               int
+	output                string
+	force, json           bool
+}
+
+// leastPackets is how many packets a capture has at least where CIC's number of captures splits them: a window.
+const leastPackets = 100
+
+func (a *app) datasetSynthCommand() *cobra.Command {
+	var f synthTreeFlags
+	c := &cobra.Command{
+		Use:   "synth [flags] -o DIR",
+		Short: "Make a small tree of the shape of CIC-IoT-2023 from a seed",
+		Long: `Writes DIR/PCAP/CLASS/STEM.pcap, STEM1.pcap and so on, in the folders and names of CIC-IoT-2023, with synthetic frames of each class: its sizes,
+flags, ports, addresses, fragments and answers, and the benign traffic around them. Beside each capture stands CAPTURE.truth.csv, which CIC's
+have not: which packets are the attack's. Nothing is ever sent.
+
+Give one: --packets of each class, --size of each class's captures, or --total packets over all classes in CIC's own proportions, of which none
+gets fewer than --least. A class has as many captures as in CIC, 309 in all, but none of fewer than 100 packets; or, with --split, a new one begins
+when the present one holds more octets than that, as CIC's were split at 2,048,000,000.
+
+The same seed gives the same octets on every machine, and the same frames of a class whatever other classes are made, as synth:CLASS has them.
+DIR/synthetic.json says what was made; tables over DIR are then captioned synthetic. A run that is interrupted leaves nothing.`,
+		Example: `  ` + a.Name + ` dataset synth --packets 10000 -o cic-small
+  ` + a.Name + ` dataset synth --total 1000000 --least 2000 --seed 7 -o cic-million
+  ` + a.Name + ` dataset synth --classes DDoS,DoS-SYN_Flood,benign --size 50MB -o floods
+  ` + a.Name + ` dataset synth --classes Recon-PortScan --packets 1000 -o - | ` + a.Name + ` info -
+  ` + a.Name + ` ceiling --quick --per-class cic-small`,
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, a, args) },
+	}
+	fs := c.Flags()
+	fs.StringSliceVar(&f.classes, "classes", []string{"all"}, "classes or categories, in any spelling of the dataset, or all ('dataset list' lists them)")
+	fs.Int64Var(&f.packets, "packets", 10_000, "packets of each class")
+	fs.Var(&f.size, "size", "instead: most octets that the captures of each class take, as 50MB")
+	fs.Int64Var(&f.total, "total", 0, "instead: packets of all classes together, in CIC's proportions")
+	fs.Int64Var(&f.least, "least", 1000, "with --total: packets that each class gets at least")
+	fs.Var(&f.split, "split", "octets above which a new capture begins, as tcpdump -C has it (default: as many captures of each class as in CIC)")
+	fs.Uint64Var(&f.seed, "seed", 1, "of the traffic")
+	fs.IntVar(&f.workers, "workers", 0, "classes made at once (0: as many as CPUs); the result is the same")
+	fs.StringVarP(&f.output, "output", "o", "", "folder to make, or - for the capture of one class on standard output")
+	fs.BoolVar(&f.force, "force", false, "replace the synthetic tree in the folder; other captures are never touched")
+	fs.BoolVar(&f.json, "json", false, "print what was made as JSON, with the SHA-256 of each file")
+	return c
+}
+
+func (f *synthTreeFlags) run(c *cobra.Command, a *app, args []string) error {
+	if len(args) > 0 {
+		return usagef("want no argument, not %q: the folder goes with -o, classes with --classes", args[0])
+	}
+	plans, err := f.plan(c)
+	if err != nil {
+		return err
+	}
+	if f.output == stdin {
+		return f.one(c.Context(), a, plans)
+	}
+	old, err := f.vacant()
+	if err != nil {
+		return err
+	}
+	tree, err := f.make(c.Context(), a, plans, old)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return json.NewEncoder(a.stdout).Encode(tree)
+	}
+	return tree.write(a.stdout)
+}
+
+// synthPlan is a class to make.
+type synthPlan struct {
+	class   cic.Class
+	seed    uint64
+	packets int64 // or, if 0:
+	size    int64 // of all its captures, at most
+	files   int64 // captures; 0: by their size
+}
+
+// stored is about how many octets the captures and their truth take.
+func (p *synthPlan) stored() int64 {
+	if p.packets == 0 {
+		return p.size
+	}
+	return p.packets * (pcapRecord + p.class.Octets/p.class.Packets)
+}
+
+// plan checks the flags.
+func (f *synthTreeFlags) plan(c *cobra.Command) ([]synthPlan, error) {
+	changed := c.Flags().Changed
+	ways := 0
+	for _, name := range []string{"packets", "size", "total"} {
+		if changed(name) {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		return nil, usagef("--packets, --size and --total: give one")
+	case f.packets < 1:
+		return nil, usagef("--packets %d: want 1 or more", f.packets)
+	case changed("size") && f.size < 100:
+		return nil, usagef("--size %d: want 100 octets or more", f.size)
+	case changed("total") && f.total < 1:
+		return nil, usagef("--total %d: want 1 or more", f.total)
+	case changed("least") && !changed("total"):
+		return nil, usagef("--least is for --total")
+	case f.least < 1:
+		return nil, usagef("--least %d: want 1 or more", f.least)
+	case changed("split") && f.split < 1:
+		return nil, usagef("--split %d: want 1 octet or more", f.split)
+	case f.workers < 0:
+		return nil, usagef("--workers %d: want 0 or more", f.workers)
+	case f.output == "":
+		return nil, usagef("where to? -o DIR")
+	}
+	classes, err := cicClasses(f.classes)
+	if err != nil {
+		return nil, err
+	}
+	if f.output == stdin && (len(classes) != 1 || changed("split") || f.json || f.force) {
+		return nil, usagef("-o - writes one capture: give one class, and no --split, --force and --json")
+	}
+	var all int64
+	for _, class := range classes {
+		all += class.Packets
+	}
+	var plans []synthPlan
+	for _, class := range classes {
+		p := synthPlan{class: class, seed: f.seed, packets: f.packets}
+		switch {
+		case changed("size"):
+			p.packets, p.size = 0, int64(f.size)
+		case changed("total"):
+			high, low := bits.Mul64(uint64(f.total), uint64(class.Packets))
+			share, _ := bits.Div64(high, low, uint64(all))
+			p.packets = max(int64(share), f.least)
+		}
+		if p.packets > 1e12 || p.size > 1e15 {
+			return nil, usagef("%s: %d packets: want 1e12 at most, or 1e15 octets", class.Folder, p.packets)
+		}
+		if f.split == 0 {
+			window := leastPackets * (pcapRecord + class.Octets/class.Packets)
+			p.files = max(1, min(int64(class.Files), p.stored()/window))
+		}
+		plans = append(plans, p)
+	}
+	return plans, nil
+}
+
+// cicClasses returns the classes of a list of names: all, categories, and classes in any spelling; each once, in the
+// catalogue's order.
+func cicClasses(names []string) ([]cic.Class, error) {
+	classes := cic.Classes()
+	var categories []string
+	for _, c := range classes {
+		if !slices.Contains(categories, c.Category) {
+			categories = append(categories, c.Category)
+		}
+	}
+	wanted := make(map[string]bool)
+	for _, name := range names {
+		found := false
+		for _, c := range classes {
+			if strings.EqualFold(name, "all") || strings.EqualFold(name, c.Category) {
+				wanted[c.Folder], found = true, true
+			}
+		}
+		if c, ok := cic.Find(name); !found && ok && !strings.ContainsAny(name, `/\`) {
+			wanted[c.Folder], found = true, true
+		}
+		if !found {
+			return nil, usagef("no class %q: there are all, the categories %s, and the classes that 'dataset list' shows%s", name,
+				strings.Join(categories, ", "), nearClasses(name))
+		}
+	}
+	classes = slices.DeleteFunc(classes, func(c cic.Class) bool { return !wanted[c.Folder] })
+	if len(classes) == 0 {
+		return nil, usagef("--classes: no class")
+	}
+	return classes, nil
+}
+
+// nearClasses asks whether a class with a name near to a wrong one was meant.
+func nearClasses(name string) string {
+	if near := cic.Nearest(name, 3); len(near) > 0 {
+		return "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return ""
+}
+
+// vacant returns the tree that is in the folder already and may be replaced, nil where there is none.
+func (f *synthTreeFlags) vacant() (*synthTree, error) {
+	old, err := readSynthTree(f.output)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil && !f.force {
+		return nil, fmt.Errorf("%s holds %d classes, %v: --force replaces them, or name another folder", f.output, len(old.Classes), old)
+	}
+	var ours []string
+	if old != nil {
+		for _, name := range old.files() {
+			if !filepath.IsLocal(filepath.FromSlash(name)) {
+				return nil, fmt.Errorf("%s: %q leads out of the folder", filepath.Join(f.output, syntheticFile), name)
+			}
+			ours = append(ours, filepath.Join(f.output, filepath.FromSlash(name)))
+		}
+	}
+	err = filepath.WalkDir(filepath.Join(f.output, "PCAP"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if !slices.Contains(ours, path) && slices.Contains(captureExtensions, strings.TrimPrefix(filepath.Ext(path), ".")) {
+			return fmt.Errorf("%s is not of 'dataset synth': synthetic captures never go among others; name another folder", path)
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return old, err
+}
+
+// make writes all into a folder of its own inside the output, and moves it into place when it is whole.
+func (f *synthTreeFlags) make(ctx context.Context, a *app, plans []synthPlan, old *synthTree) (_ *synthTree, err error) {
+	var need int64
+	for i := range plans {
+		need += plans[i].stored()
+	}
+	if err := os.MkdirAll(f.output, 0o777); err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.output) // if nothing came to be in it
+	if free, err := fetch.Free(f.output); err == nil && free >= 0 && need > free {
+		return nil, fmt.Errorf("%s: about %s to write, %s free: make fewer packets, or name a folder elsewhere", f.output,
+			report.FormatOctets(float64(need)), report.FormatOctets(float64(free)))
+	}
+	work, err := os.MkdirTemp(f.output, ".synth-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	bar := a.octetsBar("making")
+	var mu sync.Mutex
+	var done int64
+	wrote := func(n int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		done += n
+		bar.set(min(done, need), need)
+	}
+	tree := &synthTree{Schema: synthTreeSchema, Program: a.Name, Version: version(), Seed: f.seed, Split: int64(f.split), Classes: make([]synthClass, len(plans))}
+	order := make([]int, len(plans)) // large ones first
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(plans[j].stored(), plans[i].stored()) })
+	queue := make(chan int, len(order))
+	for _, i := range order {
+		queue <- i
+	}
+	close(queue)
+	var all sync.WaitGroup
+	for range min(len(plans), cmp.Or(f.workers, runtime.GOMAXPROCS(0))) {
+		all.Go(func() {
+			for i := range queue {
+				if ctx.Err() != nil {
+					return
+				}
+				maker := synthMaker{plan: plans[i], split: int64(f.split), dir: filepath.Join(work, plans[i].class.Folder), wrote: wrote}
+				if err := maker.make(ctx); err != nil {
+					cancel(fmt.Errorf("%s: %w", plans[i].class.Folder, err))
+					return
+				}
+				tree.Classes[i] = maker.made
+			}
+		})
+	}
+	all.Wait()
+	bar.done()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	for _, c := range tree.Classes {
+		tree.Packets += c.Packets
+		tree.Octets += c.Octets
+	}
+	return tree, f.place(work, tree, old)
+}
+
+// place moves a whole tree into the output. The mark comes first: whenever this ends, what is there is marked.
+func (f *synthTreeFlags) place(work string, tree, old *synthTree) error {
+	if old != nil {
+		for _, name := range old.files() {
+			path := filepath.Join(f.output, filepath.FromSlash(name))
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			os.Remove(filepath.Dir(path)) // if it is empty
+		}
+	}
+	if err := report.WriteFile(filepath.Join(f.output, syntheticFile), func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(tree)
+	}); err != nil {
+		return err
+	}
+	for _, name := range tree.files() {
+		to := filepath.Join(f.output, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+			return err
+		}
+		if _, err := os.Lstat(to); err == nil {
+			return fmt.Errorf("%s came to be while this was at work: not replaced", to)
+		}
+		if err := os.Rename(filepath.Join(work, filepath.Base(filepath.Dir(to)), filepath.Base(to)), to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one writes the capture of one class to standard output.
+func (f *synthTreeFlags) one(ctx context.Context, a *app, plans []synthPlan) error {
+	if isTerminal(a.stdout) {
+		return usagef("a capture is not for a terminal: -o DIR, or a pipe")
+	}
+	a.note("one capture and no truth: that is written with -o DIR")
+	m := synthMaker{plan: plans[0], wrote: func(int64) {}}
+	return m.to(ctx, a.stdout)
+}
+
+// synthMaker makes the captures of a class.
+type synthMaker struct {
+	plan  synthPlan
+	split int64
+	dir   string
+	wrote func(octets int64) // told now and then
+
+	made  synthClass
+	total int64 // octets of all captures
+	told  int64
+	open  *synthCapture
+}
+
+const (
+	pcapHeader = 24 // of a classic pcap
+	pcapRecord = 16 // before each of its frames
+)
+
+// each makes the frames one after another until the class is full.
+func (m *synthMaker) each(ctx context.Context, take func(f *parse.Frame, attack bool) error) error {
+	src, err := synth.New(m.plan.class.Folder, m.plan.seed)
+	if err != nil {
+		return err
+	}
+	var f parse.Frame
+	for n := int64(0); m.plan.packets == 0 || n < m.plan.packets; n++ {
+		if n&0xfff == 0 {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			m.wrote(m.total - m.told)
+			m.told = m.total
+		}
+		if err := src.Next(&f); err != nil {
+			return err
+		}
+		if need := m.header() + int64(pcapRecord+len(f.Data)); m.plan.packets == 0 && n > 0 && m.total+need > m.plan.size {
+			break
+		}
+		if err := take(&f, src.Attack()); err != nil {
+			return err
+		}
+	}
+	m.wrote(m.total - m.told)
+	return nil
+}
+
+// header is what a new capture adds, if the next frame begins one.
+func (m *synthMaker) header() int64 {
+	begins := false
+	switch files := m.plan.files; {
+	case m.total == 0:
+		begins = true
+	case m.open == nil: // there is only one
+	case files == 0:
+		begins = m.open.size > m.split
+	default:
+		next := int64(len(m.made.Files)) + 1
+		if m.plan.packets > 0 {
+			begins = int64(m.made.Packets)*files >= m.plan.packets*next
+		} else {
+			begins = next < files && m.total*files >= m.plan.size*next
+		}
+	}
+	if begins {
+		return pcapHeader
+	}
+	return 0
+}
+
+func (m *synthMaker) to(ctx context.Context, w io.Writer) error {
+	out, err := pcapio.NewWriter(w, pcapio.WriterConfig{})
+	if err != nil {
+		return err
+	}
+	if err := m.each(ctx, func(f *parse.Frame, _ bool) error {
+		m.total += m.header() + int64(pcapRecord+len(f.Data))
+		return out.WriteFrame(f)
+	}); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// make writes the captures and their truth into m.dir.
+func (m *synthMaker) make(ctx context.Context) (err error) {
+	class := &m.plan.class
+	m.made = synthClass{Class: class.Folder, Category: class.Category}
+	if err := os.Mkdir(m.dir, 0o777); err != nil {
+		return err
+	}
+	defer func() {
+		if m.open != nil {
+			err = errors.Join(err, m.open.abandon())
+		}
+	}()
+	err = m.each(ctx, func(f *parse.Frame, attack bool) error {
+		if n := m.header(); n > 0 {
+			if err := m.finish(); err != nil {
+				return err
+			}
+			var err error
+			if m.open, err = createSynthCapture(filepath.Join(m.dir, class.CaptureName(len(m.made.Files))), class.Folder); err != nil {
+				return err
+			}
+			m.total += n
+		}
+		m.total += int64(pcapRecord + len(f.Data))
+		m.made.Packets++
+		m.made.Octets += uint64(len(f.Data))
+		if attack {
+			m.made.Attack++
+		}
+		return m.open.add(f, attack)
+	})
+	if err != nil {
+		return err
+	}
+	return m.finish()
+}
+
+// finish ends the capture under way, if there is one.
+func (m *synthMaker) finish() error {
+	if m.open == nil {
+		return nil
+	}
+	c := m.open
+	m.open = nil
+	file := synthTreeFile{File: "PCAP/" + m.made.Class + "/" + filepath.Base(c.file.Name()), Packets: c.out.Packets(), Size: c.size}
+	if err := c.close(); err != nil {
+		return err
+	}
+	file.SHA256, file.TruthSHA256 = hex.EncodeToString(c.sum.Sum(nil)), hex.EncodeToString(c.truthSum.Sum(nil))
+	m.made.Files = append(m.made.Files, file)
+	return nil
+}
+
+// synthCapture is a capture and its truth that are being written.
+type synthCapture struct {
+	file, truthFile *os.File
+	sum, truthSum   hash.Hash
+	out             *pcapio.Writer
+	rows            *truth.Writer
+	class           string
+	size            int64 // of the capture
+}
+
+func createSynthCapture(path, class string) (*synthCapture, error) {
+	c := &synthCapture{sum: sha256.New(), truthSum: sha256.New(), class: class, size: pcapHeader}
+	var err error
+	if c.file, err = os.Create(path); err != nil {
+		return nil, err
+	}
+	if c.truthFile, err = os.Create(path + truth.Suffix); err != nil {
+		return nil, errors.Join(err, c.file.Close())
+	}
+	if c.out, err = pcapio.NewWriter(io.MultiWriter(c.file, c.sum), pcapio.WriterConfig{}); err != nil {
+		return nil, errors.Join(err, c.abandon())
+	}
+	c.rows = truth.NewWriter(io.MultiWriter(c.truthFile, c.truthSum))
+	return c, nil
+}
+
+func (c *synthCapture) add(f *parse.Frame, attack bool) error {
+	c.size += int64(pcapRecord + len(f.Data))
+	p := truth.Packet{Class: c.class, Attack: truth.No}
+	if attack {
+		p.Attack = truth.Yes
+	}
+	if err := c.rows.Add(p); err != nil {
+		return err
+	}
+	return c.out.WriteFrame(f)
+}
+
+func (c *synthCapture) close() error {
+	err := errors.Join(c.out.Flush(), c.rows.Close())
+	if err == nil {
+		err = errors.Join(c.file.Sync(), c.truthFile.Sync())
+	}
+	return errors.Join(err, c.abandon())
+}
+
+func (c *synthCapture) abandon() error { return errors.Join(c.file.Close(), c.truthFile.Close()) }
+
+// write writes what was made for a person.
+func (t *synthTree) write(w io.Writer) error {
+	table := &report.Table{Title: t.String(), Columns: []report.Column{{Head: "class"}, {Head: "files", Right: true}, {Head: "packets", Right: true},
+		{Head: "of the attack", Right: true}, {Head: "B/packet", Right: true}, {Head: "in CIC", Right: true}, {Head: "octets", Right: true}}}
+	files := 0
+	for _, c := range t.Classes {
+		class, _ := cic.Find(c.Class)
+		mean := func(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
+		table.Add(report.Text(c.Class), report.Text(strconv.Itoa(len(c.Files))), report.Text(strconv.FormatUint(c.Packets, 10)),
+			report.Number(float64(c.Attack)/float64(c.Packets), report.FormatRatio), report.Number(float64(c.Octets)/float64(c.Packets), mean),
+			report.Number(class.MeanFrame(), mean), report.Text(report.FormatOctets(float64(c.Octets))))
+		files += len(c.Files)
+	}
+	table.Notes = append(table.Notes, fmt.Sprintf("packets %d, octets of frames %s, captures %d, each with its truth beside it", t.Packets,
+		report.FormatOctets(float64(t.Octets)), files))
+	return table.WriteText(w)
+}

@@ -1,0 +1,4 @@
+package fetch
+
+// freeOctets is set by tests.
+var freeOctets = Free

@@ -1,0 +1,11 @@
+package synth
+
+// socketPacket is a datagram from one socket to any port, longer than the MTU: Linux cuts it.
+func (fl *cicFlood) socketPacket(p *pi, victim *endpoint) []byte {
+	n := udpLen + fl.data
+	u := fl.buf[etherLen+ipv4Len:][:udpLen]
+	udpHeader(u, int(p.port), fl.rng.between(1, 65535), n)
+	acc := checksum(checksum(fl.fill+uint64(protoUDP+n), p.ip4[:]), victim.ip4[:])
+	be.PutUint16(u[6:], udpSum(checksum(acc, u)))
+	return fl.send(p.mac, victim.mac, p.ip4, victim.ip4, protoUDP, n)
+}
