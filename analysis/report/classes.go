@@ -20,6 +20,31 @@ import (
 // each class, as ClassOf.Folder names it.
 const ClassesFile = "classes.json"
 
+// ClassFolders returns a folder's name for each class's study: the class's own where it can be one, unlike all others and all files of a results
+// folder whatever their case.
+func ClassFolders(classes []string) []string {
+	taken := make(map[string]bool)
+	for _, name := range []string{ClassesFile, HeaderFile, ScenarioFile, RecordsFile, TableFile, CSVFile, SoakCSVFile, SoakTrialsCSVFile, "", ".", ".."} {
+		taken[name] = true
+	}
+	folders := make([]string, len(classes))
+	for i, class := range classes {
+		plain := strings.Map(func(r rune) rune {
+			if strings.ContainsRune(`/\:*?"<>|`, r) || r < ' ' {
+				return '_'
+			}
+			return r
+		}, class)
+		name := plain
+		for n := 2; taken[strings.ToLower(name)]; n++ {
+			name = fmt.Sprintf("%s-%d", plain, n)
+		}
+		taken[strings.ToLower(name)] = true
+		folders[i] = name
+	}
+	return folders
+}
+
 // HoldsClasses returns whether a results folder is of a study of each class.
 func HoldsClasses(path string) bool {
 	_, err := os.Stat(filepath.Join(path, ClassesFile))

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,5 +100,13 @@ func TestClassesFolder(t *testing.T) {
 		if _, err := ReadClasses(dir); err == nil || !strings.Contains(err.Error(), ClassesFile) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+func TestClassFolders(t *testing.T) {
+	got := ClassFolders([]string{"a:b", "a_b", "A_B", "XSS", "classes.json", "Results.TXT", ".."})
+	want := []string{"a_b", "a_b-2", "A_B-3", "XSS", "classes.json-2", "Results.TXT-2", "..-2"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,8 +18,12 @@ import (
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
+	"pcaplab/datasets"
 	"pcaplab/datasets/cic"
+	"pcaplab/datasets/manifest"
 	"pcaplab/datasets/mix"
+	"pcaplab/datasets/truth"
+	"pcaplab/parse"
 	"pcaplab/replay/trial"
 )
 
@@ -94,14 +99,19 @@ func (s *classStudies) begun(args []string, plan trial.Plan) error {
 	if strings.HasPrefix(args[0], synthPrefix) {
 		err = synthClasses(&h, args[0])
 	} else {
-		err = s.a.findClasses(&h, args[0])
+		err = s.a.findClasses(s.c.Context(), &h, args[0])
 	}
 	if err != nil {
 		return err
 	}
+	names := make([]string, len(h.Classes))
+	for i, class := range h.Classes {
+		names[i] = class.Name
+	}
+	folders := report.ClassFolders(names)
 	for i := range h.Classes {
 		class := &h.Classes[i]
-		class.Folder = fileName(class.Name)
+		class.Folder = folders[i]
 		if known, ok := cic.Find(class.Name); ok {
 			class.Category, class.Packets = known.Category, known.Packets
 		}
@@ -180,8 +190,8 @@ func synthClasses(h *analysis.ClassesHeader, arg string) error {
 
 // findClasses lists the classes of a tree: each folder in it, or in its folder PCAP, that has captures; captures that lie beside
 // the folders go by their own names. Classes of the dataset come first, in the catalogue's order.
-func (a *app) findClasses(h *analysis.ClassesHeader, dir string) error {
-	tree, err := readSynthTree(dir)
+func (a *app) findClasses(ctx context.Context, h *analysis.ClassesHeader, dir string) error {
+	tree, err := synthTreeOf(dir)
 	if err != nil {
 		return err
 	}
@@ -196,9 +206,22 @@ func (a *app) findClasses(h *analysis.ClassesHeader, dir string) error {
 	if err != nil {
 		return err
 	}
-	captures := make(map[string][]string)
+	captures, others := make(map[string][]string), 0
+	take := func(class, path string, info fs.FileInfo) bool {
+		if !info.Mode().IsRegular() || !captureByName(path) {
+			if base := filepath.Base(path); !strings.HasSuffix(base, truth.Suffix) && base != syntheticFile && base != manifest.FileName {
+				others++
+			}
+			return false
+		}
+		captures[class] = append(captures[class], path)
+		return true
+	}
 	for _, e := range entries {
 		path := filepath.Join(root, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
 		info, err := os.Stat(path)
 		switch {
 		case err != nil:
@@ -210,36 +233,38 @@ func (a *app) findClasses(h *analysis.ClassesHeader, dir string) error {
 			}
 			found := 0
 			for _, b := range below {
-				if isCapture(b.Name()) {
-					name := className(e.Name())
-					captures[name] = append(captures[name], filepath.Join(path, b.Name()))
+				if strings.HasPrefix(b.Name(), ".") {
+					continue
+				}
+				path := filepath.Join(path, b.Name())
+				info, err := os.Stat(path)
+				if err != nil && captureByName(path) {
+					return err
+				} else if err != nil {
+					others++ // a link that leads nowhere
+					continue
+				}
+				if take(className(e.Name()), path, info) {
 					found++
 				}
 			}
 			if found == 0 {
 				a.note("%s: no captures in it", path)
 			}
-		case isCapture(e.Name()):
-			name := className(e.Name())
-			captures[name] = append(captures[name], path)
+		default:
+			take(className(e.Name()), path, info)
 		}
+	}
+	if others > 0 {
+		a.note("%s: %d left out that are no files named as captures (.pcap, .pcapng or .cap, also with .gz or .zst)", root, others)
 	}
 	if len(captures) == 0 {
 		return fmt.Errorf("%s: no folders with captures and no captures", root)
 	}
-	enough := int64(h.Study.Reading.Packets) * (1514 + pcapRecord)
 	for name, files := range captures {
 		mix.SortNatural(files)
-		var size int64
-		for i, file := range files {
-			info, err := os.Stat(file)
-			if err != nil {
-				return err
-			}
-			if size += info.Size(); enough > 0 && size > enough { // no more will be read
-				files = files[:i+1]
-				break
-			}
+		if files, err = enough(ctx, files, h.Study.Reading); err != nil {
+			return err
 		}
 		h.Classes = append(h.Classes, analysis.ClassOf{Name: name, Captures: files})
 	}
@@ -264,8 +289,37 @@ func className(name string) string {
 	return name
 }
 
-func isCapture(name string) bool {
-	return slices.Contains(captureExtensions, strings.TrimPrefix(filepath.Ext(name), ".")) && !strings.HasPrefix(name, ".")
+// enough returns the first of a class's captures, as many as its packets need: those behind would only be copied to a host. One that cannot be
+// read keeps all: the study says what is wrong with it.
+func enough(ctx context.Context, files []string, reading trial.Reading) ([]string, error) {
+	if reading.Packets == 0 {
+		return files, nil
+	}
+	packets := 0
+	var f parse.Frame
+	for i := range files[:len(files)-1] {
+		c, err := datasets.Open(files[i], datasets.OpenConfig{Salvage: reading.Salvage})
+		if err != nil {
+			return files, nil
+		}
+		for packets < reading.Packets && err == nil {
+			if err = c.Next(&f); err == nil {
+				packets++
+			}
+			if packets&0xfff == 0 && ctx.Err() != nil {
+				c.Close()
+				return nil, context.Cause(ctx)
+			}
+		}
+		c.Close()
+		if packets >= reading.Packets {
+			return files[:i+1], nil
+		}
+		if err != io.EOF {
+			return files, nil
+		}
+	}
+	return files, nil
 }
 
 // run measures the classes that are not measured. One that fails does not end the others.

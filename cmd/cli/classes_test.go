@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pcaplab/analysis/report"
+	"pcaplab/replay/trial"
 )
 
 func perClassArgs(more ...string) []string {
@@ -118,7 +119,7 @@ func TestCeilingPerClassInterrupted(t *testing.T) {
 // Captures without folders, and folders that the dataset has not, are classes too.
 func TestCeilingPerClassOfOtherTrees(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"mine/b10.pcap", "mine/b9.pcap", "DoS-TCP_Flood2.pcap", "zz.pcap.gz", "empty/notes.txt"} {
+	for _, name := range []string{"mine/b10.pcap", "mine/b9.pcap", "DoS-TCP_Flood2.pcap", "zz.pcap.gz", "empty/notes.txt", "empty/rows.csv.gz"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +142,7 @@ func TestCeilingPerClassOfOtherTrees(t *testing.T) {
 	if got := strings.Join(names, " "); got != "DoS-TCP_Flood mine" || header.Synthetic != "" {
 		t.Errorf("measured %q, %+v", got, header)
 	}
-	for _, want := range []string{"empty: no captures", "zz.pcap.gz", "3 classes"} {
+	for _, want := range []string{"empty: no captures", "2 left out", "zz.pcap.gz", "3 classes"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("stderr lacks %q: %s", want, stderr)
 		}
@@ -189,5 +190,38 @@ func TestRemoteCeilingPerClass(t *testing.T) {
 	}
 	if _, stderr := run(t, ExitUsage, onBoard(t, s, s.Alias+",nowhere.invalid", perClassArgs(dir)...)...); !strings.Contains(stderr, "one host") {
 		t.Errorf("stderr %q", stderr)
+	}
+}
+
+// The mark of a tree counts in its folders too, not in one beside them.
+func TestSynthTreeOf(t *testing.T) {
+	dir, _ := synthDir(t, "--packets", "20", "--classes", "XSS")
+	other := filepath.Join(dir, "captured")
+	if err := os.Mkdir(other, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{dir: true, filepath.Join(dir, "PCAP"): true, filepath.Join(dir, "PCAP", "XSS"): true, other: false} {
+		if tree, err := synthTreeOf(path); err != nil || (tree != nil) != want {
+			t.Errorf("%s: %v, %v", path, tree, err)
+		}
+	}
+}
+
+// As many captures as the packets need, whatever their frames' sizes, and only those.
+func TestPerClassTakesEnough(t *testing.T) {
+	dir, tree := synthDir(t, "--packets", "300", "--split", "5000", "--classes", "DDoS-ICMP_Fragmentation")
+	var files []string
+	sum, need := 0, 0
+	for _, f := range tree.Classes[0].Files {
+		files = append(files, filepath.Join(dir, filepath.FromSlash(f.File)))
+		if sum < 100 {
+			need++
+		}
+		sum += int(f.Packets)
+	}
+	for packets, want := range map[int]int{0: len(files), 100: need, 1000: len(files)} {
+		if got, err := enough(t.Context(), files, trial.Reading{Packets: packets}); err != nil || len(got) != want {
+			t.Errorf("%d packets: %d of %d captures, want %d, %v", packets, len(got), len(files), want, err)
+		}
 	}
 }

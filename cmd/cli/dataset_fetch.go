@@ -35,12 +35,18 @@ type fetchFlags struct {
 	check   bool
 	dry     bool
 	json    bool
+	damaged bool
 	retries int
-	unread  int // files that were there, of a size that is not known
 	stall   time.Duration
+
+	unread  int  // files that were there, of a size that is not known
+	offline bool // the last file that was asked for found no server
 }
 
 const allClasses = "all"
+
+// errOutput is a fault of standard output, which no further file will mend.
+var errOutput = errors.New("standard output")
 
 func (a *app) datasetFetchCommand() *cobra.Command {
 	var f fetchFlags
@@ -53,7 +59,14 @@ filled in first: ` + cic.HomePage + `. With --from they come from a mirror inste
 A file gets its name when all of it has come and is right: its size and SHA-256 where the catalogue knows them, otherwise it must be a
 capture that ends with a whole packet. Until then it is a hidden file beside it, .FILE.part, and the same command goes on from there: at
 the octet where the server can do that, else it compares what comes again with what is there. A file that is cut, or a web page
-instead of a file, is said and not taken. Connections that break or stall are tried again, later each time.
+instead of a file, is said and not taken. A file that is whole but cannot be read to its end stays .FILE.part too; --keep-damaged gives
+it its name. Connections that break or stall are tried again, later each time.
+
+Where the size is not known, one that can hardly be right is said: a class's captures but the last have 2,048,000,000 octets and at most
+a packet more, and the last has the rest.
+
+With --tables the tables of the newer release come instead, one a capture and with its number, into CSV/CSV/CLASS/FILE. Of them no SHA-256
+is known and the size only to 0.001 MiB: their first line is looked at, and that they end with a whole row.
 
 --from is a folder, to which PCAP/CLASS/FILE is added, or a template with {path}, or with {class} and {file}, in it. The default is
 ` + cic.BaseURL + `.
@@ -75,6 +88,7 @@ exit code is 1 if a file is not there in the end; the others are loaded all the 
 	fs.StringVar(&f.files, "files", "", "only these: numbers (0,3-5) or a regular expression")
 	fs.BoolVar(&f.tables, "tables", false, "the tables of the newer release instead of the captures")
 	fs.BoolVar(&f.check, "check", false, "read files that are there already, instead of taking their size for it")
+	fs.BoolVar(&f.damaged, "keep-damaged", false, "take a file that is whole but cannot be read to its end, and say so (not one that is cut)")
 	fs.BoolVar(&f.dry, "dry-run", false, "say what would be loaded, its size and the room there is; load nothing")
 	fs.IntVar(&f.retries, "retries", fetch.DefaultRetries, "tries in a row that may bring nothing new, before a file is given up (0: one try)")
 	fs.DurationVar(&f.stall, "stall", fetch.DefaultStall, "how long nothing may come before a try is given up")
@@ -92,8 +106,9 @@ exit code is 1 if a file is not there in the end; the others are loaded all the 
 type loading struct {
 	cic.File
 	url, path string
-	there     bool  // with the size that is known, if one is
-	begun     int64 // octets of it that an earlier run has left
+	there     bool   // with the size that is known, if one is, and not empty
+	doubt     string // of the size of what is there, or ""
+	begun     int64  // octets of it that an earlier run has left
 }
 
 // known is the size to load, roughly where it is not known.
@@ -125,7 +140,11 @@ func (f *fetchFlags) run(ctx context.Context, a *app, args []string) error {
 	defer client.CloseIdleConnections()
 	var faults []error
 	for i := range list {
+		offline := f.offline
 		err := f.load(ctx, a, client, &list[i], fmt.Sprintf("%d/%d %s", i+1, len(list), list[i].Name))
+		if errors.Is(err, errOutput) {
+			return err
+		}
 		if ctx.Err() != nil {
 			if err != nil {
 				a.note("%v", err)
@@ -136,6 +155,9 @@ func (f *fetchFlags) run(ctx context.Context, a *app, args []string) error {
 		if err != nil {
 			a.note("%v", err)
 			faults = append(faults, err)
+		}
+		if f.offline && !offline && f.retries > 0 && i < len(list)-1 {
+			a.note("each of the other files is tried once only, until there is a server")
 		}
 	}
 	if f.unread > 0 {
@@ -152,11 +174,17 @@ func (f *fetchFlags) run(ctx context.Context, a *app, args []string) error {
 
 // list says what to load.
 func (f *fetchFlags) list(args []string) ([]loading, error) {
+	isAll := func(arg string) bool { return strings.EqualFold(arg, allClasses) }
+	named := slices.DeleteFunc(slices.Clone(args), isAll)
+	all := len(named) < len(args)
 	classes := cic.Classes()
-	if !slices.Equal(args, []string{allClasses}) {
-		var err error
-		if classes, err = classesNamed(args); err != nil {
+	if !all || len(named) > 0 {
+		some, err := classesNamed(named)
+		if err != nil {
 			return nil, err
+		}
+		if !all {
+			classes = some
 		}
 	}
 	if f.retries < 0 {
@@ -165,9 +193,16 @@ func (f *fetchFlags) list(args []string) ([]loading, error) {
 	if f.stall <= 0 {
 		return nil, usagef("--stall %v: want a time above 0", f.stall)
 	}
-	wanted, err := chosen(f.files)
+	wanted, highest, err := chosen(f.files)
 	if err != nil {
 		return nil, err
+	}
+	last := 0
+	for _, c := range classes {
+		last = max(last, c.Files-1)
+	}
+	if highest > last {
+		return nil, usagef("--files %s: there is no file %d: the last of these classes is %d", f.files, highest, last)
 	}
 	var list []loading
 	for _, c := range classes {
@@ -181,10 +216,11 @@ func (f *fetchFlags) list(args []string) ([]loading, error) {
 			}
 			l := loading{File: file, path: filepath.Join(f.dir, filepath.FromSlash(file.Path))}
 			if l.url, err = cic.Address(f.from, file); err != nil {
-				return nil, usagef("--from %w", err)
+				return nil, usagef("--from %s: %w", fetch.Shown(f.from), err)
 			}
-			if info, err := os.Stat(l.path); err == nil {
-				l.there = info.Mode().IsRegular() && (!l.sure() || info.Size() == file.Octets)
+			if info, err := os.Stat(l.path); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+				l.doubt = l.Doubt(info.Size())
+				l.there = !l.sure() || l.doubt == ""
 			}
 			if info, err := os.Stat(fetch.PartOf(l.path)); err == nil {
 				l.begun = info.Size()
@@ -203,17 +239,20 @@ func (l *loading) sure() bool { return l.Octets > 0 && !l.Derived }
 
 var numbers = regexp.MustCompile(`^\d+(-\d+)?(,\d+(-\d+)?)*$`)
 
-// chosen reads --files.
-func chosen(files string) (func(i int, name string) bool, error) {
+// chosen reads --files. highest is the highest number in it; -1 if it has none.
+func chosen(files string) (wanted func(i int, name string) bool, highest int, err error) {
 	if files == "" {
-		return func(int, string) bool { return true }, nil
+		return func(int, string) bool { return true }, -1, nil
 	}
 	if !numbers.MatchString(files) {
+		if strings.Trim(files, "0123456789,- ") == "" {
+			return nil, 0, usagef("--files %q: want numbers and ranges, as 0,3-5", files)
+		}
 		pattern, err := regexp.Compile(files)
 		if err != nil {
-			return nil, usagef("--files: %w: want numbers, as 0,3-5, or a regular expression", err)
+			return nil, 0, usagef("--files: %w: want numbers, as 0,3-5, or a regular expression", err)
 		}
-		return func(_ int, name string) bool { return pattern.MatchString(name) }, nil
+		return func(_ int, name string) bool { return pattern.MatchString(name) }, -1, nil
 	}
 	var spans [][2]int
 	for _, part := range strings.Split(files, ",") {
@@ -224,13 +263,14 @@ func chosen(files string) (func(i int, name string) bool, error) {
 		from, err1 := strconv.Atoi(first)
 		to, err2 := strconv.Atoi(last)
 		if err := errors.Join(err1, err2); err != nil || to < from {
-			return nil, usagef("--files %s: %s is no range of numbers", files, part)
+			return nil, 0, usagef("--files %s: %s is no range of numbers", files, part)
 		}
+		highest = max(highest, to)
 		spans = append(spans, [2]int{from, to})
 	}
 	return func(i int, _ string) bool {
 		return slices.ContainsFunc(spans, func(s [2]int) bool { return s[0] <= i && i <= s[1] })
-	}, nil
+	}, highest, nil
 }
 
 // nearestFolder is the folder, or the one above it that is there.
@@ -252,6 +292,7 @@ type planJSON struct {
 	fileJSON
 	Local string `json:"local"`
 	There bool   `json:"there"`
+	Doubt string `json:"doubt,omitempty"` // of what is there
 	Begun int64  `json:"begun"`
 }
 
@@ -260,7 +301,10 @@ func (f *fetchFlags) plan(a *app, list []loading, need, free int64) error {
 	if f.json {
 		out := json.NewEncoder(a.stdout)
 		for _, l := range list {
-			p := planJSON{l.url, fileJSON{l.Path, l.Octets, l.Estimate, l.Packets, l.SHA256, l.Derived, l.Cut}, l.path, l.there, l.begun}
+			p := planJSON{fetch.Shown(l.url), fileJSON{l.Path, l.Octets, l.Estimate, l.Packets, l.SHA256, l.Derived, l.Cut}, l.path, l.there, l.doubt, l.begun}
+			if !l.there {
+				p.Doubt = ""
+			}
 			if err := out.Encode(p); err != nil {
 				return err
 			}
@@ -268,24 +312,28 @@ func (f *fetchFlags) plan(a *app, list []loading, need, free int64) error {
 		return nil
 	}
 	t := &report.Table{Columns: []report.Column{{Head: "file"}, {Head: "size", Right: true}, {Head: "now"}, {Head: "from"}}}
+	var doubts []string
 	for _, l := range list {
 		size, now := grouped(l.Octets), "to load"
 		if l.Octets == 0 {
 			size = "~" + fileSize(l.Estimate)
 		}
 		switch {
+		case l.there && l.doubt != "":
+			now = "there *"
+			doubts = append(doubts, "* "+l.path+": "+l.doubt)
 		case l.there:
 			now = "there"
 		case l.begun > 0:
 			now = fileSize(l.begun) + " begun"
 		}
-		t.Add(report.Text(l.path), report.Text(size), report.Text(now), report.Text(l.url))
+		t.Add(report.Text(l.path), report.Text(size), report.Text(now), report.Text(fetch.Shown(l.url)))
 	}
 	room := "not known"
 	if free >= 0 {
 		room = fileSize(free)
 	}
-	t.Notes = []string{"", fmt.Sprintf("%d files, about %s to load; free in %s: %s", len(list), fileSize(need), nearestFolder(f.dir), room)}
+	t.Notes = append(append([]string{""}, doubts...), fmt.Sprintf("%d files, about %s to load; free in %s: %s", len(list), fileSize(need), nearestFolder(f.dir), room))
 	return t.WriteText(a.stdout)
 }
 
@@ -300,18 +348,21 @@ type loadedJSON struct {
 	SHA256 string   `json:"sha256,omitempty"`
 	Loaded int64    `json:"loaded"`
 	Tries  int      `json:"tries"`
+	Kept   int64    `json:"kept,omitempty"` // of a file that is not there
 	Doubts []string `json:"doubts"`
 	Error  *string  `json:"error"`
 }
 
 // load brings one file and prints its line.
 func (f *fetchFlags) load(ctx context.Context, a *app, client *http.Client, l *loading, what string) error {
-	if err := os.MkdirAll(filepath.Dir(l.path), 0o777); err != nil {
+	undo, err := makeFolders(filepath.Dir(l.path))
+	defer undo()
+	if err != nil {
 		return err
 	}
-	r := fetch.Request{URL: l.url, Path: l.path, SHA256: l.SHA256, Recheck: f.check, Client: client, UserAgent: a.Name + "/" + version(),
-		Retries: f.retries, Stall: f.stall, Note: func(text string) { a.note("%s", text) }}
-	if r.Retries == 0 {
+	r := fetch.Request{URL: l.url, Path: l.path, SHA256: l.SHA256, Recheck: f.check, Damaged: f.damaged, Client: client,
+		UserAgent: a.Name + "/" + version(), Retries: f.retries, Stall: f.stall, Note: func(text string) { a.note("%s", text) }}
+	if r.Retries == 0 || f.offline {
 		r.Retries = -1
 	}
 	if l.sure() {
@@ -349,46 +400,63 @@ func (f *fetchFlags) load(ctx context.Context, a *app, client *http.Client, l *l
 	}
 	result, err := fetch.Get(ctx, r)
 	coming.done()
+	if result.Tries > 0 {
+		f.offline = errors.Is(err, fetch.ErrUnreached)
+	}
+	if errors.Is(err, fetch.ErrDamaged) {
+		err = fmt.Errorf("%w: --keep-damaged gives it its name all the same", err)
+	}
 	if err == nil {
-		result.Doubts = append(result.Doubts, l.doubts(result.Octets)...)
+		said := result.Doubts
 		if result.How == fetch.There && !f.check && !l.sure() {
 			f.unread++ // said once for all
-		} else {
-			for _, doubt := range result.Doubts {
-				a.note("%s: %s", l.path, doubt)
-			}
+			said = nil
+		}
+		if doubt := l.Doubt(result.Octets); doubt != "" {
+			said, result.Doubts = append(said, doubt), append(result.Doubts, doubt)
+		}
+		for _, doubt := range said {
+			a.note("%s: %s", l.path, doubt)
 		}
 	}
-	if !f.json {
+	var printed error
+	if f.json {
+		j := loadedJSON{File: l.Path, Local: l.path, Class: l.Class, URL: fetch.Shown(l.url), How: result.How, Octets: result.Octets,
+			SHA256: result.SHA256, Loaded: result.Loaded, Tries: result.Tries, Kept: result.Kept, Doubts: append([]string{}, result.Doubts...)}
 		if err != nil {
-			return err
+			text := err.Error()
+			j.Error = &text
 		}
+		printed = json.NewEncoder(a.stdout).Encode(j)
+	} else if err == nil {
 		sum := result.SHA256
 		if sum == "" {
 			sum = "-"
 		}
-		_, err := fmt.Fprintf(a.stdout, "%-8s %11d  %-64s  %s\n", result.How, result.Octets, sum, l.path)
-		return err
+		_, printed = fmt.Fprintf(a.stdout, "%-8s %11d  %-64s  %s\n", result.How, result.Octets, sum, l.path)
 	}
-	j := loadedJSON{File: l.Path, Local: l.path, Class: l.Class, URL: l.url, How: result.How, Octets: result.Octets, SHA256: result.SHA256,
-		Loaded: result.Loaded, Tries: result.Tries, Doubts: append([]string{}, result.Doubts...)}
-	if err != nil {
-		text := err.Error()
-		j.Error = &text
+	if printed != nil {
+		printed = fmt.Errorf("%w: %w", errOutput, printed)
 	}
-	return errors.Join(err, json.NewEncoder(a.stdout).Encode(j))
+	return errors.Join(err, printed)
 }
 
-// doubts are what sizes that are not quite known tell of a file.
-func (l *loading) doubts(octets int64) []string {
-	const rounding = 1 << 20 / 1000 // of a table's size
-	switch off := octets - l.Estimate; {
-	case l.Derived && off != 0:
-		return []string{fmt.Sprintf("It has %d octets; what the catalogue knows of its class leaves %d for it.", octets, l.Octets)}
-	case strings.HasSuffix(l.Name, ".csv") && (off < -rounding || off > rounding):
-		return []string{fmt.Sprintf("It has %d octets; listed are about %d.", octets, l.Estimate)}
+// makeFolders makes a folder and those above it. undo removes what it has made and nothing has come into.
+func makeFolders(dir string) (undo func(), err error) {
+	var made []string
+	for above := dir; ; above = filepath.Dir(above) {
+		if _, err := os.Stat(above); err == nil || above == filepath.Dir(above) {
+			break
+		}
+		made = append(made, above)
 	}
-	return nil
+	return func() {
+		for _, dir := range made { // the innermost first
+			if os.Remove(dir) != nil {
+				break
+			}
+		}
+	}, os.MkdirAll(dir, 0o777)
 }
 
 // counting tells how much was read.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -113,7 +114,11 @@ func TestDatasetFetch(t *testing.T) {
 				t.Errorf("%s holds %d octets, %v", path, len(got), err)
 			}
 		}
-		if stdout != want.String() || stderr != "" {
+		// The server is believed, and a size that can hardly be right is said.
+		doubts := func(text string) int {
+			return strings.Count(text, " octets; all captures of its class but the last have 2048000000")
+		}
+		if stdout != want.String() || doubts(stderr) != 2 || strings.Count(stderr, "\n") != 2 {
 			t.Errorf("stdout\n%s\nwant\n%s\nstderr %s", stdout, &want, stderr)
 		}
 		if got := filesBelow(t, dir); len(got) != 2 {
@@ -124,14 +129,18 @@ func TestDatasetFetch(t *testing.T) {
 		m.asked = nil
 		m.mu.Unlock()
 		stdout, stderr = run(t, ExitDone, "dataset", "fetch", "dos-syn_flood", "--files", "[23].pcap$", "--from", from, "-o", dir)
-		if !strings.HasPrefix(stdout, "there ") || strings.Contains(stdout, hexSum(first)) || !strings.HasPrefix(stderr, "2 files were there already") {
+		if !strings.HasPrefix(stdout, "there ") || strings.Contains(stdout, hexSum(first)) || doubts(stderr) != 2 || !strings.Contains(stderr, "\n2 files were there already") {
 			t.Errorf("again: %s%s", stdout, stderr)
 		}
 		stdout, _ = run(t, ExitDone, "dataset", "fetch", "dos-syn_flood", "--files", "2,3", "--from", from, "-o", dir, "--check", "--json")
 		for i, l := range decoded[loadedJSON](t, stdout) {
-			if l.How != "there" || l.SHA256 != hexSum([][]byte{first, second}[i]) || l.Error != nil || len(l.Doubts) != 0 || l.Class != "DoS-SYN_Flood" {
+			if l.How != "there" || l.SHA256 != hexSum([][]byte{first, second}[i]) || l.Error != nil || len(l.Doubts) != 1 || doubts(l.Doubts[0]) != 1 || l.Class != "DoS-SYN_Flood" {
 				t.Errorf("%+v", l)
 			}
+		}
+		stdout, _ = run(t, ExitDone, "dataset", "fetch", "dos-syn_flood", "--files", "2,3", "--from", from, "-o", dir, "--dry-run")
+		if strings.Count(stdout, "there *") != 2 || doubts(stdout) != 2 {
+			t.Errorf("the plan is\n%s", stdout)
 		}
 		if len(m.asked) > 0 {
 			t.Errorf("asked for %q", m.asked)
@@ -168,14 +177,27 @@ func TestDatasetFetchGoesOnAfterAWrongFile(t *testing.T) {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("stderr does not say %q", want)
 		}
+		kept := map[int]int{2: len(good) - 30, 4: len(good), 5: 24}[i]
+		if r := results[i]; r.Kept != int64(kept) || r.Tries != 1 || kept > 0 && r.Loaded != r.Kept {
+			t.Errorf("file %d: %+v, want %d octets kept", i, r, kept)
+		}
 	}
 	if !strings.Contains(stderr, "7 of 8 files are not there") {
 		t.Errorf("stderr %s", stderr)
 	}
 	want := []string{"PCAP/DoS-SYN_Flood/.DoS-SYN_Flood2.pcap.part", "PCAP/DoS-SYN_Flood/.DoS-SYN_Flood2.pcap.part.json",
+		"PCAP/DoS-SYN_Flood/.DoS-SYN_Flood4.pcap.part", "PCAP/DoS-SYN_Flood/.DoS-SYN_Flood4.pcap.part.json",
 		"PCAP/DoS-SYN_Flood/.DoS-SYN_Flood5.pcap.part", "PCAP/DoS-SYN_Flood/.DoS-SYN_Flood5.pcap.part.json", "PCAP/DoS-SYN_Flood/DoS-SYN_Flood7.pcap"}
 	if got := filesBelow(t, dir); strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Errorf("there are %q", got)
+	}
+	// What is damaged is there for who wants it, and nothing is loaded for that.
+	m.mu.Lock()
+	m.asked = nil
+	m.mu.Unlock()
+	stdout, stderr = run(t, ExitDone, "dataset", "fetch", "DoS-SYN_Flood", "--files", "4", "--keep-damaged", "--from", m.URL+"/cic/", "-o", dir)
+	if !strings.Contains(stdout, hexSum(damaged)) || !strings.Contains(stderr, "its check fails") || len(m.asked) > 0 {
+		t.Errorf("asked for %q: %s%s", m.asked, stdout, stderr)
 	}
 	// Errors are said even when nothing else is.
 	if _, stderr := run(t, ExitFailed, "-q", "dataset", "fetch", "DoS-SYN_Flood", "--files", "1,6", "--from", m.URL+"/cic/", "-o", dir); strings.Count(stderr, "404") != 2 {
@@ -272,6 +294,11 @@ func TestDatasetFetchPlan(t *testing.T) {
 	if got := filesBelow(t, dir); len(got) > 0 {
 		t.Errorf("there are %q", got)
 	}
+	for _, args := range [][]string{{"ALL"}, {"all", "XSS"}} {
+		if same, _ := run(t, ExitDone, append([]string{"dataset", "fetch", "--dry-run", "-o", dir}, args...)...); strings.Count(same, "\n") != strings.Count(stdout, "\n") {
+			t.Errorf("%q: %s", args, same)
+		}
+	}
 	stdout, _ = run(t, ExitDone, "dataset", "fetch", "--dry-run", "--json", "all", "--from", "http://h/")
 	var octets int64
 	plans := decoded[planJSON](t, stdout)
@@ -301,7 +328,14 @@ func TestDatasetFetchUsage(t *testing.T) {
 		{[]string{"XSS", "--files", "3-1"}, "3-1"},
 		{[]string{"XSS", "--files", "99999999999999999999"}, "99999999999999999999"},
 		{[]string{"XSS", "--files", "("}, "regular expression"},
-		{[]string{"XSS", "--files", "7"}, "no file"},
+		{[]string{"XSS", "--files", "7"}, "no file 7"},
+		{[]string{"XSS", "benign", "--files", "3,99"}, "no file 99: the last of these classes is 3"},
+		{[]string{"all", "--files", "2-99"}, "no file 99: the last of these classes is 28"},
+		{[]string{"XSS", "--files", "0,,1"}, "numbers and ranges"},
+		{[]string{"XSS", "--files", "3-"}, "numbers and ranges"},
+		{[]string{"XSS", "--files", "no such name"}, "no file of these classes"},
+		{[]string{"XSS", "--from", "https://x/{path}#y"}, "no #"},
+		{[]string{"XSS", "--from", "https://{class}/{file}"}, "braces in the host"},
 		{[]string{"XSS", "--from", "mirror"}, "http"},
 		{[]string{"XSS", "--from", "https://x/?f="}, "{path}"},
 		{[]string{"XSS", "--retries", "-1"}, "--retries"},
@@ -326,5 +360,121 @@ func TestDatasetFetchKnownSizes(t *testing.T) {
 	_, stderr := run(t, ExitFailed, "dataset", "fetch", "xss", "--from", m.URL+"/cic", "-o", dir)
 	if !strings.Contains(stderr, "is not a capture") || len(filesBelow(t, dir)) > 0 {
 		t.Errorf("%q, stderr %s", filesBelow(t, dir), stderr)
+	}
+}
+
+// What is there, by its size: right, doubtful, or not there at all.
+func TestDatasetFetchLeftovers(t *testing.T) {
+	table := func(class string) cic.File {
+		c, _ := cic.Find(class)
+		return c.Tables()[0]
+	}
+	m := newMirror(t, nil)
+	dir := t.TempDir()
+	fits, small, empty := table("Uploading_Attack"), table("XSS"), table("Backdoor_Malware")
+	for f, octets := range map[cic.File]int64{fits: fits.Estimate, small: 1000, empty: 0} {
+		path := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, make([]byte, octets), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"dataset", "fetch", "--tables", fits.Class, small.Class, empty.Class, "--from", m.URL + "/cic", "-o", dir, "--json"}
+	stdout, stderr := run(t, ExitFailed, args...)
+	got := decoded[loadedJSON](t, stdout)
+	if got[0].How != "there" || got[1].How != "there" || len(got[1].Doubts) != len(got[0].Doubts)+1 || got[2].Error == nil {
+		t.Errorf("%+v", got)
+	}
+	for text, want := range map[string]int{"It has 1000 octets; listed are about": 1, "is there and empty": 1, "2 files were there already": 1, "It has": 1} {
+		if strings.Count(stderr, text) != want {
+			t.Errorf("not %d times %q in %s", want, text, stderr)
+		}
+	}
+	stdout, _ = run(t, ExitDone, append(args, "--dry-run")...)
+	if plans := decoded[planJSON](t, stdout); !plans[0].There || plans[0].Doubt != "" || !plans[1].There || plans[1].Doubt == "" || plans[2].There || plans[2].Doubt != "" {
+		t.Errorf("%+v", plans)
+	}
+	// A size that the class's totals leave is a doubt too, each time.
+	path := filepath.Join(dir, "PCAP", "Benign_Final", "BenignTraffic3.pcap")
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, make([]byte, 1000), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, stderr = run(t, ExitDone, "dataset", "fetch", "benign", "--files", "3", "--from", m.URL+"/cic", "-o", dir); !strings.Contains(stderr, "leaves 853841091 for it") {
+			t.Errorf("stderr %s", stderr)
+		}
+	}
+}
+
+// Folders for files that do not come do not stay, others do.
+func TestDatasetFetchLeavesNoEmptyFolders(t *testing.T) {
+	m := newMirror(t, nil)
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "PCAP"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []string{dir, filepath.Join(dir, "new")} {
+		run(t, ExitFailed, "dataset", "fetch", "benign", "xss", "--from", m.URL+"/cic", "-o", o)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "PCAP" {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+	if entries, err = os.ReadDir(filepath.Join(dir, "PCAP")); err != nil || len(entries) > 0 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+}
+
+// Each file of a mirror that is gone would cost all tries.
+func TestDatasetFetchWithoutAServer(t *testing.T) {
+	m := newMirror(t, nil)
+	m.Close()
+	stdout, stderr := run(t, ExitFailed, "dataset", "fetch", "benign", "--from", m.URL+"/cic", "-o", t.TempDir(), "--retries", "1", "--json")
+	var tries []int
+	for _, l := range decoded[loadedJSON](t, stdout) {
+		tries = append(tries, l.Tries)
+	}
+	if fmt.Sprint(tries) != "[2 1 1 1]" || strings.Count(stderr, "tried once only") != 1 || !strings.Contains(stderr, "cannot be reached") {
+		t.Errorf("tries %v, stderr %s", tries, stderr)
+	}
+}
+
+// full is an output without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+func TestDatasetFetchOutputFails(t *testing.T) {
+	m := newMirror(t, map[string][]byte{"PCAP/DoS-SYN_Flood/DoS-SYN_Flood2.pcap": smallCapture(t, 10), "PCAP/DoS-SYN_Flood/DoS-SYN_Flood3.pcap": smallCapture(t, 10)})
+	for _, more := range []string{"--json", "--json=false"} {
+		m.mu.Lock()
+		m.asked = nil
+		m.mu.Unlock()
+		var stderr bytes.Buffer
+		a := &app{Program: program(), stdout: full{}, stderr: &stderr, stdin: strings.NewReader("")}
+		code := a.run(t.Context(), []string{"dataset", "fetch", "DoS-SYN_Flood", "--files", "2,3", "--from", m.URL + "/cic", "-o", t.TempDir(), more})
+		if code != ExitFailed || !strings.Contains(stderr.String(), "standard output: no space left") || strings.Contains(stderr.String(), "not there") || len(m.asked) != 1 {
+			t.Errorf("exit code %d, asked for %q, stderr %s", code, m.asked, &stderr)
+		}
+	}
+}
+
+func TestDatasetFetchTellsNoPassword(t *testing.T) {
+	m := newMirror(t, map[string][]byte{"PCAP/DoS-SYN_Flood/DoS-SYN_Flood2.pcap": smallCapture(t, 10)})
+	from := strings.Replace(m.URL, "://", "://me:secret@", 1)
+	for _, args := range [][]string{{"--json"}, {"--dry-run"}, {"--dry-run", "--json"}, {}} {
+		args = append([]string{"dataset", "fetch", "DoS-SYN_Flood", "--files", "2,3", "--from", from + "/cic", "-o", t.TempDir()}, args...)
+		_, stdout, stderr := runIn(t.Context(), strings.NewReader(""), args...)
+		if strings.Contains(stdout+stderr, "secret") || !strings.Contains(stdout, "DoS-SYN_Flood2.pcap") {
+			t.Errorf("%q: %s%s", args, stdout, stderr)
+		}
+	}
+	if _, stderr := run(t, ExitUsage, "dataset", "fetch", "XSS", "--from", from+"/{path}#"); strings.Contains(stderr, "secret") {
+		t.Errorf("stderr %s", stderr)
 	}
 }

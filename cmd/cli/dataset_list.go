@@ -31,7 +31,9 @@ type classJSON struct {
 	Rows        int64      `json:"rows"`
 	OldRows     int64      `json:"old_rows"`
 	FirstPacket string     `json:"first_packet,omitempty"`
+	FirstWrong  bool       `json:"first_packet_wrong,omitempty"`
 	Tool        string     `json:"tool"`
+	ToolSource  string     `json:"tool_source,omitempty"`
 	Wire        string     `json:"wire"`
 	Faults      []string   `json:"faults"`
 	Files       []fileJSON `json:"files,omitempty"`
@@ -50,7 +52,7 @@ type fileJSON struct {
 func jsonOf(c cic.Class) classJSON {
 	return classJSON{Class: c.Folder, Category: c.Category, Captures: c.Files, Stem: c.Stem, CSVFolder: c.CSVFolder, Label: c.Label,
 		OldLabel: c.OldLabel, Packets: c.Packets, Octets: c.Octets, FileOctets: c.FileOctets(), Window: c.Window, Rows: c.Rows, OldRows: c.OldRows,
-		FirstPacket: day(c, ""), Tool: c.Tool(), Wire: c.Wire(), Faults: append([]string{}, c.Faults()...)}
+		FirstPacket: day(c, ""), FirstWrong: c.FirstPacketWrong(), Tool: c.Tool(), ToolSource: c.ToolSource(), Wire: c.Wire(), Faults: append([]string{}, c.Faults()...)}
 }
 
 // day writes when a class begins, by its own time stamps.
@@ -119,19 +121,27 @@ func classTable(classes []cic.Class) *report.Table {
 		{Head: "rows", Right: true}, {Head: "first packet"}}}
 	var sum cic.Class
 	var size int64
+	wrong := false
 	for _, c := range classes {
 		sum.Files += c.Files
 		sum.Packets += c.Packets
 		sum.Octets += c.Octets
 		sum.Rows += c.Rows
 		size += c.FileOctets()
+		first := day(c, "not known")
+		if c.FirstPacketWrong() {
+			first, wrong = first+" *", true
+		}
 		t.Add(report.Text(c.Folder), report.Text(c.Category), number(int64(c.Files)), number(c.Packets), number(c.Octets),
-			report.Text(fileSize(c.FileOctets())), meanFrame(c), number(int64(c.Window)), number(c.Rows), report.Text(day(c, "not known")))
+			report.Text(fileSize(c.FileOctets())), meanFrame(c), number(int64(c.Window)), number(c.Rows), report.Text(first))
 	}
 	t.Add(report.Text(fmt.Sprintf("%d in all", len(classes))), report.Text(""), number(int64(sum.Files)), number(sum.Packets),
 		number(sum.Octets), report.Text(fileSize(size)), meanFrame(sum), report.Text(""), number(sum.Rows), report.Text(""))
 	t.Notes = []string{"", "Octets are those of frames, size that of the captures with their headers. " +
 		"A row is one of the newer tables, and of so many frames."}
+	if wrong {
+		t.Notes = append(t.Notes, "* one wrong time stamp, which says nothing of when the traffic was.")
+	}
 	for _, text := range []string{"Cite: " + cic.Citation + ".", cic.Licence} {
 		t.Notes = append(t.Notes, wrapped(text, 140)...)
 	}
@@ -247,14 +257,21 @@ func classesNamed(args []string) ([]cic.Class, error) {
 
 func writeClass(w io.Writer, c cic.Class) error {
 	fmt.Fprintf(w, "%s\n", c.Folder)
+	tool, first := c.Tool(), day(c, "not known")
+	if source := c.ToolSource(); source != "" {
+		tool += " (" + source + ")"
+	}
+	if c.FirstPacketWrong() {
+		first += ", one wrong time stamp"
+	}
 	facts := [][2]string{
 		{"category", c.Category},
 		{"captures", fmt.Sprintf("%d, PCAP/%s, %s", c.Files, c.Folder, fileSize(c.FileOctets()))},
 		{"packets", fmt.Sprintf("%s of %s octets, %.1f B on average", grouped(c.Packets), grouped(c.Octets), c.MeanFrame())},
-		{"first packet", day(c, "not known")},
+		{"first packet", first},
 		{"tables", fmt.Sprintf("CSV/CSV/%s, %s rows of %d frames", c.CSVFolder, grouped(c.Rows), c.Window)},
 		{"labels", fmt.Sprintf("%s; in the older release %s, %s rows", c.Label, c.OldLabel, grouped(c.OldRows))},
-		{"tool", c.Tool()},
+		{"tool", tool},
 		{"wire", c.Wire()},
 	}
 	for _, f := range c.Faults() {

@@ -55,6 +55,9 @@ func TestDatasetListIsTheSharedTable(t *testing.T) {
 		if first == "" {
 			first = "?"
 		}
+		if c.FirstWrong != (first == "1970-01-01") || (c.ToolSource == "") != (c.Category == "Benign") {
+			t.Errorf("%+v", c)
+		}
 		row := []string{c.Class, c.CSVFolder, c.Stem, fmt.Sprint(c.Captures), c.OldLabel, c.Label, c.Category, fmt.Sprint(c.Window), fmt.Sprint(c.Packets),
 			fmt.Sprint(c.Octets), fmt.Sprintf("%.1f", float64(c.Octets)/float64(c.Packets)), fmt.Sprint(c.Rows), fmt.Sprint(c.OldRows), first}
 		if !slices.Equal(row, want[i]) {
@@ -82,6 +85,9 @@ func TestDatasetListTotals(t *testing.T) {
 	stdout, _ = run(t, ExitDone, "dataset", "list", "--category", "recon")
 	if !strings.Contains(stdout, "5 in all") || strings.Contains(stdout, "Web") {
 		t.Errorf("of Recon:\n%s", stdout)
+	}
+	if wide, _ := run(t, ExitDone, "dataset", "list"); !strings.Contains(wide, "1970-01-01 *\n") || !strings.Contains(wide, "* one wrong time stamp") || strings.Contains(stdout, "stamp") {
+		t.Errorf("%s%s", wide, stdout)
 	}
 	if _, stderr := run(t, ExitUsage, "dataset", "list", "--category", "reco"); !strings.Contains(stderr, "Recon") {
 		t.Errorf("stderr %q", stderr)
@@ -127,7 +133,9 @@ func TestDatasetShow(t *testing.T) {
 		{[]string{"BENIGN"}, []string{"Benign_Final\n", "BenignTraffic3.pcap  853,841,091 *  1,311,897 *", "not read off a copy", "MTU of 1500"}},
 		{[]string{"ddos-pshack_flood"}, []string{"CSV/CSV/DDoS-PSHACK_FLOOD", "DDOS-PSHACK_FLOOD", "hping3", "DDoS-PSHACK_Flood15.pcap", "~", "shared out", "ad455d997fb960ef"}},
 		{[]string{"xss", "DDoS-HTTP_Flood-.pcap"}, []string{"XSS\n", "\nDDoS-HTTP_Flood\n", "ends in a dash"}},
-		{[]string{"VULNERABILITYSCAN"}, []string{"first packet  not known", "rows of 10 frames"}},
+		{[]string{"VULNERABILITYSCAN"}, []string{"first packet  not known", "rows of 10 frames", "nmap, fping, vulscan (the makers' paper, of the category; not verified)"}},
+		{[]string{"ddos-slowloris"}, []string{"slowloris (the makers' paper; not verified)"}},
+		{[]string{"DDoS-UDP_Fragmentation"}, []string{"first packet  1970-01-01, one wrong time stamp"}},
 	} {
 		stdout, stderr := run(t, ExitDone, append([]string{"dataset", "show"}, x.args...)...)
 		for _, want := range x.want {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"os/signal"
@@ -53,8 +52,8 @@ benign traffic to one of each attack, in small slices.
 by time, shortest else. --packets, --size and --duration end earlier.
 
 --times rebased gives interleaved packets their own times from the common start, but never before the packet before them; the slowest class
-sets the pace then, so --pps N (evenly N a second) may be what you want. --times captured changes nothing. A packet of 1970 has no time and
-takes that of the packet before. --max-gap shortens gaps: captures of CIC-IoT-2023 have some of months. A capture that begins in the first
+sets the pace then, so --pps N (evenly N a second) may be what you want. --times captured changes nothing. A packet of the first second of 1970
+has no time and takes that of the packet before. --max-gap shortens gaps: captures of CIC-IoT-2023 have some of months. A capture that begins in the first
 half of the one before it in its class is moved behind it.
 
 OUT is a pcap or pcapng by its name, compressed if it ends in .gz or .zst, "-" for standard output (then --truth names the other file). Link
@@ -182,7 +181,8 @@ func (f *mixFlags) run(c *cobra.Command, a *app, args []string) error {
 	for _, in := range inputs {
 		files = append(files, in.Files...)
 	}
-	defer a.interruptible(c.Context(), files, func() {})()
+	cfg.Unfinished = &mix.Unfinished{}
+	defer a.interruptible(c.Context(), files, cfg.Unfinished.Drop)()
 	bar := a.octetsBar("mixing")
 	cfg.Progress = bar.set
 	var s *mix.Summary
@@ -290,7 +290,11 @@ func (a *app) classes(args []string) ([]mix.Input, error) {
 				return nil, err
 			}
 		case named && class != "" && files != "":
-			for _, path := range strings.Split(files, ",") {
+			paths := strings.Split(files, ",")
+			if _, err := os.Stat(files); err == nil {
+				paths = []string{files} // a name with a comma
+			}
+			for _, path := range paths {
 				if info, err := os.Stat(path); err == nil && info.IsDir() {
 					if err := g.tree(path, class); err != nil {
 						return nil, err
@@ -308,6 +312,9 @@ func (a *app) classes(args []string) ([]mix.Input, error) {
 	if g.others > 0 {
 		a.note("%d files in the folders are no captures by their names, and were left alone", g.others)
 	}
+	if n := len(g.special); n > 0 {
+		a.note("left out, for they are no regular files: %d, as %s; name pipes with CLASS=FILE", n, g.special[0])
+	}
 	if len(g.inputs) == 0 {
 		return nil, fmt.Errorf("%s: no captures there (.pcap, .pcapng, .cap, also with .gz or .zst)", strings.Join(args, ", "))
 	}
@@ -315,6 +322,7 @@ func (a *app) classes(args []string) ([]mix.Input, error) {
 		if in := &g.inputs[i]; !g.ordered[in.Class] {
 			mix.SortNatural(in.Files)
 		}
+		a.noteCopies(&g.inputs[i])
 	}
 	return g.inputs, nil
 }
@@ -324,6 +332,59 @@ type gathering struct {
 	inputs  []mix.Input
 	ordered map[string]bool // classes whose captures were named in their order
 	others  int             // files of folders that are no captures
+	special []string        // of folders, with names of captures: pipes, sockets and devices
+}
+
+// noteCopies says which captures of a class look alike, for their packets would count twice.
+func (a *app) noteCopies(in *mix.Input) {
+	type looks struct {
+		size       int64
+		head, tail string
+	}
+	sizes := map[int64][]string{}
+	for _, path := range in.Files {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() > 24 {
+			sizes[info.Size()] = append(sizes[info.Size()], path)
+		}
+	}
+	for _, path := range in.Files {
+		info, err := os.Stat(path)
+		if err != nil || len(sizes[info.Size()]) < 2 {
+			continue
+		}
+		seen := map[looks]string{}
+		for _, path := range sizes[info.Size()] {
+			head, tail, err := ends(path, info.Size())
+			if err != nil {
+				continue // opening it tells what is wrong
+			}
+			k := looks{info.Size(), head, tail}
+			if first, ok := seen[k]; ok {
+				a.note("%s looks like a copy of %s: of one size, they begin and end alike; their packets count twice", path, first)
+			} else {
+				seen[k] = path
+			}
+		}
+		delete(sizes, info.Size())
+	}
+}
+
+// ends returns up to 4096 octets from the beginning and from the end of a file.
+func ends(path string, size int64) (head, tail string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", "", err
+	}
+	defer f.Close()
+	b := make([]byte, min(size, 4096))
+	if _, err := f.ReadAt(b, 0); err != nil {
+		return "", "", err
+	}
+	head = string(b)
+	if _, err := f.ReadAt(b, size-int64(len(b))); err != nil {
+		return "", "", err
+	}
+	return head, string(b), nil
 }
 
 func (g *gathering) add(class, path string) {
@@ -367,40 +428,57 @@ func (g *gathering) file(path, class string) error {
 	return nil
 }
 
-// tree adds the captures below a folder.
+// tree adds the captures below a folder; links to files and folders are followed.
 func (g *gathering) tree(root, class string) error {
 	var paths []string
-	root = filepath.Clean(root) + string(filepath.Separator) // follows root itself if it is a link
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir():
-			if strings.HasPrefix(d.Name(), ".") && path != root {
-				return fs.SkipDir
-			}
-			return nil
-		case strings.HasPrefix(d.Name(), "."): // unfinished files of ours, and what systems leave
-			return nil
-		case !captureByName(path):
-			if !strings.HasSuffix(path, truth.Suffix) {
-				g.others++
-			}
-			return nil
-		}
-		if info, err := os.Stat(path); err != nil || info.IsDir() {
-			return err // a link to a folder is not followed
-		}
-		paths = append(paths, path)
-		return nil
-	})
-	if err != nil {
+	if err := g.search(filepath.Clean(root), nil, &paths); err != nil {
 		return err
 	}
 	mix.SortNatural(paths)
 	for _, path := range paths {
 		if err := g.file(path, class); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// search collects captures; above are the folders that the folder is in, so that a link to one of them has an end.
+func (g *gathering) search(dir string, above []os.FileInfo, paths *[]string) error {
+	here, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(above, func(other os.FileInfo) bool { return os.SameFile(here, other) }) {
+		return nil
+	}
+	above = append(above, here)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		capture := captureByName(path)
+		if strings.HasPrefix(e.Name(), ".") { // unfinished files of ours, and what systems leave
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err != nil && capture:
+			return err
+		case err == nil && info.IsDir():
+			if err := g.search(path, above, paths); err != nil {
+				return err
+			}
+		case !capture:
+			if !strings.HasSuffix(path, truth.Suffix) {
+				g.others++
+			}
+		case !info.Mode().IsRegular():
+			g.special = append(g.special, path)
+		default:
+			*paths = append(*paths, path)
 		}
 	}
 	return nil
@@ -572,6 +650,12 @@ func (a *app) sample(c *cobra.Command, cfg mix.SampleConfig, output string, asJS
 	if err := mix.CheckSample(&cfg, inputs); err != nil {
 		return usageError{err}
 	}
+	var paths []string
+	for _, in := range inputs {
+		paths = append(paths, in.Files...)
+	}
+	cfg.Unfinished = &mix.Unfinished{}
+	defer a.interruptible(c.Context(), paths, cfg.Unfinished.Drop)()
 	bar := a.octetsBar("sampling")
 	cfg.Progress = bar.set
 	done, err := mix.Sample(c.Context(), output, cfg, inputs, func(class string) string {

@@ -183,6 +183,7 @@ func TestDatasetMixUsage(t *testing.T) {
 		{"mix -o out.pcap --packets 0.5 PCAP", "0.5"},
 		{"mix -o out.pcap --times spread PCAP", "rate"},
 		{"mix -o out.pcap lone.pcap", "CLASS=lone.pcap"},
+		{"mix -o out.pcap --size 10 PCAP", "no room"},
 		{"sample PCAP", "-o DIR"},
 		{"sample -o part", "CLASS=FILE"},
 		{"sample -o part --method tail PCAP", "want head"},
@@ -312,6 +313,28 @@ func TestDatasetMixOffersWhatItTakes(t *testing.T) {
 					t.Errorf("--%s %s: exit code %d, %s", name, value, code, stderr)
 				}
 			}
+		}
+	}
+}
+
+// Links to folders are followed, also in circles; copies are noted; a name may have a comma.
+func TestClassesOfATree(t *testing.T) {
+	classTree(t)
+	if err := os.Symlink(filepath.Join("..", "elsewhere"), "PCAP/XSS"); err != nil {
+		t.Skip("no links here")
+	}
+	text, err := os.ReadFile("PCAP/my own/lab.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir("elsewhere", 0o777), os.Symlink("..", "PCAP/my own/up"), os.WriteFile("elsewhere/XSS.pcap", text, 0o666),
+		os.WriteFile("elsewhere/XSS (1).pcap", text, 0o666), os.WriteFile("we,ird.pcap", text, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr := run(t, ExitDone, "dataset", "mix", "-o", "out.pcap", "PCAP", "A=we,ird.pcap")
+	for _, want := range []string{"2,290 packets", "XSS (1).pcap looks like a copy of " + filepath.FromSlash("PCAP/XSS/XSS.pcap")} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%s: want %q", stderr, want)
 		}
 	}
 }

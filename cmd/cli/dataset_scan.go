@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -35,8 +38,10 @@ func (a *app) datasetScanCommand() *cobra.Command {
 		Use:   "scan [flags] DIR",
 		Short: "Tell what a folder of captures holds, what is missing or cut, and write a manifest",
 		Long: `Reads every capture in a folder and below it once, on all processors, and writes a manifest: for each file its class and label, packets,
-octets, first and last time, faults, SHA-256, and an index of places to begin reading at. On standard output is a table of the classes;
-on standard error what is missing, cut, twice there, in the wrong folder, or not of the published size.
+octets, first and last time, faults, SHA-256, and an index. On standard output is a table of the classes; on standard error what is
+missing, cut, twice there, in the wrong folder, or not of the published size. The index says where "tcpdump -C 10" would begin another
+piece, as windows of features do: your programs may share out a capture there. Only a plain pcap can be read from there at once; of
+pcapng, gzip and zstd all that comes before must be read.
 
 Files of CIC-IoT-2023 are recognised by folder and name, whatever the case and whatever copies add to names ("X (1).pcap", "X - 1.pcap",
 "X.redownload.pcap"); the first file of a class has no number. Files may also lie flat in one folder. Captures of your own work too: their
@@ -55,7 +60,7 @@ missing files are no error.`,
 			if f.jobs < 0 {
 				return usagef("--jobs %d: want a number, or 0 for as many as there are processors", f.jobs)
 			}
-			return f.run(c.Context(), a, args[0])
+			return shownError(f.run(c.Context(), a, args[0]))
 		},
 	}
 	fs := c.Flags()
@@ -90,7 +95,7 @@ func (f *scanFlags) run(ctx context.Context, a *app, dir string) error {
 			if !f.again {
 				return fmt.Errorf("%w; --again writes a new one in its place", err)
 			}
-			a.note("%v; it is replaced", err)
+			a.note("%v; it is replaced", shownError(err))
 		}
 		if f.again {
 			cfg.Prior = nil
@@ -101,7 +106,7 @@ func (f *scanFlags) run(ctx context.Context, a *app, dir string) error {
 	if output != stdin {
 		cfg.Keep = func(m *manifest.Manifest) {
 			if err := report.WriteFile(output, m.Write); err != nil {
-				a.note("the manifest so far cannot be written: %v", err)
+				a.note("the manifest so far cannot be written: %v", shownError(err))
 			}
 		}
 	}
@@ -187,6 +192,36 @@ func writeScan(w io.Writer, r *manifest.Report) error {
 	return t.WriteText(w)
 }
 
+// shown is a text as Go writes it where it has what a terminal would obey or not show: names of files come from outside.
+func shown(text string) string {
+	var b strings.Builder
+	for i, r := range text { // of an octet that is no UTF-8, RuneError and one octet
+		_, n := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// shownError is an error whose text is shown.
+func shownError(err error) error {
+	if err == nil || shown(err.Error()) == err.Error() {
+		return err
+	}
+	return cleanError{err}
+}
+
+type cleanError struct{ error }
+
+func (e cleanError) Error() string { return shown(e.error.Error()) }
+func (e cleanError) Unwrap() error { return e.error }
+
 // named is how many names a note lists.
 const named = 12
 
@@ -199,8 +234,9 @@ func firstOf(names []string) string {
 
 // tellScan notes what is not as it should be, and what else is in the folder.
 func (a *app) tellScan(m *manifest.Manifest, r *manifest.Report) {
+	note := func(format string, args ...any) { a.note("%s", shown(fmt.Sprintf(format, args...))) }
 	for _, f := range r.Findings {
-		a.note("%s: %s: %s", f.Path, f.Kind, f.Text)
+		note("%s: %s: %s", f.Path, f.Kind, f.Text)
 	}
 	for _, c := range r.Classes {
 		if len(c.Missing) > 0 {
@@ -215,7 +251,7 @@ func (a *app) tellScan(m *manifest.Manifest, r *manifest.Report) {
 		for _, o := range m.Others {
 			names = append(names, o.Path)
 		}
-		a.note("%s no capture: %s", plural(len(m.Others), "file is", "files are"), firstOf(names))
+		note("%s no capture: %s", plural(len(m.Others), "file is", "files are"), firstOf(names))
 	}
 	if len(m.Files) == 0 {
 		a.note("no captures")
@@ -233,70 +269,82 @@ func (a *app) datasetVerifyCommand() *cobra.Command {
 	var cfg manifest.Config
 	var quick, asJSON bool
 	var folder string
+	verify := func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef("want one folder or manifest")
+		}
+		if cfg.Workers < 0 {
+			return usagef("--jobs %d: want a number, or 0 for as many as there are processors", cfg.Workers)
+		}
+		path := "."
+		if len(args) == 1 {
+			path = args[0]
+		}
+		m, dir, file, err := manifest.Load(path)
+		if err != nil {
+			return err
+		}
+		if folder != "" {
+			dir = folder
+		}
+		bar := a.octetsBar("verifying")
+		cfg.Progress, cfg.Ignore = bar.set, file
+		differences, err := manifest.Verify(c.Context(), m, dir, quick, cfg)
+		bar.done()
+		bare := 0
+		for _, f := range m.Files {
+			if f.SHA256 == "" && !quick {
+				bare++
+			}
+		}
+		if asJSON {
+			if differences == nil {
+				differences = []manifest.Difference{}
+			}
+			err = errors.Join(err, json.NewEncoder(a.stdout).Encode(struct {
+				Manifest    string                `json:"manifest"`
+				Folder      string                `json:"folder"`
+				Quick       bool                  `json:"quick"`
+				Complete    bool                  `json:"complete"` // false: it was interrupted
+				Files       int                   `json:"files"`
+				CountsOnly  int                   `json:"counts_only"` // files without a SHA-256 in the manifest
+				Differences []manifest.Difference `json:"differences"`
+			}{file, dir, quick, err == nil, len(m.Files), bare, differences}))
+		} else {
+			for _, d := range differences {
+				fmt.Fprintln(a.stdout, shown(d.String()))
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if !m.Complete {
+			a.note("%s is of a scan that was interrupted: scan goes on with it", shown(file))
+		}
+		if len(differences) > 0 {
+			return fmt.Errorf("%s: %s from %s", dir, plural(len(differences), "difference", "differences"), file)
+		}
+		how := "read and as the manifest says"
+		switch {
+		case quick:
+			how = "of the sizes and times of the manifest, none read"
+		case bare > 0:
+			how = fmt.Sprintf("read; of %d the manifest has no SHA-256: counts and times only are as it says", bare)
+		}
+		a.note("%s %s", plural(len(m.Files), "file", "files"), how)
+		return nil
+	}
 	c := &cobra.Command{
 		Use:   "verify [flags] [DIR]",
 		Short: "Check a folder of captures against its manifest",
 		Long: `Reads the captures of a manifest again and names each difference: files that are missing or new, or that differ in size, SHA-256, packets,
-octets, times or faults. DIR is a folder with a manifest (default: the present one), or a manifest. With --quick sizes and times of change
-are compared and nothing is read. The exit code is 1 if there is a difference.`,
+octets, times or faults, or cannot be read. Where the manifest has no SHA-256, counts and times only are compared, and that is said.
+DIR is a folder with a manifest (default: the present one), or a manifest. With --quick sizes and times of change are compared, and no
+file of the manifest is read. The exit code is 1 if there is a difference.`,
 		Example: `  ` + a.Name + ` dataset verify /data/CIC-IoT-2023
   ` + a.Name + ` dataset verify --quick --json . | jq -r '.differences[].path'
   ` + a.Name + ` dataset verify --folder /mnt/copy /data/CIC-IoT-2023/` + manifest.FileName,
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("want one folder or manifest")
-			}
-			if cfg.Workers < 0 {
-				return usagef("--jobs %d: want a number, or 0 for as many as there are processors", cfg.Workers)
-			}
-			path := "."
-			if len(args) == 1 {
-				path = args[0]
-			}
-			m, dir, file, err := manifest.Load(path)
-			if err != nil {
-				return err
-			}
-			if folder != "" {
-				dir = folder
-			}
-			bar := a.octetsBar("verifying")
-			cfg.Progress, cfg.Ignore = bar.set, file
-			differences, err := manifest.Verify(c.Context(), m, dir, quick, cfg)
-			bar.done()
-			if asJSON {
-				if differences == nil {
-					differences = []manifest.Difference{}
-				}
-				err = errors.Join(err, json.NewEncoder(a.stdout).Encode(struct {
-					Manifest    string                `json:"manifest"`
-					Folder      string                `json:"folder"`
-					Quick       bool                  `json:"quick"`
-					Complete    bool                  `json:"complete"` // false: it was interrupted
-					Files       int                   `json:"files"`
-					Differences []manifest.Difference `json:"differences"`
-				}{file, dir, quick, err == nil, len(m.Files), differences}))
-			} else {
-				for _, d := range differences {
-					fmt.Fprintln(a.stdout, d)
-				}
-			}
-			if err != nil {
-				return err
-			}
-			if !m.Complete {
-				a.note("%s is of a scan that was interrupted: scan goes on with it", file)
-			}
-			if len(differences) > 0 {
-				return fmt.Errorf("%s: %s from %s", dir, plural(len(differences), "difference", "differences"), file)
-			}
-			how := "read and as the manifest says"
-			if quick {
-				how = "of the sizes and times of the manifest, none read"
-			}
-			a.note("%s %s", plural(len(m.Files), "file", "files"), how)
-			return nil
-		},
+		RunE: func(c *cobra.Command, args []string) error { return shownError(verify(c, args)) },
 	}
 	c.Flags().BoolVar(&quick, "quick", false, "compare sizes and times of change only")
 	c.Flags().IntVar(&cfg.Workers, "jobs", 0, "files read at once (0: as many as processors; 1 is best for a disk that turns)")

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -154,5 +155,56 @@ func TestDatasetScanInterrupted(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// Names of files do not reach the terminal's controls.
+func TestDatasetScanShowsNames(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no such names")
+	}
+	dir := filepath.Join(t.TempDir(), "set")
+	folder := filepath.Join(dir, "la\nb\x1b[2J")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Skip(err)
+	}
+	for _, name := range []string{"x\n\x1b[31m.pcap", "y\u009b.txt", "z\u202e.pcap"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("a text"), 0o600); err != nil {
+			t.Skip(err)
+		}
+	}
+	check := func(text string) {
+		t.Helper()
+		if strings.ContainsAny(text, "\x1b\u009b\u202e") || strings.Contains(text, "la\nb") || strings.Contains(text, "x\n") {
+			t.Errorf("%q", text)
+		}
+	}
+	stdout, stderr := run(t, ExitFailed, "dataset", "scan", "--no-hash", dir)
+	check(stdout)
+	check(stderr)
+	if !strings.Contains(stderr, `la\nb\x1b[2J/x\n\x1b[31m.pcap`) {
+		t.Errorf("%s", stderr)
+	}
+	if err := os.Remove(filepath.Join(folder, "z\u202e.pcap")); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr = run(t, ExitFailed, "dataset", "verify", dir)
+	check(stdout)
+	check(stderr)
+	if !strings.Contains(stdout, `z\u202e.pcap: is missing`) {
+		t.Errorf("%s", stdout)
+	}
+	_, stderr = run(t, ExitFailed, "dataset", "verify", filepath.Join(folder, "none"))
+	check(stderr)
+}
+
+func TestDatasetVerifyWithoutSums(t *testing.T) {
+	dir := scanTree(t)
+	run(t, ExitDone, "dataset", "scan", "--no-hash", dir)
+	if _, stderr := run(t, ExitDone, "dataset", "verify", dir); !strings.Contains(stderr, "of 3 the manifest has no SHA-256: counts and times only") {
+		t.Error(stderr)
+	}
+	if stdout, _ := run(t, ExitDone, "dataset", "verify", "--json", dir); !strings.Contains(stdout, `"counts_only":3`) {
+		t.Error(stdout)
 	}
 }

@@ -87,6 +87,32 @@ func readSynthTree(dir string) (*synthTree, error) {
 	return t, nil
 }
 
+// synthTreeOf returns the mark of a folder, of a tree's PCAP and of a class in it too: nil where it has none.
+func synthTreeOf(dir string) (*synthTree, error) {
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	places := []string{full}
+	if behind, err := filepath.EvalSymlinks(full); err == nil && behind != full {
+		places = append(places, behind)
+	}
+	for _, place := range places {
+		tree, err := readSynthTree(place)
+		if _, class := cic.Find(filepath.Base(place)); class && tree == nil && err == nil {
+			place = filepath.Dir(place)
+			tree, err = readSynthTree(place)
+		}
+		if tree == nil && err == nil && strings.EqualFold(filepath.Base(place), "PCAP") {
+			tree, err = readSynthTree(filepath.Dir(place))
+		}
+		if tree != nil || err != nil {
+			return tree, err
+		}
+	}
+	return nil, nil
+}
+
 // String says in a line what a tree is.
 func (t *synthTree) String() string {
 	return fmt.Sprintf("synthetic: made by %s %s from seed %d, not captured", t.Program, t.Version, t.Seed)
@@ -149,7 +175,7 @@ DIR/synthetic.json says what was made; tables over DIR are then captioned synthe
 	fs.Uint64Var(&f.seed, "seed", 1, "of the traffic")
 	fs.IntVar(&f.workers, "workers", 0, "classes made at once (0: as many as CPUs); the result is the same")
 	fs.StringVarP(&f.output, "output", "o", "", "folder to make, or - for the capture of one class on standard output")
-	fs.BoolVar(&f.force, "force", false, "replace the synthetic tree in the folder; other captures are never touched")
+	fs.BoolVar(&f.force, "force", false, "replace the synthetic tree in the folder; what is not as made is never removed")
 	fs.BoolVar(&f.json, "json", false, "print what was made as JSON, with the SHA-256 of each file")
 	return c
 }
@@ -165,7 +191,16 @@ func (f *synthTreeFlags) run(c *cobra.Command, a *app, args []string) error {
 	if f.output == stdin {
 		return f.one(c.Context(), a, plans)
 	}
-	old, err := f.vacant()
+	if c.Flags().Changed("total") {
+		var packets int64
+		for i := range plans {
+			packets += plans[i].packets
+		}
+		if more := packets - f.total; more > 0 {
+			a.note("%d packets, %d more than --total %d: no class gets fewer than %d (--least)", packets, more, f.total, f.least)
+		}
+	}
+	old, err := f.vacant(c.Context())
 	if err != nil {
 		return err
 	}
@@ -232,20 +267,25 @@ func (f *synthTreeFlags) plan(c *cobra.Command) ([]synthPlan, error) {
 	if f.output == stdin && (len(classes) != 1 || changed("split") || f.json || f.force) {
 		return nil, usagef("-o - writes one capture: give one class, and no --split, --force and --json")
 	}
-	var all int64
-	for _, class := range classes {
-		all += class.Packets
+	var shares []int64
+	if changed("total") {
+		shares = proportions(f.total, classes)
 	}
 	var plans []synthPlan
-	for _, class := range classes {
+	for i, class := range classes {
 		p := synthPlan{class: class, seed: f.seed, packets: f.packets}
 		switch {
 		case changed("size"):
 			p.packets, p.size = 0, int64(f.size)
+			need, err := p.least()
+			if err != nil {
+				return nil, err
+			}
+			if p.size < need {
+				return nil, usagef("--size %d: a capture of %s with one frame takes %d octets", f.size, class.Folder, need)
+			}
 		case changed("total"):
-			high, low := bits.Mul64(uint64(f.total), uint64(class.Packets))
-			share, _ := bits.Div64(high, low, uint64(all))
-			p.packets = max(int64(share), f.least)
+			p.packets = max(shares[i], f.least)
 		}
 		if p.packets > 1e12 || p.size > 1e15 {
 			return nil, usagef("%s: %d packets: want 1e12 at most, or 1e15 octets", class.Folder, p.packets)
@@ -257,6 +297,40 @@ func (f *synthTreeFlags) plan(c *cobra.Command) ([]synthPlan, error) {
 		plans = append(plans, p)
 	}
 	return plans, nil
+}
+
+// least returns how many octets a capture takes that has only the first frame.
+func (p *synthPlan) least() (int64, error) {
+	src, err := synth.New(p.class.Folder, p.seed)
+	if err != nil {
+		return 0, err
+	}
+	var f parse.Frame
+	if err := src.Next(&f); err != nil {
+		return 0, err
+	}
+	return int64(pcapHeader + pcapRecord + len(f.Data)), nil
+}
+
+// proportions divides packets among classes as CIC's are, by largest remainders: the shares sum to total.
+func proportions(total int64, classes []cic.Class) []int64 {
+	var all uint64
+	for _, class := range classes {
+		all += uint64(class.Packets)
+	}
+	shares, rests, order := make([]int64, len(classes)), make([]uint64, len(classes)), make([]int, len(classes))
+	left := total
+	for i, class := range classes {
+		high, low := bits.Mul64(uint64(total), uint64(class.Packets))
+		share, rest := bits.Div64(high, low, all)
+		shares[i], rests[i], order[i] = int64(share), rest, i
+		left -= shares[i]
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(rests[j], rests[i]) })
+	for _, i := range order[:left] {
+		shares[i]++
+	}
+	return shares
 }
 
 // cicClasses returns the classes of a list of names: all, categories, and classes in any spelling; each once, in the
@@ -300,29 +374,41 @@ func nearClasses(name string) string {
 	return ""
 }
 
+// oldSynthTree is a tree that may be replaced.
+type oldSynthTree struct {
+	*synthTree
+	found map[string]fs.FileInfo // of its files that are there, by path, as they were when their octets were compared
+}
+
 // vacant returns the tree that is in the folder already and may be replaced, nil where there is none.
-func (f *synthTreeFlags) vacant() (*synthTree, error) {
-	old, err := readSynthTree(f.output)
+func (f *synthTreeFlags) vacant(ctx context.Context) (*oldSynthTree, error) {
+	tree, err := readSynthTree(f.output)
 	if err != nil {
 		return nil, err
 	}
-	if old != nil && !f.force {
-		return nil, fmt.Errorf("%s holds %d classes, %v: --force replaces them, or name another folder", f.output, len(old.Classes), old)
+	if tree != nil && !f.force {
+		return nil, fmt.Errorf("%s holds %d classes, %v: --force replaces them, or name another folder", f.output, len(tree.Classes), tree)
 	}
-	var ours []string
-	if old != nil {
-		for _, name := range old.files() {
-			if !filepath.IsLocal(filepath.FromSlash(name)) {
-				return nil, fmt.Errorf("%s: %q leads out of the folder", filepath.Join(f.output, syntheticFile), name)
+	var old *oldSynthTree
+	if tree != nil {
+		old = &oldSynthTree{synthTree: tree, found: make(map[string]fs.FileInfo)}
+		for _, c := range tree.Classes {
+			for _, file := range c.Files {
+				if !filepath.IsLocal(filepath.FromSlash(file.File)) {
+					return nil, fmt.Errorf("%s: %q leads out of the folder", filepath.Join(f.output, syntheticFile), file.File)
+				}
+				path := filepath.Join(f.output, filepath.FromSlash(file.File))
+				if err := errors.Join(old.compare(ctx, path, file.Size, file.SHA256), old.compare(ctx, path+truth.Suffix, -1, file.TruthSHA256)); err != nil {
+					return nil, err
+				}
 			}
-			ours = append(ours, filepath.Join(f.output, filepath.FromSlash(name)))
 		}
 	}
 	err = filepath.WalkDir(filepath.Join(f.output, "PCAP"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		if !slices.Contains(ours, path) && slices.Contains(captureExtensions, strings.TrimPrefix(filepath.Ext(path), ".")) {
+		if captureByName(path) && (old == nil || old.found[path] == nil) {
 			return fmt.Errorf("%s is not of 'dataset synth': synthetic captures never go among others; name another folder", path)
 		}
 		return nil
@@ -333,8 +419,77 @@ func (f *synthTreeFlags) vacant() (*synthTree, error) {
 	return old, err
 }
 
+// compare takes a file for one of the tree's own if it is as the mark says; size -1: of any. One that is not there is none.
+func (old *oldSynthTree) compare(ctx context.Context, path string, size int64, want string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	same := info.Mode().IsRegular() && (size < 0 || info.Size() == size)
+	if same {
+		got, err := sumFile(ctx, path)
+		if err != nil {
+			return err
+		}
+		same = got == want
+	}
+	if !same {
+		return notOwn(path)
+	}
+	old.found[path] = info
+	return nil
+}
+
+func notOwn(path string) error {
+	return fmt.Errorf("%s is no longer what 'dataset synth' made, so --force does not remove it: move it away, or name another folder", path)
+}
+
+// sumFile returns the SHA-256 of a file in hexadecimal digits.
+func sumFile(ctx context.Context, path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	for {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		switch _, err := io.CopyN(sum, file, 16<<20); err {
+		case nil:
+		case io.EOF:
+			return hex.EncodeToString(sum.Sum(nil)), nil
+		default:
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
+	}
+}
+
+// remove removes the files of the tree, all or, if one has changed since it was compared, none.
+func (old *oldSynthTree) remove() error {
+	for path, was := range old.found {
+		is, err := os.Lstat(path)
+		if err != nil {
+			return err
+		}
+		if !os.SameFile(was, is) || is.Size() != was.Size() || !is.ModTime().Equal(was.ModTime()) {
+			return notOwn(path)
+		}
+	}
+	for path := range old.found {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+		os.Remove(filepath.Dir(path)) // if it is empty
+	}
+	return nil
+}
+
 // make writes all into a folder of its own inside the output, and moves it into place when it is whole.
-func (f *synthTreeFlags) make(ctx context.Context, a *app, plans []synthPlan, old *synthTree) (_ *synthTree, err error) {
+func (f *synthTreeFlags) make(ctx context.Context, a *app, plans []synthPlan, old *oldSynthTree) (_ *synthTree, err error) {
 	var need int64
 	for i := range plans {
 		need += plans[i].stored()
@@ -403,14 +558,10 @@ func (f *synthTreeFlags) make(ctx context.Context, a *app, plans []synthPlan, ol
 }
 
 // place moves a whole tree into the output. The mark comes first: whenever this ends, what is there is marked.
-func (f *synthTreeFlags) place(work string, tree, old *synthTree) error {
+func (f *synthTreeFlags) place(work string, tree *synthTree, old *oldSynthTree) error {
 	if old != nil {
-		for _, name := range old.files() {
-			path := filepath.Join(f.output, filepath.FromSlash(name))
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			os.Remove(filepath.Dir(path)) // if it is empty
+		if err := old.remove(); err != nil {
+			return err
 		}
 	}
 	if err := report.WriteFile(filepath.Join(f.output, syntheticFile), func(w io.Writer) error {

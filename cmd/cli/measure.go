@@ -65,7 +65,7 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 	fs.IntVar(&m.repeats, "repeats", analysis.MinRepeats, "measure each cell so often, engines in turn")
 	fs.DurationVar(&m.trial, "trial", time.Second, "duration of a trial")
 	fs.StringVarP(&m.output, "output", "o", "", "results folder to make: records, CSV, charts")
-	fs.StringVar(&m.resume, "resume", "", "go on with the study in this results folder; all other flags come from there")
+	fs.StringVar(&m.resume, "resume", "", "go on with the study in this results folder; all other flags come from there, but --cachefile where that file was moved")
 	fs.BoolVar(&m.inProcess, "in-process", false, "measure in this process, not in a fresh one for each cell and repeat")
 	fs.BoolVar(&m.json, "json", false, "print results as JSON lines instead of a table")
 	m.edit.add(fs, false)

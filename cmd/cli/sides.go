@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -56,13 +57,16 @@ func readSides(path string, c *trial.Changes, did *trial.Changed) ([]byte, error
 	if path == "" {
 		return nil, nil
 	}
-	content, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := split.Read(bytes.NewReader(content), path); err != nil {
+	defer file.Close()
+	var read bytes.Buffer // no more than the header promises, whatever the file is
+	if _, err := split.Read(io.TeeReader(file, &read), path); err != nil {
 		return nil, err
 	}
+	content := read.Bytes()
 	sum := sumSides(content)
 	if c.Sides != "" && c.Sides != sum {
 		return nil, fmt.Errorf("%s is not what the study began with: SHA-256 %s, was %s", path, sum, c.Sides)
@@ -98,7 +102,7 @@ func (a *app) change(fr *arena.Frames, c *trial.Changes, did *trial.Changed, con
 			return nil, err
 		}
 		if whole && n != cache.Len() || n > cache.Len() {
-			return nil, fmt.Errorf("%s is for %d packets, the captures have %d: it was made from another capture", name, cache.Len(), n)
+			return nil, fmt.Errorf("%s is for %d packets, %d were read: it was made from another capture, or this one is damaged ('split --salvage' makes one that fits what can be read)", name, cache.Len(), n)
 		}
 		who = func(i int) (fromServer, sent bool) {
 			return cache.Side(uint64(i)) == split.Server, cache.Send(uint64(i))

@@ -172,12 +172,12 @@ func TestSidesOfAnotherCapture(t *testing.T) {
 		args []string
 		want string // "" for no error
 	}{
-		{"longer", ExitFailed, []string{"--cachefile", cachefile, longer}, "is for 30 packets, the captures have 31"},
-		{"shorter", ExitFailed, []string{"--cachefile", cachefile, shorter}, "is for 30 packets, the captures have 29"},
-		{"two captures", ExitFailed, []string{"--cachefile", cachefile, shorter, longer}, "is for 30 packets, the captures have 60"},
+		{"longer", ExitFailed, []string{"--cachefile", cachefile, longer}, "is for 30 packets, 31 were read"},
+		{"shorter", ExitFailed, []string{"--cachefile", cachefile, shorter}, "is for 30 packets, 29 were read"},
+		{"two captures", ExitFailed, []string{"--cachefile", cachefile, shorter, longer}, "is for 30 packets, 60 were read"},
 		{"the first of them", ExitDone, []string{"--cachefile", cachefile, "--packets", "11", in}, ""},
-		{"more than there are", ExitFailed, []string{"--cachefile", cachefile, "--packets", "100", shorter}, "the captures have 29"},
-		{"more than it has", ExitFailed, []string{"--cachefile", cachefile, "--packets", "31", longer}, "the captures have 31"},
+		{"more than there are", ExitFailed, []string{"--cachefile", cachefile, "--packets", "100", shorter}, "29 were read"},
+		{"more than it has", ExitFailed, []string{"--cachefile", cachefile, "--packets", "31", longer}, "31 were read"},
 		{"synthetic traffic", ExitDone, []string{"--cachefile", cachefile, "synth:iot-1:30"}, ""},
 		{"no file", ExitFailed, []string{"--cachefile", filepath.Join(dir, "absent"), in}, "absent"},
 		{"no cache", ExitFailed, []string{"--cachefile", none, in}, split.ErrFormat.Error()},

@@ -2,6 +2,7 @@ package cic
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -42,18 +43,54 @@ type File struct {
 	// Estimate is the size in octets, roughly where Octets is 0. Over all captures of a class the sum is exact; of a table it is
 	// known to 0.001 MiB.
 	Estimate int64
+	// Full says that the capture was ended since it was full: it is one of several of its class and not the last, and is no
+	// known exception.
+	Full bool
 	// Cut says that the published table ends in the middle of a row.
 	Cut bool
+
+	slack int64 // octets that the file may be smaller than a full one or, as the last, than Estimate
 }
 
-// fullFile is where tcpdump -C 2048 begins the next file.
+// fullFile is where tcpdump -C 2048 begins the next file: behind the record that reaches it.
 const fullFile = 2_048_000_000
 
-// Headers of classic pcap, in octets.
+// Headers of classic pcap, in octets, and the longest record.
 const (
 	fileHeader   = 24
 	recordHeader = 16
+	longest      = recordHeader + 65_535
 )
+
+// early is how much earlier than full a capture may end that is not its class's last: MITM-ArpSpoofing.pcap does by 1,761,471
+// octets, and one of Mirai-greip_flood by 1,831,576 at least, by the class's sum.
+const early = 2_000_000
+
+// Doubt says in a sentence why a file of so many octets can hardly be the published one; "" where its size fits what is known.
+// Where the size is not known, a full capture has 2,048,000,000 octets and at most a record more (in Mirai-greip_flood, where
+// one must be smaller, up to 3.2 MB less), the last of a class what those leave of the class, with 2 MB to spare, and a table
+// what is listed, to 0.001 MiB.
+func (f File) Doubt(octets int64) string {
+	const rounding = 1 << 20 / 1000 // of a table's size
+	switch {
+	case f.Octets > 0 && octets == f.Octets:
+	case f.Derived:
+		return fmt.Sprintf("It has %d octets; what the catalogue knows of its class leaves %d for it.", octets, f.Octets)
+	case f.Octets > 0:
+		return fmt.Sprintf("It has %d octets instead of %d.", octets, f.Octets)
+	case strings.HasSuffix(f.Name, ".csv"):
+		if octets < f.Estimate-rounding || octets > f.Estimate+rounding {
+			return fmt.Sprintf("It has %d octets; listed are about %d.", octets, f.Estimate)
+		}
+	case f.Full:
+		if octets < fullFile-f.slack || octets > fullFile+longest {
+			return fmt.Sprintf("It has %d octets; all captures of its class but the last have %d and at most a packet more.", octets, fullFile)
+		}
+	case octets < f.Estimate-f.slack || octets > min(f.Estimate+early, fullFile+longest):
+		return fmt.Sprintf("It has %d octets; the others leave about %d of the class for it.", octets, f.Estimate)
+	}
+	return ""
+}
 
 // FileOctets is the size of all captures of the class as files: what Octets says, a file header each and a record header a
 // packet.
@@ -77,6 +114,7 @@ func (c Class) Captures() []File {
 		octets -= f.Octets
 		packets -= f.Packets
 		f.Estimate = f.Octets
+		f.Full = i < c.Files-1 && (f.Octets == 0 || f.Octets >= fullFile)
 		files[i] = f
 	}
 	if len(unknown) == 0 {
@@ -85,6 +123,7 @@ func (c Class) Captures() []File {
 	last := unknown[len(unknown)-1]
 	if len(unknown) == 1 {
 		files[last].Octets, files[last].Packets, files[last].Derived = octets, packets, true
+		files[last].Full = last < c.Files-1 && octets >= fullFile
 	}
 	each := octets / int64(len(unknown))
 	if before := int64(len(unknown) - 1); last == len(files)-1 && octets > before*fullFile {
@@ -94,6 +133,13 @@ func (c Class) Captures() []File {
 		files[i].Estimate = each
 	}
 	files[last].Estimate = octets - int64(len(unknown)-1)*each
+	if !files[last].Full {
+		files[last].slack = int64(len(unknown)-1) * longest
+	} else if each < fullFile { // not all can be full, and any may be the one
+		for _, i := range unknown {
+			files[i].slack = int64(len(unknown))*(fullFile+longest) - octets - longest
+		}
+	}
 	return files
 }
 
@@ -117,19 +163,29 @@ func numbered(stem string, i int) string {
 
 // Address returns where a file is. The first argument is a folder, to which the file's path in the published tree is added,
 // or a template with {path} or with {class} and {file} in it, each escaped as its place in the address wants: {path} is the
-// path in the tree, {class} the folder's name in it, {file} the file's. "" is BaseURL.
+// path in the tree, {class} the folder's name in it, {file} the file's. "" is BaseURL. Errors do not repeat the argument, in
+// which there may be a password.
 func Address(from string, f File) (string, error) {
 	if from == "" {
 		from = BaseURL
 	}
-	scheme, host, _ := strings.Cut(from, "://")
-	if scheme != "http" && scheme != "https" || host == "" || strings.ContainsAny(host[:1], "/?#") {
-		return "", fmt.Errorf("%q: want an address that begins with http:// or https:// and a host", from)
+	scheme, rest, _ := strings.Cut(from, "://")
+	host := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host = rest[:i]
+	}
+	switch {
+	case scheme != "http" && scheme != "https" || host == "":
+		return "", errors.New("want an address that begins with http:// or https:// and a host")
+	case strings.ContainsAny(host, "{}"):
+		return "", errors.New("want no braces in the host")
+	case strings.Contains(from, "#"):
+		return "", errors.New("want no # in it: what is behind it is not sent; a # of a name is %23")
 	}
 	template := strings.Contains(from, "{")
 	if !template {
-		if strings.ContainsAny(from, "?#") {
-			return "", fmt.Errorf("%s: an address with a query must say where the file's path goes, as in %s", from, BaseURL)
+		if strings.Contains(from, "?") {
+			return "", fmt.Errorf("an address with a query must say where the file's path goes, as in %s", BaseURL)
 		}
 		from = strings.TrimSuffix(from, "/") + "/{path}"
 	}
@@ -148,9 +204,12 @@ func Address(from string, f File) (string, error) {
 		address += "?" + fill(query, url.QueryEscape, url.QueryEscape(f.Path))
 	}
 	if template && (!strings.Contains(from, "{path}") && !strings.Contains(from, "{file}") || strings.ContainsAny(address, "{}")) {
-		return "", fmt.Errorf("%s: want {path} in it, or {class} and {file}, and no other braces", from)
+		return "", errors.New("want {path} in it, or {class} and {file}, and no other braces")
 	}
 	if _, err := url.Parse(address); err != nil {
+		if e := new(url.Error); errors.As(err, &e) {
+			err = e.Err
+		}
 		return "", err
 	}
 	return address, nil

@@ -104,6 +104,63 @@ func TestCapturesAddUp(t *testing.T) {
 	}
 }
 
+// What is known of sizes where they are not known fits all that are.
+func TestDoubt(t *testing.T) {
+	for _, c := range cic.Classes() {
+		files := c.Captures()
+		for i, f := range files {
+			if f.Octets > 0 && (f.Doubt(f.Octets) != "" || f.Doubt(f.Octets+1) == "") {
+				t.Errorf("%s: %d octets: %q, one more: %q", f.Name, f.Octets, f.Doubt(f.Octets), f.Doubt(f.Octets+1))
+			}
+			if want := i < len(files)-1 && f.Name != "MITM-ArpSpoofing.pcap"; f.Full != want {
+				t.Errorf("%s: full is %v", f.Name, f.Full)
+			}
+			if f.Full { // by the rule for full files, whether the size is known or not
+				octets := f.Octets
+				if octets == 0 {
+					octets = f.Estimate
+				}
+				if f.Octets, f.Derived = 0, false; f.Doubt(octets) != "" {
+					t.Errorf("%s: %s", f.Name, f.Doubt(octets))
+				}
+			}
+			for _, octets := range []int64{0, 24, 1 << 20, f.Estimate / 2, 2 * f.Estimate, 2_044_000_000, 2_048_065_552} {
+				if !strings.HasSuffix(f.Doubt(octets), ".") && octets != f.Octets {
+					t.Errorf("%s: no doubt of %d octets, of about %d", f.Name, octets, f.Estimate)
+				}
+			}
+		}
+		for _, f := range c.Tables() {
+			if f.Doubt(f.Estimate) != "" || f.Doubt(f.Estimate+2000) == "" || f.Doubt(0) == "" {
+				t.Errorf("%s: %q, %q, %q", f.Name, f.Doubt(f.Estimate), f.Doubt(f.Estimate+2000), f.Doubt(0))
+			}
+		}
+	}
+}
+
+// The last of a class is what is left, and the full files before it may each be a record over.
+func TestDoubtOfTheLast(t *testing.T) {
+	c, _ := cic.Find("DoS-SYN_Flood") // two of eight are known
+	f := c.Captures()[7]
+	for off, fits := range map[int64]bool{0: true, 2_000_000: true, 2_000_001: false, -5 * 65_551: true, -5*65_551 - 1: false} {
+		if got := f.Doubt(f.Estimate + off); (got == "") != fits {
+			t.Errorf("%+d octets: %q", off, got)
+		}
+	}
+	c, _ = cic.Find("DoS-SYN_Flood")
+	f = c.Captures()[6]
+	for octets, fits := range map[int64]bool{2_047_999_999: false, 2_048_000_000: true, 2_048_065_551: true, 2_048_065_552: false} {
+		if got := f.Doubt(octets); (got == "") != fits {
+			t.Errorf("a full one of %d octets: %q", octets, got)
+		}
+	}
+	c, _ = cic.Find("Mirai-greip_flood") // the last is known, and what it leaves is too little for 21 full ones
+	f = c.Captures()[0]
+	if f.Doubt(2_048_000_000) != "" || f.Doubt(2_046_168_424) != "" || f.Doubt(2_044_000_000) == "" {
+		t.Errorf("%+v", f)
+	}
+}
+
 // tcpdump -C 2048 begins a file after the record that fills the one before: what is derived must look so.
 func TestDerivedFullFileIsJustFull(t *testing.T) {
 	c, _ := cic.Find("DoS-HTTP_Flood")
@@ -128,6 +185,13 @@ func TestEachClassHasItsTraits(t *testing.T) {
 	for _, c := range cic.Classes() {
 		if c.Tool() == "" || !strings.HasSuffix(c.Wire(), ".") || (c.Tool() == "none") != (c.Category == "Benign") {
 			t.Errorf("%s: tool %q, wire %q", c.Folder, c.Tool(), c.Wire())
+		}
+		if got := c.ToolSource(); (got == "") != (c.Category == "Benign") || strings.Contains(got, "category") != slices.Contains([]string{"Mirai", "Recon", "Spoofing", "Web"}, c.Category) &&
+			c.Tool() != "hping3" {
+			t.Errorf("%s: tool %s by %q", c.Folder, c.Tool(), got)
+		}
+		if c.FirstPacketWrong() != (c.Folder == "DDoS-UDP_Fragmentation") {
+			t.Errorf("%s: first packet of %v", c.Folder, c.FirstPacket)
 		}
 		for _, f := range c.Faults() {
 			if !strings.HasSuffix(f, ".") || f != strings.TrimSpace(f) || f[0] >= 'a' && f[0] <= 'z' {
@@ -201,7 +265,7 @@ func TestAddress(t *testing.T) {
 		}
 	}
 	for _, from := range []string{"h/dir", "ftp://h/", "file:///data", "https://", "https://h/?file=", "https://h/{class}", "https://h/{name}", "https://h/{path}/{}",
-		"http://h/\x7f/", "https://h/#x"} {
+		"http://h/\x7f/", "https://h/#x", "https://h/{path}#x", "https://h/#{path}", "https://{class}.h/{file}", "https://h{path}", "https://?f={path}"} {
 		if got, err := cic.Address(from, capture); err == nil {
 			t.Errorf("%q is taken: %s", from, got)
 		}

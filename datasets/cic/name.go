@@ -58,16 +58,21 @@ func nameParts(name string) (folder string, number int, marks string, ok bool) {
 		}
 		tail := at[len(shorter):]
 		_, ends := x.names[shorter]
-		n, err := strconv.Atoi(tail)
 		switch {
-		case ends && err == nil && len(tail) <= numberDigits:
-			number, numbered = n, true
+		case ends && isNumber(tail):
+			number, _ = strconv.Atoi(tail)
+			numbered = true
 		case !numbered && !isFormat(tail):
 			marks = tail + marks
 		}
 		at = shorter
 	}
 	return folder, number, marks, true
+}
+
+// isNumber reports whether an addition to a name is a file's number: digits only.
+func isNumber(tail string) bool {
+	return tail != "" && len(tail) <= numberDigits && strings.Trim(tail, "0123456789") == ""
 }
 
 // isFormat reports whether an addition to a name says how the file is written, and not which it is.

@@ -14,11 +14,12 @@ import (
 
 // state says which version of which file a part is of.
 type state struct {
-	URL      string `json:"url"`
+	URL      string `json:"url"`                     // without a password
 	ETag     string `json:"etag,omitempty"`          // strong
 	Modified string `json:"last_modified,omitempty"` // where it is as good as a strong ETag
 	Octets   int64  `json:"octets"`                  // of the whole file; -1 if the server did not say
 	Kept     int64  `json:"kept"`                    // octets of the part that are surely on the disk
+	Damaged  bool   `json:"damaged,omitempty"`       // it is whole, from one answer, and its check failed
 }
 
 // version is what If-Range takes; "" if the server gives none.

@@ -7,7 +7,7 @@
 //
 // The target appears when all has come: its size is what the server said and what the caller knows, its first octets are what
 // its name promises, and its SHA-256 is the one that is known, or else the caller's own check passes. It is on the disk
-// before it has its name.
+// before it has its name. A whole file whose check fails is kept unnamed, and named if the caller wants it all the same.
 //
 // Connections that break, stall or are refused for a while are tried again, later each time, for as long as that brings
 // something. What will not change by itself ends the call.

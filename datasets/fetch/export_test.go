@@ -11,3 +11,6 @@ var (
 	WrongHead    = wrongHead
 	RetryAfter   = retryAfter
 )
+
+// Locks says whether this system has them.
+const Locks = locks

@@ -12,19 +12,23 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // Faults that a caller can tell apart.
 var (
-	ErrBusy  = errors.New("another program is loading it")
-	ErrCut   = errors.New("cut short")              // the server's own file; what came is kept unnamed
-	ErrWrong = errors.New("not the file it is for") // size, first octets or SHA-256 are others'
-	ErrSpace = errors.New("no room")
+	ErrBusy      = errors.New("another program is loading it")
+	ErrCut       = errors.New("cut short")              // the server's own file; what came is kept unnamed
+	ErrDamaged   = errors.New("damaged")                // whole, and its check fails; it is kept unnamed
+	ErrWrong     = errors.New("not the file it is for") // size, first octets or SHA-256 are others'
+	ErrSpace     = errors.New("no room")
+	ErrUnreached = errors.New("the server cannot be reached") // no try had a connection
 )
 
 // Defaults of a Request.
@@ -44,8 +48,12 @@ type Request struct {
 	Octets int64  // its size, 0 where not known
 	SHA256 string // of all of it, in hex; "" where not known
 
-	// Verify reads a file of which no SHA-256 is known, before it gets its name. An error that wraps ErrCut keeps what came.
+	// Verify reads a file of which no SHA-256 is known, before it gets its name. What came is kept if it fails: where its error
+	// wraps ErrCut, to go on from; otherwise the file is damaged. Where it wraps ErrWrong, nothing is kept.
 	Verify func(io.Reader) error
+	// Damaged takes a file that is whole though Verify fails, with a doubt. What an earlier call has kept of such a file gets
+	// its name without a request.
+	Damaged bool
 	// Recheck reads a file that is there already, instead of taking its size for it.
 	Recheck bool
 
@@ -74,6 +82,7 @@ type Result struct {
 	How    string // Whole, Resumed or There
 	Loaded int64  // octets that came now, also those that came twice
 	Tries  int    // requests
+	Kept   int64  // octets that are kept to go on from, of a file that is not there
 	// Doubts are what could not be made sure of, a sentence each.
 	Doubts []string
 }
@@ -87,10 +96,11 @@ type again struct {
 
 func (e again) Unwrap() error { return e.error }
 
-// Get loads a file. The error names the file and the address, and says what is kept of it.
+// Get loads a file. The error names the file and the address, without the user and password that may be in it, and says what
+// is kept of it. The result has Loaded, Tries and Kept then.
 func Get(ctx context.Context, r Request) (Result, error) {
 	if u, err := url.Parse(r.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return Result{}, fmt.Errorf("%q: want an address that begins with http:// or https:// and a host", r.URL)
+		return Result{}, fmt.Errorf("%q: want an address that begins with http:// or https:// and a host", Shown(r.URL))
 	}
 	r.SHA256 = strings.ToLower(r.SHA256)
 	if b, err := hex.DecodeString(r.SHA256); err != nil || len(b) != 0 && len(b) != 32 {
@@ -102,6 +112,16 @@ func Get(ctx context.Context, r Request) (Result, error) {
 	if r.Client == nil {
 		r.Client = http.DefaultClient
 	}
+	if r.Client.CheckRedirect == nil {
+		client := *r.Client
+		client.CheckRedirect = func(_ *http.Request, via []*http.Request) error {
+			if len(via) >= mostRedirects {
+				return errLoop
+			}
+			return nil
+		}
+		r.Client = &client
+	}
 	if r.Progress == nil {
 		r.Progress = func(int64, int64) {}
 	}
@@ -111,6 +131,7 @@ func Get(ctx context.Context, r Request) (Result, error) {
 	if r.Note == nil {
 		r.Note = func(string) {}
 	}
+	before, _ := os.Stat(r.Path)
 	result, there, err := r.there(ctx)
 	if there || err != nil {
 		return result, err
@@ -120,16 +141,43 @@ func Get(ctx context.Context, r Request) (Result, error) {
 		return Result{}, fmt.Errorf("%s: %w", r.Path, err)
 	}
 	defer p.close()
-	l := &load{Request: r, part: p, total: -1}
+	if after, err := os.Stat(r.Path); err == nil && (before == nil || !os.SameFile(before, after)) {
+		result, there, err := r.there(ctx) // another program has just loaded it
+		if there || err != nil {
+			p.keep()
+			return result, err
+		}
+	}
+	l := &load{Request: r, part: p, shown: Shown(r.URL), total: -1}
 	err = l.run(ctx)
 	if err == nil {
 		return l.result, nil
 	}
-	err = fmt.Errorf("%s: from %s: %w", r.Path, r.URL, err)
-	if kept := p.keep(); kept > 0 {
+	if l.result.Tries > 0 && !l.reached.Load() && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", ErrUnreached, err)
+	}
+	err = fmt.Errorf("%s: from %s: %w", r.Path, l.shown, err)
+	kept := p.keep()
+	switch {
+	case kept > 0 && p.state.Damaged:
+		err = fmt.Errorf("%w (all %d octets are kept in %s)", err, kept, p.name)
+	case kept > 0:
 		err = fmt.Errorf("%w (%d octets are kept in %s, to go on from)", err, kept, p.name)
 	}
-	return Result{}, err
+	return Result{Loaded: l.result.Loaded, Tries: l.result.Tries, Kept: kept}, err
+}
+
+// Shown returns an address, or a template of one, without the user and password in it.
+func Shown(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		return address
+	}
+	host, behind := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host, behind = rest[:i], rest[i:]
+	}
+	return scheme + "://" + host[strings.LastIndexByte(host, '@')+1:] + behind
 }
 
 // there returns whether the file is there and right, as far as is to be looked.
@@ -142,6 +190,9 @@ func (r *Request) there(ctx context.Context) (Result, bool, error) {
 		return Result{}, false, err
 	case !info.Mode().IsRegular():
 		return Result{}, false, fmt.Errorf("%s: there is something that is no file", r.Path)
+	case info.Size() == 0:
+		r.Note(fmt.Sprintf("%s: is there and empty: it is loaded, and replaced then", r.Path))
+		return Result{}, false, nil
 	}
 	result := Result{Octets: info.Size(), How: There}
 	if r.Octets > 0 && info.Size() != r.Octets {
@@ -171,6 +222,9 @@ func (r *Request) there(ctx context.Context) (Result, bool, error) {
 		err = fmt.Errorf("SHA-256 is %s instead of %s", result.SHA256, r.SHA256)
 	case r.SHA256 == "" && r.Verify != nil:
 		err = r.Verify(io.NewSectionReader(file, 0, info.Size()))
+		if err != nil && r.Damaged && !errors.Is(err, ErrCut) && !errors.Is(err, ErrWrong) {
+			result.Doubts, err = append(result.Doubts, checkFails(err)), nil
+		}
 	}
 	if ctx.Err() != nil {
 		return Result{}, false, ctx.Err()
@@ -186,6 +240,7 @@ func (r *Request) there(ctx context.Context) (Result, bool, error) {
 type load struct {
 	Request
 	part   *part
+	shown  string // the address without a password
 	result Result
 	total  int64 // size, by the server; -1 if it has not said
 	plain  bool  // ask for all, since the server answered otherwise with something else
@@ -193,6 +248,8 @@ type load struct {
 	anew   bool  // it was loaded from the start once more, since the SHA-256 was wrong
 	pieces int   // answers that brought something
 	open   bool  // the server let the connection's end stand for the file's
+
+	reached atomic.Bool // there was a connection
 }
 
 // size is that of the whole file, as far as anyone knows; -1 if nobody does.
@@ -249,19 +306,30 @@ func (l *load) run(ctx context.Context) error {
 	}
 }
 
-var errStalled = errors.New("stalled")
+// mostRedirects is how often a server may name another address in one try.
+const mostRedirects = 10
+
+var (
+	errStalled = errors.New("stalled")
+	errLoop    = fmt.Errorf("it is redirected more than %d times, in a circle", mostRedirects)
+)
 
 // try makes one request. No error says that the server has no more to send.
 func (l *load) try(ctx context.Context) error {
 	if l.Octets > 0 && l.part.size == l.Octets {
 		return nil
 	}
+	state := &l.part.state
+	if l.Damaged && state.Damaged && state.URL == l.shown {
+		return nil // all of it is here, for what it is worth
+	}
 	l.result.Tries++
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(l.Stall, func() { cancel(errStalled) }) // an answer must begin to come too
 	defer watch.Stop()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, l.URL, nil)
+	connected := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { l.reached.Store(true) }})
+	request, err := http.NewRequestWithContext(connected, http.MethodGet, l.URL, nil)
 	if err != nil {
 		return err
 	}
@@ -269,8 +337,7 @@ func (l *load) try(ctx context.Context) error {
 	if l.UserAgent != "" {
 		request.Header.Set("User-Agent", l.UserAgent)
 	}
-	state := &l.part.state
-	same := state.URL == l.URL && state.version() != ""
+	same := state.URL == l.shown && state.version() != ""
 	asked := l.part.size > 0 && !l.plain && (same || l.SHA256 != "")
 	if asked {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", l.part.size))
@@ -280,7 +347,11 @@ func (l *load) try(ctx context.Context) error {
 	}
 	answer, err := l.Client.Do(request)
 	if stranger := new(tls.CertificateVerificationError); errors.As(err, &stranger) {
+		l.reached.Store(true)
 		return stranger // the same next time
+	}
+	if errors.Is(err, errLoop) {
+		return errLoop // as well
 	}
 	if err != nil {
 		return l.broken(ctx, err)
@@ -315,7 +386,7 @@ func (l *load) all(ctx context.Context, answer *http.Response, body *bufio.Reade
 	if err := l.suits(answer, head); err != nil {
 		return err
 	}
-	next, was := stateOf(l.URL, answer), l.part.state
+	next, was := stateOf(l.shown, answer), l.part.state
 	changed := was.version() != next.version()
 	if was.URL != next.URL {
 		changed = l.SHA256 == "" // versions of two servers tell nothing of each other; the SHA-256 will
@@ -387,8 +458,9 @@ func (l *load) rest(ctx context.Context, answer *http.Response, body *bufio.Read
 	if coding := answer.Header.Get("Content-Encoding"); coding != "" && coding != "identity" && !strings.HasSuffix(l.Path, ".gz") {
 		return odd("the server packs the rest as %q", coding)
 	}
-	next := stateOf(l.URL, answer)
+	next := stateOf(l.shown, answer)
 	was := l.part.state
+	l.part.state.Damaged = false // there is more of it
 	if same && (next.version() != "" && next.version() != was.version() || total >= 0 && was.Octets >= 0 && total != was.Octets) {
 		return odd("the server goes on with another version than the one begun")
 	}
@@ -547,9 +619,17 @@ func (l *load) finish(ctx context.Context) error {
 			return again{error: err}
 		case ctx.Err() != nil, errors.Is(err, ErrCut):
 			return err
-		default:
+		case errors.Is(err, ErrWrong):
 			l.part.discard()
 			return fmt.Errorf("%w; what came is removed", err)
+		case l.mixed && !l.anew && !l.part.state.Damaged:
+			l.anew, l.plain = true, true
+			return again{error: fmt.Errorf("what was put together is wrong: %w: all is loaded once more, and compared", err), anew: true}
+		case !l.Damaged:
+			l.part.state.Damaged = true
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		default:
+			l.result.Doubts = append(l.result.Doubts, checkFails(err))
 		}
 	}
 	if l.open && l.Octets == 0 && l.SHA256 == "" {
@@ -563,6 +643,10 @@ func (l *load) finish(ctx context.Context) error {
 		l.result.How = Resumed
 	}
 	return nil
+}
+
+func checkFails(err error) string {
+	return fmt.Sprintf("It is taken as it is, though its check fails: %v.", err)
 }
 
 // watched is a body that may not keep its reader waiting for longer than the limit. What the reader does meanwhile is its own

@@ -10,9 +10,11 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // saveEvery is after how many octets a part is made sure of: that much is lost at most over a kill or a power cut.
@@ -60,6 +62,9 @@ func openPart(target string) (*part, error) {
 	if err != nil || p.state.Kept < 0 {
 		p.state = state{Octets: -1}
 	}
+	if p.size != p.state.Kept {
+		p.state.Damaged = false
+	}
 	if p.size > p.state.Kept {
 		if err := p.truncate(p.state.Kept); err != nil {
 			p.close()
@@ -80,7 +85,7 @@ func (p *part) write(b []byte) error {
 }
 
 func (p *part) truncate(size int64) error {
-	p.busy = true
+	p.busy, p.state.Damaged = true, false
 	if p.digest.size > size {
 		p.digest = digest{}
 	}
@@ -104,13 +109,19 @@ func (p *part) save() error {
 	if err != nil {
 		return err
 	}
-	next := p.name + ".json.new"
-	if err := os.WriteFile(next, append(text, '\n'), 0o666); err != nil {
-		_ = os.Remove(next)
-		return err
+	// Without locks, or while a part gives up its name, two programs may be here at once: each has a name of its own.
+	next := fmt.Sprintf("%s%s%016x", p.name, nextNote, rand.Uint64())
+	if err = os.WriteFile(next, append(text, '\n'), 0o666); err == nil {
+		err = os.Rename(next, p.name+".json")
 	}
-	return os.Rename(next, p.name+".json")
+	if err != nil {
+		_ = os.Remove(next)
+	}
+	return err
 }
+
+// nextNote is between the name of a part and what tells notes apart that have not replaced the last one yet.
+const nextNote = ".json.new"
 
 // keep saves the part for another call and returns its size; an empty one is removed.
 func (p *part) keep() int64 {
@@ -132,15 +143,21 @@ func (p *part) discard() {
 	if runtime.GOOS == "windows" {
 		p.file.Close()
 	}
+	p.sweep() // all under the lock: behind the name may be another program's part
+	_ = os.Remove(p.name + ".json")
 	_ = os.Remove(p.name)
-	p.forget()
-	p.file.Close() // the lock is held until all is gone
+	p.file.Close()
 	p.file, p.size = nil, 0
 }
 
-func (p *part) forget() {
-	_ = os.Remove(p.name + ".json")
-	_ = os.Remove(p.name + ".json.new")
+// sweep removes notes that a kill has left half made. The part must have its name and lock.
+func (p *part) sweep() {
+	entries, _ := os.ReadDir(filepath.Dir(p.name))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(p.name)+nextNote) {
+			_ = os.Remove(filepath.Join(filepath.Dir(p.name), e.Name()))
+		}
+	}
 }
 
 // become gives the part its name, when it is on the disk.
@@ -148,6 +165,7 @@ func (p *part) become(target string) error {
 	if err := p.file.Sync(); err != nil {
 		return err
 	}
+	p.sweep()
 	if runtime.GOOS == "windows" { // renames no open file
 		if err := p.file.Close(); err != nil {
 			return err
@@ -156,7 +174,9 @@ func (p *part) become(target string) error {
 	if err := os.Rename(p.name, target); err != nil {
 		return err
 	}
-	p.forget()
+	// A kill before this leaves a note too many, which is better than a part without one. Whoever has made the part anew by now
+	// finds the target, and has noted nothing.
+	_ = os.Remove(p.name + ".json")
 	p.file.Close()
 	p.file = nil
 	// Syncing a folder keeps the new name over a power cut. File systems that cannot do it have no better to offer.

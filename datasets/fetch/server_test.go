@@ -36,8 +36,7 @@ type answer struct {
 	stall    bool   // after cut octets nothing comes, instead of a close
 	version  int    // of the file
 	sameTag  bool   // for all versions
-	trickle  time.Duration
-	announce int // what 416 says the size is, if not 0
+	announce int    // what 416 says the size is, if not 0
 }
 
 // server answers requests by a script, the last answer again and again.
@@ -151,19 +150,6 @@ func (s *server) write(conn net.Conn, out io.Writer, r *http.Request, a answer) 
 	octets := text.Bytes()
 	if a.cut != 0 {
 		octets = octets[:min(a.cut, len(octets))]
-	}
-	if a.trickle > 0 {
-		conn.Write(head.Bytes())
-		head.Reset()
-		for len(octets) > 0 {
-			n := min(1000, len(octets))
-			if _, err := conn.Write(octets[:n]); err != nil {
-				return
-			}
-			octets = octets[n:]
-			time.Sleep(a.trickle)
-		}
-		return
 	}
 	head.Write(octets)
 	if a.stall {

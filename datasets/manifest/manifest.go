@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"pcaplab/datasets"
 	"pcaplab/datasets/pcapio"
 )
 
@@ -30,7 +30,7 @@ type Manifest struct {
 	Version  int    `json:"manifest_version"`
 	Complete bool   `json:"complete"` // false: the scan was interrupted, and captures are missing here
 	Root     string `json:"root"`     // name of the folder, without its path; it may say the class of what is in it
-	// Synthetic says that the folder has a file SyntheticName.
+	// Synthetic says that the folder has a file SyntheticName, or that it is a folder of a class, or PCAP, in one that has.
 	Synthetic bool    `json:"synthetic,omitempty"`
 	Files     []File  `json:"files"`
 	Others    []Other `json:"others,omitempty"` // what is no capture, or could not be opened
@@ -38,6 +38,8 @@ type Manifest struct {
 
 // Other is a file that is no capture.
 type Other struct {
+	// Path is from the folder of the manifest, with slashes. A name that is no UTF-8 has \xNN for each octet that does not belong, and
+	// an apostrophe at its end where a file is called so.
 	Path   string `json:"path"`
 	Octets int64  `json:"octets"`
 	Why    string `json:"why"`
@@ -45,11 +47,11 @@ type Other struct {
 
 // File is a capture. Octets are as the name says; times are ns since 1970, and 0 in all where no frame has a time.
 type File struct {
-	Path     string    `json:"path"`            // from the folder of the manifest, with slashes
-	Class    string    `json:"class,omitempty"` // folder of the class of CIC-IoT-2023; empty where it is none of it
-	Label    string    `json:"label"`           // of the class in the newer release, else the name of the folder it is in
-	Octets   int64     `json:"octets"`          // size of the file
-	Modified time.Time `json:"modified"`
+	Path     string    `json:"path"`             // from the folder of the manifest, with slashes
+	Class    string    `json:"class,omitempty"`  // folder of the class of CIC-IoT-2023; empty where it is none of it
+	Label    string    `json:"label"`            // of the class in the newer release, else the name of the folder it is in
+	Octets   int64     `json:"octets"`           // size of the file
+	Modified time.Time `json:"modified"`         // UTC; what JSON cannot say is the nearest that it can, in the years 0 to 9999
 	SHA256   string    `json:"sha256,omitempty"` // of the file as stored, in lower-case hex; empty where it was not computed
 
 	Container   string   `json:"container,omitempty"` // pcap or pcapng; empty where the header cannot be read
@@ -80,7 +82,8 @@ type File struct {
 	LostOctets     int64         `json:"lost_octets,omitempty"`
 	Salvage        bool          `json:"salvage,omitempty"`
 
-	// Index has the first frame, and each at which tcpdump -C 10 would begin another piece, see PieceOctets.
+	// Index has the first frame, and each at which tcpdump -C 10 would begin another piece, see PieceOctets. Only a classic pcap that is
+	// not compressed can be read from an entry on; in others entries say where parts are, see OpenAt.
 	Index []Entry `json:"index,omitempty"`
 }
 
@@ -101,7 +104,7 @@ const (
 	FaultChanged = "was changed" // while it was read; it is read again by the next scan
 )
 
-// Entry is a place in a capture at which reading may begin. In JSON it is a list of its four numbers.
+// Entry is the place of a frame in a capture. In JSON it is a list of its four numbers.
 type Entry struct {
 	Offset   int64  // of the record or block, in the stream after decompression
 	Packets  uint64 // before it
@@ -135,13 +138,17 @@ func (e *Entry) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Write writes the manifest as JSON: the same octets for the same manifest.
+// Write writes the manifest as JSON: the same octets for the same manifest. What Read refuses is an error, before anything is written.
 func (m *Manifest) Write(w io.Writer) error {
+	if err := m.check(); err != nil {
+		return fmt.Errorf("the manifest cannot be written: %w", err)
+	}
 	head, err := json.Marshal(struct {
-		Version  int    `json:"manifest_version"`
-		Complete bool   `json:"complete"`
-		Root     string `json:"root"`
-	}{m.Version, m.Complete, m.Root})
+		Version   int    `json:"manifest_version"`
+		Complete  bool   `json:"complete"`
+		Root      string `json:"root"`
+		Synthetic bool   `json:"synthetic,omitempty"`
+	}{m.Version, m.Complete, m.Root, m.Synthetic})
 	if err != nil {
 		return err
 	}
@@ -178,7 +185,7 @@ func (m *Manifest) Write(w io.Writer) error {
 }
 
 // Read reads a manifest. The name stands in errors. What contradicts itself is refused: paths that leave the folder or come
-// twice, negative sizes, an index that runs backwards.
+// twice, negative sizes, losses that are counted but not there, an index that runs backwards.
 func Read(r io.Reader, name string) (*Manifest, error) {
 	var m Manifest
 	d := json.NewDecoder(r)
@@ -188,22 +195,44 @@ func Read(r io.Reader, name string) (*Manifest, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, fmt.Errorf("%s: something follows the manifest at offset %d", name, d.InputOffset())
 	}
+	if err := m.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	for i := range m.Files {
+		m.Files[i].Modified = storable(m.Files[i].Modified)
+	}
+	m.sort()
+	return &m, nil
+}
+
+func (m *Manifest) check() error {
 	if m.Version != Version {
-		return nil, fmt.Errorf("%s: manifest version %d: this program reads version %d; make one with dataset scan", name, m.Version, Version)
+		return fmt.Errorf("manifest version %d: this program reads version %d; make one with dataset scan", m.Version, Version)
 	}
 	seen := make(map[string]bool)
 	for i := range m.Files {
 		if err := m.Files[i].check(seen); err != nil {
-			return nil, fmt.Errorf("%s: file %d, %q: %w", name, i+1, m.Files[i].Path, err)
+			return fmt.Errorf("file %d, %q: %w", i+1, m.Files[i].Path, err)
 		}
 	}
 	for i, o := range m.Others {
 		if err := checkPath(o.Path, seen); err != nil {
-			return nil, fmt.Errorf("%s: other file %d, %q: %w", name, i+1, o.Path, err)
+			return fmt.Errorf("other file %d, %q: %w", i+1, o.Path, err)
 		}
 	}
-	m.sort()
-	return &m, nil
+	return nil
+}
+
+// storable is a time that JSON can say.
+func storable(t time.Time) time.Time {
+	t = t.UTC()
+	switch year := t.Year(); {
+	case year > 9999:
+		return time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
+	case year < 0:
+		return time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return t
 }
 
 func (f *File) check(seen map[string]bool) error {
@@ -216,6 +245,9 @@ func (f *File) check(seen map[string]bool) error {
 	if f.SHA256 != "" && (len(f.SHA256) != 64 || strings.Trim(f.SHA256, "0123456789abcdef") != "") {
 		return fmt.Errorf("SHA-256 %q: want 64 digits of lower-case hex", f.SHA256)
 	}
+	if f.Lost > 0 && len(f.Losses) == 0 || uint64(len(f.Losses)) > f.Lost || f.LostOctets < 0 {
+		return fmt.Errorf("%d losses of %d octets, but %d are there", f.Lost, f.LostOctets, len(f.Losses))
+	}
 	for i, e := range f.Index {
 		if e.Offset < 0 || e.Packets >= f.Packets || e.Kept > e.Packets || e.Packets > math.MaxInt64 ||
 			i == 0 && e.Packets != 0 || i > 0 && (e.Offset <= f.Index[i-1].Offset || e.Packets <= f.Index[i-1].Packets || e.Kept < f.Index[i-1].Kept) {
@@ -226,6 +258,9 @@ func (f *File) check(seen map[string]bool) error {
 }
 
 func checkPath(p string, seen map[string]bool) error {
+	if !utf8.ValidString(p) {
+		return errors.New("is no UTF-8")
+	}
 	if p == "" || p != path.Clean(p) || path.IsAbs(p) || p == ".." || p == "." || strings.HasPrefix(p, "../") {
 		return errors.New("want a path from the manifest's folder, with slashes")
 	}
@@ -237,66 +272,19 @@ func checkPath(p string, seen map[string]bool) error {
 }
 
 func sortCandidates(list []*candidate) {
-	slices.SortFunc(list, func(a, b *candidate) int { return natural(a.path, b.path) })
+	slices.SortFunc(list, func(a, b *candidate) int { return datasets.Natural(a.path, b.path) })
 }
 
 func (m *Manifest) sort() {
-	slices.SortFunc(m.Files, func(a, b File) int { return natural(a.Path, b.Path) })
-	slices.SortFunc(m.Others, func(a, b Other) int { return natural(a.Path, b.Path) })
+	slices.SortFunc(m.Files, func(a, b File) int { return datasets.Natural(a.Path, b.Path) })
+	slices.SortFunc(m.Others, func(a, b Other) int { return datasets.Natural(a.Path, b.Path) })
 }
 
 // Find returns the capture at a path, nil if it is not there.
 func (m *Manifest) Find(path string) *File {
-	i, ok := slices.BinarySearchFunc(m.Files, path, func(f File, p string) int { return natural(f.Path, p) })
+	i, ok := slices.BinarySearchFunc(m.Files, path, func(f File, p string) int { return datasets.Natural(f.Path, p) })
 	if !ok {
 		return nil
 	}
 	return &m.Files[i]
-}
-
-// natural orders paths as people do: folder by folder, numbers by their value, letters whatever their case, a name before the
-// same name with something added. Paths that differ are never equal.
-func natural(a, b string) int {
-	x, y := a, b
-	for x != "" && y != "" {
-		if digit(x[0]) && digit(y[0]) {
-			n, m := digits(x), digits(y)
-			v, w := strings.TrimLeft(x[:n], "0"), strings.TrimLeft(y[:m], "0")
-			if c := cmp.Or(cmp.Compare(len(v), len(w)), cmp.Compare(v, w)); c != 0 {
-				return c
-			}
-			x, y = x[n:], y[m:]
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(x)
-		s, m := utf8.DecodeRuneInString(y)
-		if c := cmp.Compare(rank(r), rank(s)); c != 0 {
-			return c
-		}
-		x, y = x[n:], y[m:]
-	}
-	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(a, b))
-}
-
-// rank puts the end of a folder's name first and that of a file's name before what may be added to it.
-func rank(r rune) rune {
-	switch {
-	case r == '/':
-		return -2
-	case r == '.':
-		return -1
-	case 'A' <= r && r <= 'Z':
-		return r + 'a' - 'A'
-	}
-	return r
-}
-
-func digit(c byte) bool { return '0' <= c && c <= '9' }
-
-func digits(s string) int {
-	n := 0
-	for n < len(s) && digit(s[n]) {
-		n++
-	}
-	return n
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pcaplab/datasets"
 	"pcaplab/datasets/cic"
 )
 
@@ -89,7 +90,7 @@ func (m *Manifest) Report() Report {
 	for key := range grouped {
 		labels = append(labels, key)
 	}
-	slices.SortFunc(labels, natural)
+	slices.SortFunc(labels, datasets.Natural)
 	for _, key := range labels {
 		r.add(x.label(strings.TrimPrefix(key, "/"), grouped[key]))
 	}
@@ -289,7 +290,11 @@ func (x *comparison) common(f *File) []Finding {
 		findings = append(findings, Finding{f.Path, f.Error.Kind, true, strings.TrimPrefix(f.Error.Text, f.Path+": ")})
 	}
 	if f.Lost > 0 {
-		findings = append(findings, Finding{f.Path, FoundLosses, true, fmt.Sprintf("%d parts skipped, %d octets; the first: %v", f.Lost, f.LostOctets, f.Losses[0])})
+		text := fmt.Sprintf("%d parts skipped, %d octets", f.Lost, f.LostOctets)
+		if len(f.Losses) > 0 {
+			text += fmt.Sprintf("; the first: %v", f.Losses[0])
+		}
+		findings = append(findings, Finding{f.Path, FoundLosses, true, text})
 	}
 	if f.SHA256 != "" {
 		if first, ok := x.same[f.SHA256]; ok {

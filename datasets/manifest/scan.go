@@ -50,7 +50,8 @@ func (c Config) workers() int {
 }
 
 // Scan reads every capture in a folder and below it once. Links to files are followed, links to folders are not. A capture that
-// is damaged is described up to the damage, see File.Error; a file that is no capture is one of Others, unless it is named as one.
+// is damaged is described up to the damage, see File.Error; a file that is no capture is one of Others, unless it is named as one. One
+// with a name that is no UTF-8 is one of Others, not read, see Other.Path.
 // If ctx ends, Scan returns its error and the manifest of what was read to the end, with Complete false.
 func Scan(ctx context.Context, dir string, cfg Config) (*Manifest, error) {
 	found, others, err := list(dir, cfg.Ignore)
@@ -58,8 +59,7 @@ func Scan(ctx context.Context, dir string, cfg Config) (*Manifest, error) {
 		return nil, err
 	}
 	root := rootName(dir)
-	_, err = os.Stat(filepath.Join(dir, SyntheticName))
-	synthetic := err == nil
+	synthetic := isSynthetic(dir)
 	var todo []*candidate
 	for _, c := range found {
 		if old := cfg.take(c); old != nil {
@@ -176,6 +176,36 @@ func rootName(dir string) string {
 	return name
 }
 
+// isSynthetic looks for the mark in a folder; for PCAP, or a folder of a class, above it too.
+func isSynthetic(dir string) bool {
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		full = dir
+	}
+	marked := func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, SyntheticName))
+		return err == nil
+	}
+	parent := filepath.Dir(full)
+	_, ofClass := cic.Find(filepath.Base(full))
+	return marked(full) || (ofClass || isPCAP(full)) && marked(parent) || ofClass && isPCAP(parent) && marked(filepath.Dir(parent))
+}
+
+func isPCAP(dir string) bool { return strings.EqualFold(filepath.Base(dir), "PCAP") }
+
+// escaped is a name with \xNN for each octet that is no UTF-8.
+func escaped(name string) string {
+	var b strings.Builder
+	for i, r := range name { // of an octet that does not belong, RuneError and one octet
+		if _, n := utf8.DecodeRuneInString(name[i:]); r == utf8.RuneError && n == 1 {
+			fmt.Fprintf(&b, `\x%02x`, name[i])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
 // leftOut are the endings of files that stand beside captures and are no part of them.
 var leftOut = []string{".truth.csv"}
 
@@ -189,13 +219,22 @@ func list(dir, ignore string) (found []*candidate, others []Other, err error) {
 		return nil, nil, &fs.PathError{Op: "scan", Path: dir, Err: errors.New("is no folder: name the folder that holds the captures")}
 	}
 	own, ownErr := os.Stat(ignore)
+	taken := make(map[string]bool)
+	var odd []Other // of names that are no UTF-8
 	err = filepath.WalkDir(dir+string(filepath.Separator), func(full string, d fs.DirEntry, err error) error {
 		rel, relErr := filepath.Rel(dir, full)
 		if relErr != nil {
 			return relErr
 		}
 		rel = filepath.ToSlash(rel)
-		other := func(octets int64, why string) { others = append(others, Other{Path: rel, Octets: octets, Why: why}) }
+		other := func(octets int64, why string) {
+			if utf8.ValidString(rel) {
+				others = append(others, Other{Path: rel, Octets: octets, Why: why})
+				taken[rel] = true
+			} else {
+				odd = append(odd, Other{Path: escaped(rel), Octets: octets, Why: why})
+			}
+		}
 		if err != nil {
 			if rel == "." {
 				return err
@@ -212,8 +251,11 @@ func list(dir, ignore string) (found []*candidate, others []Other, err error) {
 		info, err := os.Stat(full)
 		switch {
 		case !utf8.ValidString(rel):
-			rel = strings.ToValidUTF8(rel, "\uFFFD")
-			other(0, "its name is no UTF-8: rename it")
+			octets := int64(0)
+			if err == nil && info.Mode().IsRegular() {
+				octets = info.Size()
+			}
+			other(octets, "its name is no UTF-8: rename it")
 		case err != nil:
 			other(0, "cannot be looked at: "+cause(err))
 		case info.IsDir():
@@ -226,10 +268,18 @@ func list(dir, ignore string) (found []*candidate, others []Other, err error) {
 		case strings.HasSuffix(rel, ".part"):
 			other(info.Size(), "an unfinished download")
 		default:
-			found = append(found, &candidate{path: rel, full: full, octets: info.Size(), modified: info.ModTime().UTC()})
+			found = append(found, &candidate{path: rel, full: full, octets: info.Size(), modified: storable(info.ModTime())})
+			taken[rel] = true
 		}
 		return nil
 	})
+	for _, o := range odd {
+		for taken[o.Path] {
+			o.Path += "'"
+		}
+		taken[o.Path] = true
+		others = append(others, o)
+	}
 	sortCandidates(found)
 	return found, others, err
 }
@@ -322,7 +372,7 @@ func (r *reader) file(ctx context.Context, full, name string, cfg Config) File {
 	if err != nil {
 		return failed(err)
 	}
-	f.Octets, f.Modified = before.Size(), before.ModTime().UTC()
+	f.Octets, f.Modified = before.Size(), storable(before.ModTime())
 	r.in.start(ctx, file, cfg.Hash, r.done)
 	err = f.read(ctx, r.in, cfg)
 	digest, readErr := r.in.end()

@@ -4,23 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"pcaplab/datasets"
+	"pcaplab/datasets/pcapio"
 )
 
 // Difference is what is not as the manifest says.
 type Difference struct {
 	Path string `json:"path"`
-	What string `json:"what"` // "missing", "new", or what differs: "size", "modified", "sha256", "packets", ...
+	What string `json:"what"` // "missing", "new", "unreadable", or what differs: "size", "modified", "sha256", "packets", ...
 	Want string `json:"want,omitempty"`
 	Got  string `json:"got,omitempty"`
 }
 
-// String says it in a line.
+// String says it in a line, but that names stand in it as they are.
 func (d Difference) String() string {
 	switch d.What {
 	case "missing":
@@ -34,11 +37,12 @@ func (d Difference) String() string {
 }
 
 // Verify reads the captures of a manifest in a folder again, and returns what differs, in natural order: files that are missing, or of
-// other sizes, which are not read; other SHA-256 where the manifest has it, other counts, times and faults where it has not; and
-// captures that are new. With quick nothing is read: sizes and times of change are compared. If ctx ends, Verify returns its error
-// and what was found so far. Of cfg, Workers, Ignore and Progress count.
+// other sizes, which are not read; that cannot be read, whether or not they could be before; other SHA-256 where the manifest has it;
+// other counts, times and faults, which is all that is compared where it has no SHA-256; and captures that are new, those in the place of
+// one of Others too. With quick files of the manifest are not read: sizes and times of change are compared. If ctx ends, Verify returns
+// its error and what was found so far. Of cfg, Workers, Ignore and Progress count.
 func Verify(ctx context.Context, m *Manifest, dir string, quick bool, cfg Config) ([]Difference, error) {
-	found, _, err := list(dir, cfg.Ignore)
+	found, others, err := list(dir, cfg.Ignore)
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +57,19 @@ func Verify(ctx context.Context, m *Manifest, dir string, quick bool, cfg Config
 	for _, c := range found {
 		there[c.path] = c
 	}
+	unread := make(map[string]string)
+	for _, o := range others {
+		unread[o.Path] = o.Why
+	}
 	var todo []*candidate
 	for i := range m.Files {
 		f := &m.Files[i]
 		c := there[f.Path]
 		delete(there, f.Path)
+		why, seen := unread[f.Path]
 		switch {
+		case c == nil && seen:
+			differ(f.Path, "unreadable", "", why)
 		case c == nil:
 			differ(f.Path, "missing", "", "")
 		case c.octets != f.Octets:
@@ -69,9 +80,6 @@ func Verify(ctx context.Context, m *Manifest, dir string, quick bool, cfg Config
 			c.file = *f
 			todo = append(todo, c)
 		}
-	}
-	for _, o := range m.Others {
-		delete(there, o.Path)
 	}
 	for path, c := range there {
 		if isCapture(c.full) || looksLikeCapture(path) {
@@ -85,32 +93,29 @@ func Verify(ctx context.Context, m *Manifest, dir string, quick bool, cfg Config
 		}
 		return ctx.Err()
 	}, func() {})
-	slices.SortStableFunc(differences, func(a, b Difference) int { return natural(a.Path, b.Path) })
+	slices.SortStableFunc(differences, func(a, b Difference) int { return datasets.Natural(a.Path, b.Path) })
 	return differences, err
 }
 
-// isCapture reports whether a file begins as a capture does.
+// isCapture reports whether a file begins as a capture does, as Scan judges it.
 func isCapture(full string) bool {
 	file, err := os.Open(full)
 	if err != nil {
 		return false
 	}
 	defer file.Close()
-	head := make([]byte, 4)
-	if _, err := io.ReadFull(file, head); err != nil {
-		return false
-	}
-	switch string(head) {
-	case "\xd4\xc3\xb2\xa1", "\x4d\x3c\xb2\xa1", "\xa1\xb2\xc3\xd4", "\xa1\xb2\x3c\x4d", "\x0a\x0d\x0d\x0a":
+	r, err := pcapio.NewReader(file, full)
+	if err == nil {
+		r.Close()
 		return true
 	}
-	return false
+	return errors.Is(err, pcapio.ErrTruncated) || errors.Is(err, pcapio.ErrDamaged)
 }
 
 // compare says what is not as it was.
 func (f *File) compare(now *File, differ func(what, want, got string)) {
-	if now.Error != nil && now.Error.Kind == FaultRead && (f.Error == nil || f.Error.Kind != FaultRead) {
-		differ("unreadable", "", now.Error.Text)
+	if now.Error != nil && (now.Error.Kind == FaultRead || now.Error.Kind == FaultChanged) {
+		differ("unreadable", "", strings.TrimPrefix(now.Error.Text, f.Path+": "))
 		return
 	}
 	if f.SHA256 != now.SHA256 {
@@ -121,7 +126,8 @@ func (f *File) compare(now *File, differ func(what, want, got string)) {
 		want, got any
 	}{
 		{"packets", f.Packets, now.Packets}, {"captured octets", f.CapturedOctets, now.CapturedOctets}, {"wire octets", f.WireOctets, now.WireOctets},
-		{"first time", f.First, now.First}, {"last time", f.Last, now.Last}, {"fault", faultText(f.Error), faultText(now.Error)},
+		{"first time", f.First, now.First}, {"last time", f.Last, now.Last}, {"least time", f.Min, now.Min}, {"greatest time", f.Max, now.Max},
+		{"frames that step back", f.BackSteps, now.BackSteps}, {"fault", faultText(f.Error), faultText(now.Error)},
 	} {
 		if c.want != c.got {
 			differ(c.what, fmt.Sprint(c.want), fmt.Sprint(c.got))

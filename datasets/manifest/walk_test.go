@@ -275,3 +275,37 @@ func TestScanTellsWhatItHasSoFar(t *testing.T) {
 		}
 	}
 }
+
+// A manifest can be written whatever time a file has.
+func TestTimesThatJSONCannotSay(t *testing.T) {
+	for _, at := range []time.Time{time.Date(292277026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(5, 6),
+		time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -7200))} {
+		stored := storable(at)
+		text, err := stored.MarshalJSON()
+		if err != nil || stored.IsZero() {
+			t.Errorf("%v: %s, %v", at, text, err)
+		}
+		if at.Year() == 1970 && !stored.Equal(at) || !storable(stored).Equal(stored) {
+			t.Errorf("%v is stored as %v", at, stored)
+		}
+	}
+}
+
+// What could not be read before, and cannot be now, is no match.
+func TestCompareOfWhatCannotBeRead(t *testing.T) {
+	for _, kind := range []string{FaultRead, FaultChanged} {
+		f := File{Path: "x", Error: &Fault{Kind: kind, Text: "x: why"}}
+		got := ""
+		f.compare(&f, func(what, want, is string) { got += what + " " + is })
+		if got != "unreadable why" {
+			t.Errorf("%s: %q", kind, got)
+		}
+	}
+}
+
+func TestReportOfLossesWithoutOne(t *testing.T) {
+	m := Manifest{Files: []File{{Path: "x", Lost: 3, LostOctets: 9}}}
+	if r := m.Report(); len(r.Findings) != 1 || r.Findings[0].Kind != FoundLosses || !strings.Contains(r.Findings[0].Text, "3 parts") {
+		t.Errorf("%+v", r.Findings)
+	}
+}

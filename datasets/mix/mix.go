@@ -62,6 +62,9 @@ type Config struct {
 	// Progress is told, now and then, how many octets of the files were read, of how many: -1 if that is not known.
 	Progress func(done, total int64) `json:"-"`
 
+	// Unfinished, if it is not nil, is told what to remove if the program ends early.
+	Unfinished *Unfinished `json:"-"`
+
 	under func(io.Writer) io.Writer // of tests: stands between the capture and its file
 }
 
@@ -73,9 +76,9 @@ type Summary struct {
 	Written       uint64         `json:"written"`
 	Octets        uint64         `json:"octets"`         // captured
 	CaptureOctets int64          `json:"capture_octets"` // of the capture before compression
-	FirstTime     int64          `json:"first_ns"`
-	LastTime      int64          `json:"last_ns"`
-	Ended         string         `json:"ended"` // by what: "classes" (all were read), "shortest", "packets", "size" or "duration"
+	FirstTime     int64          `json:"first_ns"`       // the least
+	LastTime      int64          `json:"last_ns"`        // the greatest
+	Ended         string         `json:"ended"`          // by what: "classes" (all were read), "shortest", "packets", "size" or "duration"
 	Classes       []ClassSummary `json:"classes"`
 	Faults        []Fault        `json:"faults,omitempty"`
 	Losses        []string       `json:"losses,omitempty"`  // what Salvage had to leave out, in words
@@ -97,8 +100,8 @@ type ClassSummary struct {
 	EndedAfter uint64  `json:"ended_after"`          // packets of the mixture up to its last one, if it was read to its end
 	OrderKept  bool    `json:"order_kept"`           // its packets stand in the order of its captures
 	BackSteps  uint64  `json:"back_steps"`           // times before that of the packet before
-	NoTime     uint64  `json:"no_time,omitempty"`    // without a time, or of 1970: rebased, they have that of the packet before
-	GapsCut    uint64  `json:"gaps_cut,omitempty"`   // by Config.MaxGap
+	NoTime     uint64  `json:"no_time,omitempty"`    // without a time, or of the first second of 1970: rebased, they have that of the packet before
+	GapsCut    uint64  `json:"gaps_cut,omitempty"`   // by Config.MaxGap, and steps back as long that a cut left behind
 	Moved      uint64  `json:"moved,omitempty"`      // captures that begin in the first half of the one before: moved behind it
 	Clamped    uint64  `json:"clamped,omitempty"`    // times before 1970, set to it
 	Postponed  uint64  `json:"postponed,omitempty"`  // interleaved packets whose own time had passed: they have that of the packet before
@@ -154,6 +157,8 @@ func (c *Config) complete(path string, inputs []Input) error {
 		return errors.New("times as captured keep their gaps")
 	case c.Size < 0 || c.Duration < 0 || c.MaxGap < 0:
 		return errors.New("a size, a duration and a gap must not be negative")
+	case c.Size > 0 && c.Size <= headerOctets(c.Container):
+		return fmt.Errorf("a size of %d octets leaves no room for a packet: the header of a %s has %d", c.Size, c.Container, headerOctets(c.Container))
 	}
 	names := map[string]bool{}
 	sum := uint64(0)
@@ -194,13 +199,16 @@ func Check(path string, cfg Config, inputs []Input) error { return cfg.complete(
 func File(ctx context.Context, path, truthPath string, cfg Config, inputs []Input) (*Summary, error) {
 	if truthPath == "" {
 		truthPath = path + truth.Suffix
-	} else if _, err := os.Lstat(path + truth.Suffix); err == nil && truthPath != path+truth.Suffix {
+	} else if _, err := os.Lstat(path + truth.Suffix); err == nil && !samePlace(truthPath, path+truth.Suffix) {
 		return nil, fmt.Errorf("%s%s is there, and would seem to be of the new capture: remove it, or let the truth be written there", path, truth.Suffix)
 	}
 	if err := apart([]string{path, truthPath}, inputs); err != nil {
 		return nil, err
 	}
-	out, err := stage(path)
+	if cfg.Unfinished == nil {
+		cfg.Unfinished = &Unfinished{}
+	}
+	out, err := cfg.Unfinished.stage(path)
 	if err != nil {
 		return nil, err
 	}
@@ -217,18 +225,49 @@ func Stream(ctx context.Context, w io.Writer, truthPath string, cfg Config, inpu
 	if err := apart([]string{truthPath}, inputs); err != nil {
 		return nil, err
 	}
+	if cfg.Unfinished == nil {
+		cfg.Unfinished = &Unfinished{}
+	}
 	return run(ctx, "-", w, nil, truthPath, cfg, inputs)
 }
 
-// apart refuses to write over a capture that is read, or over its truth.
+// samePlace tells whether two paths name one file, which need not be there yet.
+func samePlace(a, b string) bool {
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return true
+	}
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	if errX == nil && errY == nil {
+		return os.SameFile(x, y)
+	}
+	if (errX == nil) != (errY == nil) || filepath.Base(a) != filepath.Base(b) {
+		return false
+	}
+	x, errX = os.Stat(filepath.Dir(a))
+	y, errY = os.Stat(filepath.Dir(b))
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// apart refuses to write over a capture that is read, or over its truth. The last output is the truth: it must not go over something
+// else, nor become that of another capture.
 func apart(outputs []string, inputs []Input) error {
+	last := len(outputs) - 1
 	for i, out := range outputs {
-		if slices.Contains(outputs[:i], out) {
+		if i > 0 && samePlace(outputs[0], out) {
 			return fmt.Errorf("%s: the capture and its truth need two files", out)
+		}
+		if of, ok := strings.CutSuffix(out, truth.Suffix); ok && of != "" && !(i > 0 && samePlace(of, outputs[0])) {
+			if info, err := os.Stat(of); err == nil && !info.IsDir() {
+				return fmt.Errorf("%s would be the truth of %s, which is another capture: name another file", out, of)
+			}
 		}
 		there, err := os.Stat(out)
 		if err != nil {
 			continue // is not there
+		}
+		if i == last && there.Mode().IsRegular() && there.Size() > 0 && !isTruth(out) {
+			return fmt.Errorf("%s is there and no truth of a capture: remove it, or name another file", out)
 		}
 		for _, in := range inputs {
 			for _, path := range in.Files {
@@ -243,19 +282,32 @@ func apart(outputs []string, inputs []Input) error {
 	return nil
 }
 
+// isTruth tells whether a file begins as truth does.
+func isTruth(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = truth.NewReader(f)
+	return err == nil
+}
+
 // once refuses a capture that is there twice: its packets would be too.
 func once(inputs []Input) error {
-	var seen []os.FileInfo
+	type looks struct{ size, changed int64 } // of one file they are the same
+	seen := map[looks][]os.FileInfo{}
 	for _, in := range inputs {
 		for _, path := range in.Files {
 			info, err := os.Stat(path)
 			if err != nil || !info.Mode().IsRegular() {
 				continue // opening it tells what is wrong
 			}
-			if slices.ContainsFunc(seen, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
+			k := looks{info.Size(), info.ModTime().UnixNano()}
+			if slices.ContainsFunc(seen[k], func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
 				return fmt.Errorf("%s is there twice, the second time for class %s: name it once, or copy it", path, in.Class)
 			}
-			seen = append(seen, info)
+			seen[k] = append(seen[k], info)
 		}
 	}
 	return nil
@@ -266,7 +318,7 @@ func run(ctx context.Context, path string, w io.Writer, files []*staged, truthPa
 	if err := errors.Join(cfg.complete(path, inputs), once(inputs)); err != nil {
 		return nil, err
 	}
-	table, err := stage(truthPath)
+	table, err := cfg.Unfinished.stage(truthPath)
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +342,7 @@ func run(ctx context.Context, path string, w io.Writer, files []*staged, truthPa
 	if err := errors.Join(m.out.Close(), compressed.Close(), m.truth.Close()); err != nil {
 		return nil, err
 	}
-	if err := publish(append(files, table)...); err != nil {
+	if err := cfg.Unfinished.publish(append(files, table)...); err != nil {
 		return nil, err
 	}
 	return m.finish()
@@ -304,6 +356,7 @@ type mixer struct {
 	out     *pcapio.Writer
 	truth   *truth.Writer
 	start   int64
+	first   int64 // time written first
 	latest  int64 // time written so far, for interleaved ones
 	total   int64
 	links   []parse.LinkType // written, for the size of a pcapng
@@ -389,8 +442,8 @@ func (m *mixer) open(inputs []Input) error {
 	return nil
 }
 
-// timed tells whether the next packet has a time: 1970-01-01 is none.
-func (q *queue) timed() bool { return q.capture.Timed() && q.frame.UnixNano != 0 }
+// timed tells whether the next packet has a time: the first second of 1970 is none, but of a clock that was not set.
+func (q *queue) timed() bool { return q.capture.Timed() && uint64(q.frame.UnixNano) >= 1e9 }
 
 // ready tells the scheduler of the next packet of class i.
 func (m *mixer) ready(i int) {
@@ -487,10 +540,12 @@ func (m *mixer) mix(ctx context.Context) error {
 			octets += interfaceOctets
 		}
 		switch {
+		case m.cfg.Size > 0 && s.CaptureOctets+octets > m.cfg.Size && s.Written == 0:
+			return fmt.Errorf("a size of %d octets leaves no room for a packet: the first, of %s, needs %d", m.cfg.Size, q.path(), s.CaptureOctets+octets)
 		case m.cfg.Size > 0 && s.CaptureOctets+octets > m.cfg.Size:
 			s.Ended = "size"
 			return nil
-		case m.cfg.Duration > 0 && s.Written > 0 && minus(at, s.FirstTime) >= int64(m.cfg.Duration):
+		case m.cfg.Duration > 0 && s.Written > 0 && minus(at, m.first) >= int64(m.cfg.Duration):
 			s.Ended = "duration"
 			return nil
 		}
@@ -550,9 +605,9 @@ func (m *mixer) stamp(own int64, l *lane) (at int64, postponed bool) {
 func (m *mixer) count(c *ClassSummary, q *queue, at, octets int64, postponed bool) {
 	s := &m.summary
 	if s.Written == 0 {
-		s.FirstTime = at
+		m.first, s.FirstTime, s.LastTime = at, at, at
 	}
-	m.latest, s.LastTime = at, at
+	m.latest, s.FirstTime, s.LastTime = at, min(s.FirstTime, at), max(s.LastTime, at)
 	s.Written++
 	s.CaptureOctets += octets
 	s.Octets += uint64(len(q.frame.Data))

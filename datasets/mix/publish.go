@@ -9,22 +9,88 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
+// Unfinished is what a mixture or samples under way have on the disk that must not stay if they end early. They tidy up themselves
+// when they return. A program that has to end while a read blocks, of a pipe that nothing comes through, calls Drop first.
+// The zero value is ready, for one use.
+type Unfinished struct {
+	mu      sync.Mutex
+	ended   bool
+	files   []*staged
+	folders []string // made, in this order
+}
+
+// Drop removes files that do not have their names yet, and folders that were made and are empty. Whatever is under way fails from
+// there. It may be called at any time and by any goroutine.
+func (u *Unfinished) Drop() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ended = true
+	for _, s := range u.files {
+		s.remove()
+	}
+	u.files = nil
+	u.removeFolders()
+}
+
+func (u *Unfinished) removeFolders() {
+	for _, dir := range slices.Backward(u.folders) {
+		_ = os.Remove(dir) // only if it is empty
+	}
+	u.folders = nil
+}
+
+// tidy removes folders that were made for nothing.
+func (u *Unfinished) tidy() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.removeFolders()
+}
+
+// makeFolder makes a folder and those above it.
+func (u *Unfinished) makeFolder(dir string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ended {
+		return errDropped
+	}
+	var missing []string
+	for above := filepath.Clean(dir); ; above = filepath.Dir(above) {
+		if _, err := os.Stat(above); err == nil || above == filepath.Dir(above) {
+			break
+		}
+		missing = append(missing, above)
+	}
+	slices.Reverse(missing)
+	u.folders = append(u.folders, missing...)
+	return os.MkdirAll(dir, 0o777)
+}
+
+var errDropped = errors.New("interrupted")
+
 // staged is a file that has a temporary name until it is published.
 type staged struct {
 	*bufio.Writer
+	of     *Unfinished
 	file   *os.File // nil once it is published or dropped
 	target string
 }
 
 // stage makes a new file beside path, of which nothing is seen under that name until publish.
-func stage(path string) (*staged, error) {
+func (u *Unfinished) stage(path string) (*staged, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ended {
+		return nil, errDropped
+	}
 	target, err := filepath.EvalSymlinks(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -40,7 +106,9 @@ func stage(path string) (*staged, error) {
 		name := dir + "." + base + "." + strconv.FormatUint(uint64(rand.Uint32()), 36) + ".tmp"
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		if err == nil {
-			return &staged{Writer: bufio.NewWriterSize(f, 256<<10), file: f, target: target}, nil
+			s := &staged{Writer: bufio.NewWriterSize(f, 256<<10), of: u, file: f, target: target}
+			u.files = append(u.files, s)
+			return s, nil
 		}
 		if !errors.Is(err, fs.ErrExist) || try == 100 {
 			return nil, err
@@ -50,17 +118,41 @@ func stage(path string) (*staged, error) {
 
 // drop removes what is not published.
 func (s *staged) drop() {
-	if s != nil && s.file != nil {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.remove()
+}
+
+// remove does it, under the lock.
+func (s *staged) remove() {
+	if s.file != nil {
 		s.file.Close()
 		os.Remove(s.file.Name())
 		s.file = nil
 	}
 }
 
-// publish gives files their names, none before all are whole on the disk.
-func publish(files ...*staged) error {
+// publish gives files their names, none before all are whole on the disk. Old files of all but the first name go before it gets
+// its own, so that a capture never has the truth of another beside it.
+func (u *Unfinished) publish(files ...*staged) error {
 	for _, s := range files {
-		if err := errors.Join(s.Flush(), s.file.Sync()); err != nil {
+		u.mu.Lock()
+		f := s.file
+		u.mu.Unlock()
+		if f == nil {
+			return errDropped
+		}
+		if err := errors.Join(s.Flush(), f.Sync()); err != nil {
+			return err
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ended {
+		return errDropped
+	}
+	for _, s := range files[1:] {
+		if err := os.Remove(s.target); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -41,6 +41,8 @@ type SampleConfig struct {
 	Salvage bool   `json:"salvage"` // as Config.Salvage
 	// Progress is told how many octets of the files were read, of how many. It is called from several goroutines, one at a time.
 	Progress func(done, total int64) `json:"-"`
+	// Unfinished, if it is not nil, is told what to remove if the program ends early.
+	Unfinished *Unfinished `json:"-"`
 }
 
 // Sampled is what was taken of one class. Counts are of packets but where a name says octets.
@@ -64,7 +66,7 @@ type Sampled struct {
 // which packets of which captures they are. Files appear whole or not at all; those of classes that were complete before an error or
 // the end of ctx stay, and are returned. Nothing that is there already is written over.
 //
-// With Reservoir, memory holds PerClass octets and a block for each worker; with the other methods one packet.
+// With Reservoir, memory holds PerClass octets and two blocks for each worker, of each of which it keeps no more than PerClass octets; with the other methods one packet.
 func Sample(ctx context.Context, dir string, cfg SampleConfig, inputs []Input, stem func(class string) string) ([]Sampled, error) {
 	if err := errors.Join(CheckSample(&cfg, inputs), once(inputs)); err != nil {
 		return nil, err
@@ -72,8 +74,12 @@ func Sample(ctx context.Context, dir string, cfg SampleConfig, inputs []Input, s
 	if stem == nil {
 		stem = func(class string) string { return class }
 	}
+	if cfg.Unfinished == nil {
+		cfg.Unfinished = &Unfinished{}
+	}
 	samplers := make([]*sampler, 0, len(inputs))
 	defer func() {
+		cfg.Unfinished.tidy()
 		for _, s := range samplers {
 			_ = s.close()
 		}
@@ -237,25 +243,15 @@ type head struct {
 // run reads the class and writes what is taken of it.
 func (s *sampler) run(ctx context.Context, tell func(more int64)) error {
 	s.done = Sampled{Class: s.input.Class, Files: len(s.input.Files), CaptureOctets: headerOctets(s.container)}
-	existed := true
-	if _, err := os.Stat(filepath.Dir(s.path)); err != nil {
-		existed = false
-	}
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o777); err != nil {
+	if err := s.cfg.Unfinished.makeFolder(filepath.Dir(s.path)); err != nil {
 		return err
 	}
-	published := false
-	defer func() {
-		if !published && !existed {
-			_ = os.Remove(filepath.Dir(s.path)) // only if it is empty
-		}
-	}()
-	out, err := stage(s.path)
+	out, err := s.cfg.Unfinished.stage(s.path)
 	if err != nil {
 		return err
 	}
 	defer out.drop()
-	table, err := stage(s.path + truth.Suffix)
+	table, err := s.cfg.Unfinished.stage(s.path + truth.Suffix)
 	if err != nil {
 		return err
 	}
@@ -278,10 +274,10 @@ func (s *sampler) run(ctx context.Context, tell func(more int64)) error {
 	}
 	s.done.Faults, s.done.Losses, s.done.Skipped = s.faults, s.losses, s.skipped
 	if s.done.Packets > 0 {
-		if err := publish(out, table); err != nil {
+		if err := s.cfg.Unfinished.publish(out, table); err != nil {
 			return err
 		}
-		s.done.File, published = s.path, true
+		s.done.File = s.path
 	}
 	s.complete = true
 	return nil
@@ -334,6 +330,7 @@ func (s *sampler) take(ctx context.Context, tell func(more int64)) error {
 		s.done.ReadPackets++
 		switch {
 		case !taking:
+		case s.cfg.Method == Reservoir && s.filling.octets >= s.cfg.PerClass: // no more of this block can be written
 		case s.cfg.Method == Reservoir:
 			s.filling.append(&f, recordOctets(&f, s.container), s.attack)
 		default:

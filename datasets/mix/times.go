@@ -9,7 +9,9 @@ type clock struct {
 	maxGap   int64 // 0: none
 
 	shift     int64
-	based     bool // shift is one
+	based     bool  // shift is one
+	other     int64 // the shift on the other side of the gap that was cut last
+	cut       bool  // other is one
 	frames    uint64
 	last      int64 // time given last
 	latest    int64 // of all given
@@ -54,17 +56,15 @@ func (c *clock) at(ns int64, timed bool, file int) int64 {
 		if c.frames > 1 {
 			gap = minus(c.latest, c.begin) / int64(min(c.frames-1, math.MaxInt64))
 		}
-		c.shift = minus(plus(c.latest, max(gap, 0)), ns)
+		c.shift, c.cut = minus(plus(c.latest, max(gap, 0)), ns), false
 	}
 	if c.frames == 0 || file != c.file {
 		c.file, c.fileFirst, c.fileLast = file, ns, ns
 	}
 	c.fileLast = max(c.fileLast, ns)
 	to := plus(ns, c.shift)
-	if limit := plus(c.latest, c.maxGap); c.maxGap > 0 && c.frames > 0 && to > limit {
-		c.gapsCut++
-		c.shift = minus(limit, ns)
-		to = limit
+	if c.maxGap > 0 && c.frames > 0 {
+		to = c.withoutGap(ns, to)
 	}
 	if to < 0 {
 		c.clamped++
@@ -74,6 +74,29 @@ func (c *clock) at(ns int64, timed bool, file int) int64 {
 		c.backSteps++
 	}
 	return c.given(to)
+}
+
+// withoutGap returns the time instead of to, for which there would be a gap that is too long. Captures that were merged of others may go to and
+// fro over one gap: each side keeps its own times then.
+func (c *clock) withoutGap(ns, to int64) int64 {
+	low, high := minus(c.latest, c.maxGap), plus(c.latest, c.maxGap)
+	ahead := to > high
+	if !ahead && (to >= low || !c.cut) {
+		return to
+	}
+	if across := plus(ns, c.other); c.cut && across >= low && across <= high {
+		c.shift, c.other = c.other, c.shift
+		if ahead {
+			c.gapsCut++
+		}
+		return across
+	}
+	if to = c.latest; ahead {
+		to = high
+	}
+	c.gapsCut++
+	c.shift, c.other, c.cut = minus(to, ns), c.shift, true
+	return to
 }
 
 func (c *clock) given(ns int64) int64 {

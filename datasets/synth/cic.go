@@ -24,6 +24,8 @@ type cicTraffic struct {
 	share    int64       // frames of the attack in 10,000
 	rate     int64       // frames a second, attack and home
 	disorder bool        // times step back, as where the real captures are not in strict order
+	batches  bool        // frames have the time of the one before as often as in a flood
+	lead     int         // frames of the attack before the first, where its conversations begin together; a scan begins at its beginning
 	day      string      // of the first frame, where the catalogue has none that can be true
 	flood    *floodShape // nil: newSessions makes the attack
 }
@@ -31,30 +33,30 @@ type cicTraffic struct {
 // cicTable holds the classes in the catalogue's order. Shares and rates are those that public analyses found in the captures.
 var cicTable = []cicTraffic{
 	{folder: "Benign_Final", rate: 110},
-	{folder: "DictionaryBruteForce", share: 2200, rate: 80},
-	{folder: "DDoS-ACK_Fragmentation", share: 9750, rate: 2_000, disorder: true, flood: &floodShape{tool: hpingTCP, flags: parse.TCPAck, data: 1800,
-		pis: 7, replies: replyRates{reset: 12, expired: 105}}},
-	{folder: "DDoS-HTTP_Flood", share: 9000, rate: 1_200},
+	{folder: "DictionaryBruteForce", share: 2200, rate: 80, lead: 4000},
+	{folder: "DDoS-ACK_Fragmentation", share: 9700, rate: 2_000, disorder: true, flood: &floodShape{tool: hpingTCP, flags: parse.TCPAck, data: 1800,
+		pis: 7, lost: 77, replies: replyRates{reset: 2}}},
+	{folder: "DDoS-HTTP_Flood", share: 9000, rate: 1_200, lead: 4000, batches: true},
 	{folder: "DDoS-ICMP_Flood", share: 9950, rate: 45_000, disorder: true, flood: &floodShape{tool: hpingICMP, pis: 7, replies: replyRates{echo: 50}}},
-	{folder: "DDoS-ICMP_Fragmentation", share: 9750, rate: 3_600, disorder: true, flood: &floodShape{tool: hpingICMP, data: 1800, pis: 7,
-		replies: replyRates{echo: 40, expired: 86}}},
+	{folder: "DDoS-ICMP_Fragmentation", share: 9700, rate: 3_600, disorder: true, flood: &floodShape{tool: hpingICMP, data: 1800, pis: 7,
+		lost: 54, replies: replyRates{echo: 40}}},
 	{folder: "DDoS-PSHACK_Flood", share: 9960, rate: 26_000, flood: &floodShape{tool: hpingTCP, flags: parse.TCPPsh | parse.TCPAck, pis: 7,
 		replies: replyRates{reset: 3}}},
 	{folder: "DDoS-RSTFINFlood", share: 9930, rate: 35_000, disorder: true, flood: &floodShape{tool: hpingTCP, flags: parse.TCPRst | parse.TCPFin,
 		pis: 7}},
 	{folder: "DDoS-SYN_Flood", share: 9850, rate: 22_000, disorder: true, flood: &floodShape{tool: hpingTCP, flags: parse.TCPSyn, pis: 7, web: true,
-		replies: replyRates{reset: 25, synAck: 15}}},
-	{folder: "DDoS-SlowLoris", share: 6200, rate: 150},
+		replies: replyRates{reset: 30, synAck: 45}}},
+	{folder: "DDoS-SlowLoris", share: 6200, rate: 260, lead: 8000},
 	{folder: "DDoS-SynonymousIP_Flood", share: 9950, rate: 25_000, disorder: true, flood: &floodShape{tool: hpingTCP, flags: parse.TCPSyn, pis: 7,
 		synonymous: true}},
 	{folder: "DDoS-TCP_Flood", share: 9850, rate: 23_000, disorder: true, flood: &floodShape{tool: hpingTCP, pis: 7, replies: replyRates{reset: 30}}},
 	{folder: "DDoS-UDP_Flood", share: 9950, rate: 30_000, disorder: true, flood: &floodShape{tool: hpingUDP, pis: 7,
 		replies: replyRates{unreachable: 10}}},
-	{folder: "DDoS-UDP_Fragmentation", share: 9750, rate: 2_000, disorder: true, day: "2022-10-25", flood: &floodShape{tool: socketUDP, data: 1800,
-		pis: 7, epochFrame: true, replies: replyRates{unreachable: 30, expired: 86}}},
-	{folder: "DoS-HTTP_Flood", share: 9100, rate: 1_500, disorder: true},
+	{folder: "DDoS-UDP_Fragmentation", share: 9700, rate: 2_000, disorder: true, day: "2022-10-25", flood: &floodShape{tool: socketUDP, data: 1800,
+		pis: 7, lost: 75, epochFrame: true, replies: replyRates{unreachable: 2}}},
+	{folder: "DoS-HTTP_Flood", share: 9100, rate: 1_500, lead: 4000, batches: true, disorder: true},
 	{folder: "DoS-SYN_Flood", share: 9850, rate: 22_000, disorder: true, flood: &floodShape{tool: hpingTCP, flags: parse.TCPSyn, pis: 1, web: true,
-		replies: replyRates{reset: 25, synAck: 15}}},
+		replies: replyRates{reset: 30, synAck: 45}}},
 	{folder: "DoS-TCP_Flood", share: 9850, rate: 22_000, disorder: true, flood: &floodShape{tool: hpingTCP, pis: 1, replies: replyRates{reset: 30}}},
 	{folder: "DoS-UDP_Flood", share: 9900, rate: 20_000, disorder: true, flood: &floodShape{tool: hpingUDP, pis: 1, filled: 255, filling: 120,
 		replies: replyRates{unreachable: 10}}},
@@ -68,15 +70,15 @@ var cicTable = []cicTraffic{
 	{folder: "Recon-OSScan", share: 2200, rate: 400},
 	{folder: "Recon-PingSweep", share: 1200, rate: 60},
 	{folder: "Recon-PortScan", share: 3200, rate: 700},
-	{folder: "VulnerabilityScan", share: 900, rate: 300, day: "2022-09-28"},
-	{folder: "DNS_Spoofing", share: 900, rate: 100},
-	{folder: "MITM-ArpSpoofing", share: 400, rate: 300},
-	{folder: "Backdoor_Malware", share: 800, rate: 60},
-	{folder: "BrowserHijacking", share: 2200, rate: 60},
-	{folder: "CommandInjection", share: 700, rate: 60},
-	{folder: "SqlInjection", share: 900, rate: 60},
-	{folder: "Uploading_Attack", share: 700, rate: 60},
-	{folder: "XSS", share: 800, rate: 60},
+	{folder: "VulnerabilityScan", share: 900, rate: 300, lead: 4000, day: "2022-09-28"},
+	{folder: "DNS_Spoofing", share: 900, rate: 100, lead: 4000},
+	{folder: "MITM-ArpSpoofing", share: 400, rate: 300, lead: 4000},
+	{folder: "Backdoor_Malware", share: 800, rate: 60, lead: 4000},
+	{folder: "BrowserHijacking", share: 2200, rate: 60, lead: 4000},
+	{folder: "CommandInjection", share: 700, rate: 60, lead: 4000},
+	{folder: "SqlInjection", share: 900, rate: 60, lead: 4000},
+	{folder: "Uploading_Attack", share: 700, rate: 60, lead: 4000},
+	{folder: "XSS", share: 800, rate: 60, lead: 4000},
 }
 
 // Hosts of the lab, 192.168.137.0/24. MAC addresses are those of the captures, as public analyses name them; which address each
@@ -121,8 +123,8 @@ func cicDevice(i int) endpoint {
 
 // CIC starts the traffic of a class of CIC-IoT-2023, named by its folder in any case: frames of the shapes, sizes, rates and shares that
 // public analyses of the captures report (METHOD.md says which are exact, and which are guessed), none of them copied. Times are whole
-// microseconds from noon of the day on which the class's first capture begins; in floods many are equal, a few step back, and some
-// minutes to days are left out now and then. Equal classes and seeds give equal frames on every architecture.
+// microseconds from noon of the day on which the class's first capture begins; in floods many are equal, a few step back, and minutes to
+// days are left out at a few places, 40 days at most. Equal classes and seeds give equal frames on every architecture.
 func CIC(class string, seed uint64) (*Source, error) {
 	for i := range cicTable {
 		if strings.EqualFold(cicTable[i].folder, class) {
@@ -138,9 +140,12 @@ const (
 	backStep  = 500 // in floods one frame in so many steps back
 	backMost  = 200 // by so many microseconds at most
 	pauseFrom = 10_000
-	pauseTo   = 60_000      // frames between two times that are left out
-	longPause = 2 * 24 * 60 // minutes
-	lead      = 4000        // frames of the home before the first: its conversations begin together, a capture begins among them
+	pauseTo   = 60_000 // frames before the first time that is left out
+	growLeast = 3
+	growMost  = 6           // times as many before the next
+	pauses    = 8           // of a class
+	longPause = 5 * 24 * 60 // minutes
+	homeLead  = 4000        // frames of the home before the first: its conversations begin together, a capture begins among them
 )
 
 // cicClass is the traffic of one class: its attack and its home, merged by time.
@@ -148,15 +153,19 @@ type cicClass struct {
 	*cicTraffic
 	rng     rng
 	parts   [2]emitter // attack, which benign traffic has not, and home
+	tool    *cicFlood  // the attack, if it is a flood
 	frames  [2]parse.Frame
-	hostile [2]bool // of frames
-	have    [2]bool // frames holds the part's next frame
+	hostile [2]bool  // of frames
+	have    [2]bool  // frames holds the part's next frame
+	before  [2]int64 // times of the parts when the class begins
+	follows bool     // the attack's next frame belongs to the one before it: the rest of a datagram, or an answer
+	reached int64    // time of the attack's frame given last
 
-	before    int64 // time of the home when the class begins
 	start     int64 // what is added to the times of the parts
 	last      int64 // time of the frame given last, the steps back aside
 	sent      uint64
-	pauseAt   uint64 // before which frame time is left out, counted from 0; 0 is never
+	pauseAt   uint64 // before which frame time is left out at the earliest, counted from 0; 0 is never
+	paused    int
 	zeroAt    uint64 // which frame has time 0; 0 is none
 	isHostile bool
 }
@@ -167,17 +176,20 @@ func newCICClass(t *cicTraffic, seed uint64) *cicClass {
 	c := &cicClass{cicTraffic: t, rng: rng(seed ^ h.Sum64())}
 	attackSeed, homeSeed := c.rng.next(), c.rng.next()
 	gap := second / t.rate
-	c.parts[1] = newHome(homeSeed, gap*10_000/(10_000-t.share), t.homeMean())
-	for range lead {
-		c.parts[1].next(&c.frames[1])
+	homeGap := gap * 10_000 / (10_000 - t.share)
+	if t.silent() {
+		homeGap = homeGap * int64(t.flood.lost) / 1000
 	}
-	c.before = c.frames[1].UnixNano
+	c.parts[1] = newHome(homeSeed, homeGap, t.homeMean())
+	c.skip(1, homeLead)
 	if t.share > 0 {
 		gap = gap * 10_000 / t.share
 		if t.flood == nil {
 			c.parts[0] = newSessions(t.folder, attackSeed, gap)
+			c.skip(0, t.lead)
 		} else {
-			c.parts[0] = newCICFlood(t.flood, attackSeed, gap)
+			c.tool = newCICFlood(t.flood, attackSeed, gap)
+			c.parts[0] = c.tool
 			c.pauseAt = uint64(c.rng.between(pauseFrom, pauseTo))
 			if t.flood.epochFrame {
 				c.zeroAt = uint64(c.rng.between(100, 1000))
@@ -188,6 +200,18 @@ func newCICClass(t *cicTraffic, seed uint64) *cicClass {
 	return c
 }
 
+// skip drops the first n frames of a part, and their time.
+func (c *cicClass) skip(part, n int) {
+	for range n {
+		c.parts[part].next(&c.frames[part])
+	}
+	c.before[part] = c.frames[part].UnixNano
+}
+
+// silent reports whether the home is heard only where the flood loses fragments: what the network cannot carry of the one it cannot carry
+// of the other, and where the flood is whole it takes all.
+func (t *cicTraffic) silent() bool { return t.flood != nil && t.flood.lost > 0 }
+
 func (c *cicClass) next(f *parse.Frame) {
 	which := -1
 	for i, e := range c.parts {
@@ -195,24 +219,40 @@ func (c *cicClass) next(f *parse.Frame) {
 			continue
 		}
 		if !c.have[i] {
+			if i == 0 && c.tool != nil {
+				c.follows = c.tool.pending()
+			}
 			c.hostile[i] = e.next(&c.frames[i])
 			c.have[i] = true
-			if i == 1 {
-				c.frames[i].UnixNano -= c.before
-			}
+			c.frames[i].UnixNano -= c.before[i]
 		}
 		if which < 0 || c.frames[i].UnixNano < c.frames[which].UnixNano {
 			which = i
 		}
 	}
+	if c.silent() && !c.tool.alone {
+		which = 0 // the home's time stands still
+		wait := c.frames[0].UnixNano - c.reached
+		c.before[1] -= wait
+		c.frames[1].UnixNano += wait
+	}
+	if which == 0 {
+		c.reached = c.frames[0].UnixNano
+	}
 	c.have[which] = false
 	c.isHostile = c.hostile[which]
 	*f = c.frames[which]
-	if c.sent > 0 && c.sent == c.pauseAt {
+	if c.pauseAt > 0 && c.sent >= c.pauseAt && !c.follows {
 		c.start += int64(c.rng.between(1, longPause)) * 60 * second
-		c.pauseAt += uint64(c.rng.between(pauseFrom, pauseTo))
+		c.pauseAt *= uint64(c.rng.between(growLeast, growMost))
+		if c.paused++; c.paused == pauses {
+			c.pauseAt = 0
+		}
 	}
 	t := c.start + f.UnixNano/1000*1000
+	if c.batches && c.sent > 0 && c.rng.below(1000) < sameTime {
+		t = c.last
+	}
 	f.UnixNano = t
 	switch {
 	case c.sent == 0:
@@ -274,22 +314,25 @@ const runFrames = 100
 
 // cicAll is the profile "cic": runs of all classes, as often as they have packets in the dataset.
 type cicAll struct {
-	seed    uint64
-	classes []*cicClass // nil until a class comes first
-	last    []int64     // time of each class's frame given last
-	packets []int64     // of each class in the dataset
-	credit  []int64     // by how much each class lags behind its share of the runs, in runs times all packets
+	classes []*cicClass
+	last    []int64 // time of each class's frame given last
+	packets []int64 // of each class in the dataset
+	credit  []int64 // by how much each class lags behind its share of the runs, in runs times all packets
 	total   int64
 	now     int64
-	at      int // the class under way
-	left    int // frames of its run
+	at      int  // the class under way
+	left    int  // frames of its run
+	begun   bool // a frame was given
 }
 
 func newCICAll(seed uint64) *cicAll {
-	n := len(cicTable)
-	a := &cicAll{seed: seed, now: Epoch, classes: make([]*cicClass, n), last: make([]int64, n), packets: make([]int64, n), credit: make([]int64, n)}
+	a := &cicAll{now: Epoch, credit: make([]int64, len(cicTable))}
 	for i := range cicTable {
-		a.packets[i] = cicTable[i].facts().Packets
+		c := newCICClass(&cicTable[i], seed)
+		c.pauseAt, c.zeroAt = 0, 0
+		a.classes = append(a.classes, c)
+		a.last = append(a.last, c.start)
+		a.packets = append(a.packets, c.facts().Packets)
 		a.total += a.packets[i]
 	}
 	return a
@@ -309,23 +352,18 @@ func (a *cicAll) next(f *parse.Frame) {
 		a.credit[a.at] -= a.total
 	}
 	a.left--
-	c := a.classes[a.at]
-	if c == nil {
-		c = newCICClass(&cicTable[a.at], a.seed)
-		c.pauseAt, c.zeroAt = 0, 0
-		a.classes[a.at], a.last[a.at] = c, c.start
-	}
-	c.next(f)
+	a.begun = true
+	a.classes[a.at].next(f)
 	a.now += f.UnixNano - a.last[a.at]
 	a.last[a.at] = f.UnixNano
 	f.UnixNano = a.now
 }
 
 func (a *cicAll) class() string {
-	if a.classes[a.at] == nil {
+	if !a.begun {
 		return ""
 	}
 	return cicTable[a.at].folder
 }
 
-func (a *cicAll) attacks() bool { return a.classes[a.at] != nil && a.classes[a.at].isHostile }
+func (a *cicAll) attacks() bool { return a.begun && a.classes[a.at].isHostile }

@@ -19,9 +19,10 @@ const (
 	miraiGREEther                  // Mirai's flood of Ethernet in GRE
 )
 
-// replyRates are what victims send back, in 1,000 packets of the attack. A packet has one reply at most.
+// replyRates are what victims send back, in 1,000 packets of the attack (synAck in 1,000 to an open port, reset in 1,000 to a closed one).
+// A packet has one reply at most.
 type replyRates struct {
-	reset, synAck, echo, unreachable, expired int
+	reset, synAck, echo, unreachable int
 }
 
 // floodShape is what a flood of a class looks like.
@@ -31,6 +32,7 @@ type floodShape struct {
 	data       int    // octets behind the transport header, or the innermost one
 	filled     int    // of 1,000 packets so many have data,
 	filling    int    // which are so many octets
+	lost       int    // of 1,000 frames so many are second fragments that come alone, many at a time
 	pis        int    // how many attack
 	web        bool   // a victim in three is attacked on port 80, not 0
 	synonymous bool   // the source address is the victim's
@@ -43,6 +45,7 @@ const (
 	greLen      = 4
 	quoteLen    = ipv4Len + 8 // of a packet in an ICMP error (RFC 792)
 	mssOption   = 4
+	webPort     = 80 // of a victim that listens; nobody listens on port 0
 	fragmentMax = (mtu - ipv4Len) &^ 7
 )
 
@@ -81,9 +84,14 @@ func (s *floodShape) mean() int64 {
 	n := 1000 * frames
 	echo, echoFrames := frameOctets(icmpLen + s.data)
 	r := s.replies
-	sum += minFrame*(r.reset+r.synAck) + echo*r.echo + (etherLen+ipv4Len+icmpLen+quoteLen)*(r.unreachable+r.expired)
-	n += r.reset + r.synAck + echoFrames*r.echo + r.unreachable + r.expired
-	return int64(sum) * 1000 / int64(n)
+	sum += minFrame*(r.reset+r.synAck) + echo*r.echo + (etherLen+ipv4Len+icmpLen+quoteLen)*r.unreachable
+	n += r.reset + r.synAck + echoFrames*r.echo + r.unreachable
+	mean := int64(sum) * 1000 / int64(n)
+	if s.lost == 0 {
+		return mean
+	}
+	second, _ := frameOctets(s.tool.head() + s.data - fragmentMax)
+	return (mean*int64(1000-s.lost) + int64(second*s.lost)*1000) / 1000
 }
 
 // burst is the clock of a flood: frames in bursts of one time, as captures that take them in batches show.
@@ -122,6 +130,12 @@ type cicFlood struct {
 	dport   uint16
 	left    int // packets to this victim
 
+	whole  int  // frames before fragments are lost
+	passed int  // of them, these were
+	losses int  // second fragments that are still to come alone
+	owed   int  // thousandths of such fragments
+	alone  bool // the frame made last is one
+
 	last  *pi      // who sent the last packet
 	reply reply    // what follows it
 	quote [40]byte // its IPv4 header and 20 octets
@@ -143,7 +157,12 @@ const (
 	replySynAck
 	replyEcho
 	replyUnreachable
-	replyExpired
+)
+
+// Frames of a flood between two spells in which it loses first fragments.
+const (
+	wholeLeast = 800
+	wholeMost  = 1400
 )
 
 func newCICFlood(shape *floodShape, seed uint64, gap int64) *cicFlood {
@@ -166,6 +185,10 @@ func newCICFlood(shape *floodShape, seed uint64, gap int64) *cicFlood {
 	n := copy(fl.buf[etherLen+ipv4Len+shape.tool.head():etherLen+mtu], data)
 	copy(fl.tail[etherLen+ipv4Len:], data[n:])
 	fl.fill = checksum(0, data)
+	if shape.lost > 0 {
+		fl.whole = fl.rng.between(wholeLeast, wholeMost)
+		fl.passed = fl.whole / 2
+	}
 	return fl
 }
 
@@ -175,7 +198,7 @@ func (fl *cicFlood) turn() {
 	fl.left = fl.rng.between(3000, 9000)
 	fl.dport = 0
 	if fl.web && fl.rng.below(3) == 0 {
-		fl.dport = 80
+		fl.dport = webPort
 	}
 	for i := range fl.sources {
 		p := &fl.sources[i]
@@ -193,18 +216,53 @@ func (fl *cicFlood) turn() {
 
 func (fl *cicFlood) next(f *parse.Frame) bool {
 	var frame []byte
+	fl.alone = false
 	switch {
 	case fl.rest > 0:
-		frame = fl.tail[:max(etherLen+ipv4Len+fl.rest, minFrame)]
-		fl.rest = 0
+		frame = fl.second()
 	case fl.reply != noReply:
 		frame = fl.answer()
 		fl.reply = noReply
+	case fl.loses():
+		fl.packet()
+		frame = fl.second()
+		fl.alone = true
 	default:
 		frame = fl.packet()
 		fl.choose()
 	}
+	if !fl.alone {
+		fl.passed++
+	}
 	*f = parse.Frame{UnixNano: fl.clock.tick(&fl.rng), Data: frame, WireLen: len(frame), Link: parse.LinkEthernet}
+	return true
+}
+
+// pending reports whether the next frame belongs to the one before it.
+func (fl *cicFlood) pending() bool { return fl.rest > 0 || fl.reply != noReply }
+
+// second returns the second fragment of the last packet.
+func (fl *cicFlood) second() []byte {
+	frame := fl.tail[:max(etherLen+ipv4Len+fl.rest, minFrame)]
+	fl.rest = 0
+	return frame
+}
+
+// loses reports whether the next packet loses its first fragment.
+func (fl *cicFlood) loses() bool {
+	if fl.lost == 0 {
+		return false
+	}
+	if fl.losses == 0 && fl.passed >= fl.whole {
+		fl.owed += fl.passed * fl.lost
+		fl.losses = fl.owed / (1000 - fl.lost)
+		fl.owed %= 1000 - fl.lost
+		fl.passed, fl.whole = 0, fl.rng.between(wholeLeast, wholeMost)
+	}
+	if fl.losses == 0 {
+		return false
+	}
+	fl.losses--
 	return true
 }
 
@@ -214,11 +272,16 @@ func (fl *cicFlood) choose() {
 	if r == (replyRates{}) {
 		return
 	}
+	if fl.dport == webPort {
+		r.reset = 0
+	} else {
+		r.synAck = 0
+	}
 	n := fl.rng.below(1000)
 	for _, c := range [...]struct {
 		reply reply
 		share int
-	}{{replyReset, r.reset}, {replySynAck, r.synAck}, {replyEcho, r.echo}, {replyUnreachable, r.unreachable}, {replyExpired, r.expired}} {
+	}{{replyReset, r.reset}, {replySynAck, r.synAck}, {replyEcho, r.echo}, {replyUnreachable, r.unreachable}} {
 		if n < c.share {
 			fl.reply = c.reply
 			return
@@ -348,14 +411,12 @@ func (fl *cicFlood) answer() []byte {
 	switch fl.reply {
 	case replyEcho:
 		return fl.echoPacket(victim, &p.endpoint, 0)
-	case replyUnreachable, replyExpired:
-		kind, code := byte(3), byte(3) // port unreachable
-		if fl.reply == replyExpired {
-			kind, code = 11, 1 // time of reassembly exceeded
-		} else if fl.tool >= miraiGREIP {
-			code = 2 // protocol unreachable
+	case replyUnreachable:
+		code := byte(3) // port
+		if fl.tool >= miraiGREIP {
+			code = 2 // protocol
 		}
-		m := append(h[:0], kind, code, 0, 0, 0, 0, 0, 0)
+		m := append(h[:0], 3, code, 0, 0, 0, 0, 0, 0)
 		m = append(m, fl.quote[:quoteLen]...)
 		be.PutUint16(m[2:], fold(checksum(0, m)))
 		return labHeader(fl.back[:], victim.mac, p.mac, victim.ip4, p.ip4, protoICMP, uint16(fl.rng.next()), 0, len(m))

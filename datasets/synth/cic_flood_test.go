@@ -10,6 +10,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"pcaplab/parse"
+	"pcaplab/parse/feature"
 )
 
 // floodClasses returns the classes whose attack is a flood of this package.
@@ -25,17 +26,17 @@ func floodClasses() []*cicTraffic {
 
 // floodPinned are the digests of 10,000 frames of each flood without its home, seed 1, 10 µs a frame.
 var floodPinned = map[string]string{
-	"DDoS-ACK_Fragmentation":  "01cddae1731ffb24ce3bb9fe6a3063e8377bd2b9c878b220f654c66dffe49918",
+	"DDoS-ACK_Fragmentation":  "8b5e0ef15849c32449d50d9545c8d325850cd1d05c4e03fc2dbee3aebdc63efe",
 	"DDoS-ICMP_Flood":         "1ebc84dc5334068251f04b9a8a6bdc65d516a1ee53838d185006fbabc5107b79",
-	"DDoS-ICMP_Fragmentation": "507ce2d6c1b03a0e024d63b1637b353a79cf48209d6e93c7baf73b34f8007a17",
+	"DDoS-ICMP_Fragmentation": "a613707fa8ac68800458cb7e9fcb9ef56bc323608c95c74b8381ce74ff2b50f5",
 	"DDoS-PSHACK_Flood":       "bc56bb51a218acacc46c1e7e5329b378dee161f3dc8c41fc203d2388e24cfda5",
 	"DDoS-RSTFINFlood":        "d02d71adf6e91fdfbabffa1f1834ce515ff3bc78ea57b62f248cb7255cd1934b",
-	"DDoS-SYN_Flood":          "a53e72cb6467b654db97e48db60eec0a5e5322af1c9d6026a00625feeaad1c92",
+	"DDoS-SYN_Flood":          "062027ed632be1dca4a52190afa374ef96b08f7a9dc63ccd9be8c8660cfc4e0a",
 	"DDoS-SynonymousIP_Flood": "e9467ca933971ec511629a26bc627fb29b5d4458954daae90e669abd69ef6f43",
 	"DDoS-TCP_Flood":          "8de62c55614234ae9787d835a07a07eed3b0fb87eb6f7609f3fa8f5273574389",
 	"DDoS-UDP_Flood":          "bfcb8bb349b7ccecea839f2d76c609a54e02e272bb1c9cc9e2e236408455142b",
-	"DDoS-UDP_Fragmentation":  "d9cc66ad14b3914f6996385da12774f7566ad822a25b6bac8fd4ce7052b6d5f0",
-	"DoS-SYN_Flood":           "30d464af92cb74acab14a51cf6be8cda836ee7a6f18a644c05f745ef83377d87",
+	"DDoS-UDP_Fragmentation":  "3ef424bd938f7faec9039ea421bbf72b12b8908ea081e0c96b191adb872f6458",
+	"DoS-SYN_Flood":           "e5225aa08a24fdb7fb4963bafaa50ba8c47d741854edc0551e10d8eac4116ae1",
 	"DoS-TCP_Flood":           "d36ad614a3edfde946bc40fe8e8f1822b43c40ff08d7ad39a83f7b39a57d7944",
 	"DoS-UDP_Flood":           "d7bae49d191aef0b71a98436d903c41abf8ef4329c4aac1b2cf7a0637a42df9d",
 	"Mirai-greeth_flood":      "45e3ecea24d685129c7634c8800834e97991273573204290deda3c238ff0ebc8",
@@ -62,8 +63,8 @@ func TestFloodPinned(t *testing.T) {
 	}
 }
 
-// Every frame of every flood is what the class's row says: gopacket decodes it, finds right checksums, whole datagrams, and the wanted
-// sizes, flags, ports and addresses; and what victims send back answers the packet before.
+// Every frame of every flood is what the class's row says: gopacket decodes it, finds right checksums, whole datagrams (or second fragments
+// alone, as many as wanted), and the wanted sizes, flags, ports and addresses; and what victims send back answers the packet before.
 func TestFloodsUnderGopacket(t *testing.T) {
 	n := 5_000
 	if testing.Short() {
@@ -75,13 +76,17 @@ func TestFloodsUnderGopacket(t *testing.T) {
 	}
 	for _, c := range floodClasses() {
 		t.Run(c.folder, func(t *testing.T) {
+			n := n
+			if c.flood.lost > 0 {
+				n = 10_000 // some eight spells of lost fragments
+			}
 			want := sizes[c.folder]
 			if want == nil {
 				want = []int{60}
 			}
 			fl := newCICFlood(c.flood, 1, second/c.rate)
 			var f parse.Frame
-			var octets, replies int
+			var octets, replies, alone int
 			seen := make(map[int]int)
 			macs := make(map[string]bool)
 			var whole []byte // datagram under way
@@ -99,7 +104,10 @@ func TestFloodsUnderGopacket(t *testing.T) {
 				if rfc1071(ip.Contents) != 0 || ip.TTL != 64 {
 					t.Fatalf("frame %d: checksum or time to live of %+v", i, ip)
 				}
-				if ip.Flags&layers.IPv4MoreFragments != 0 || ip.FragOffset > 0 {
+				lost := ip.FragOffset > 0 && len(whole) == 0
+				if lost {
+					alone++
+				} else if ip.Flags&layers.IPv4MoreFragments != 0 || ip.FragOffset > 0 {
 					if int(ip.FragOffset)*8 != len(whole) {
 						t.Fatalf("frame %d: fragment at %d after %d octets", i, ip.FragOffset*8, len(whole))
 					}
@@ -107,7 +115,7 @@ func TestFloodsUnderGopacket(t *testing.T) {
 				} else {
 					whole = append(whole[:0], ip.Payload...)
 				}
-				if ip.Flags&layers.IPv4MoreFragments == 0 {
+				if ip.Flags&layers.IPv4MoreFragments == 0 && !lost {
 					if err := floodChecksum(ip, whole); err != nil {
 						t.Fatalf("frame %d: %v", i, err)
 					}
@@ -143,6 +151,9 @@ func TestFloodsUnderGopacket(t *testing.T) {
 				if !cicAttacker(mac) {
 					t.Errorf("attacker % x", mac)
 				}
+			}
+			if got := 1000 * float64(alone) / float64(n); got < 0.8*float64(c.flood.lost) || got > 1.2*float64(c.flood.lost) {
+				t.Errorf("%.0f fragments in 1,000 frames come alone, want %d", got, c.flood.lost)
 			}
 			if r := c.flood.replies; (r == (replyRates{})) != (replies == 0) {
 				t.Errorf("%d answers, wanted %+v in 1,000 packets", replies, r)
@@ -194,15 +205,20 @@ func floodChecksum(ip *layers.IPv4, body []byte) error {
 	return nil
 }
 
-// A victim's answer goes back to who sent the packet before it, port for port, and says what RFC 9293 and RFC 792 ask for.
+// A victim's answer goes back to who sent the packet before it, port for port, and says what RFC 9293 and RFC 792 ask for: a port that is
+// open answers SYN with SYN and ACK, port 0 with a reset.
 func TestFloodReplies(t *testing.T) {
 	for _, c := range floodClasses() {
 		fl := newCICFlood(c.flood, 3, second/c.rate)
 		var f parse.Frame
 		var packet [80]byte
 		counts := make(map[string]int)
-		packets := 0
-		for i := range 30_000 {
+		var packets, open int
+		n := 30_000
+		if c.flood.web {
+			n = 80_000 // so that a port is open for some victims
+		}
+		for i := range n {
 			fl.next(&f)
 			ip := f.Data[etherLen:]
 			if be.Uint16(ip[6:])&0x1fff > 0 {
@@ -211,6 +227,9 @@ func TestFloodReplies(t *testing.T) {
 			if !cicAttacker(string(f.Data[:6])) {
 				packets++
 				copy(packet[:], f.Data)
+				if c.flood.web && be.Uint16(f.Data[36:]) == webPort {
+					open++
+				}
 				continue
 			}
 			if string(f.Data[:6]) != string(packet[6:12]) || string(f.Data[6:12]) != string(packet[:6]) ||
@@ -229,8 +248,10 @@ func TestFloodReplies(t *testing.T) {
 					next++
 				}
 				switch {
-				case flags == parse.TCPSyn|parse.TCPAck && ack == next:
+				case flags == parse.TCPSyn|parse.TCPAck && ack == next && be.Uint16(l4) == webPort:
 					counts["synAck"]++
+				case be.Uint16(l4) != 0:
+					t.Fatalf("%s: frame %d: a reset by port %d", c.folder, i, be.Uint16(l4))
 				case flags == parse.TCPRst|parse.TCPAck && ack == next && seq == 0 && c.flood.flags&parse.TCPAck == 0,
 					flags == parse.TCPRst && seq == be.Uint32(asked[8:]) && c.flood.flags&parse.TCPAck != 0:
 					counts["reset"]++
@@ -258,10 +279,32 @@ func TestFloodReplies(t *testing.T) {
 			unreachable = "3 2"
 		}
 		r := c.flood.replies
-		for what, want := range map[string]int{"reset": r.reset, "synAck": r.synAck, "echo": r.echo, unreachable: r.unreachable, "11 1": r.expired} {
-			if got := 1000 * counts[what] / packets; got < want*3/4-2 || got > want*5/4+2 {
-				t.Errorf("%s: %d %s answers in 1,000 packets, want %d", c.folder, got, what, want)
+		for _, x := range []struct {
+			what        string
+			want, asked int
+		}{{"reset", r.reset, packets - open}, {"synAck", r.synAck, open}, {"echo", r.echo, packets}, {unreachable, r.unreachable, packets}} {
+			if x.asked == 0 && x.want > 0 {
+				t.Errorf("%s: nothing to answer with %s", c.folder, x.what)
+			} else if got := 1000 * counts[x.what] / max(x.asked, 1); got < x.want*3/4-2 || got > x.want*5/4+2 {
+				t.Errorf("%s: %d %s answers in 1,000 packets, want %d", c.folder, got, x.what, x.want)
 			}
+		}
+	}
+}
+
+// Windows of a flood of fragments are whole but for the spells in which first fragments are lost: of 100 windows of 100 frames most have
+// exactly the mean of its two fragments.
+func TestFloodFragments(t *testing.T) {
+	for name, mean := range map[string]float64{"DDoS-ACK_Fragmentation": 944, "DDoS-ICMP_Fragmentation": 938, "DDoS-UDP_Fragmentation": 938} {
+		exact := 0
+		for _, got := range windows(t, name, 100)[feature.TotSize] {
+			if got == mean {
+				exact++
+			}
+		}
+		t.Logf("%s: %d of 100 windows have a mean of %.0f", name, exact, mean)
+		if exact < 60 {
+			t.Errorf("%s: %d of 100 windows have a mean of %.0f", name, exact, mean)
 		}
 	}
 }
@@ -291,7 +334,8 @@ func TestFloodVictims(t *testing.T) {
 	}
 }
 
-// Ports go up by one a packet from hping3's range, whoever sends between; Mirai's and the socket's stay.
+// Ports go up by one a packet from hping3's range, whoever sends between, and whether or not its first fragment is lost; Mirai's and the
+// socket's stay.
 func TestFloodPorts(t *testing.T) {
 	for _, c := range floodClasses() {
 		if c.flood.tool == hpingICMP || c.flood.tool >= miraiGREIP {
@@ -300,14 +344,20 @@ func TestFloodPorts(t *testing.T) {
 		fl := newCICFlood(c.flood, 2, second/c.rate)
 		next := make(map[string]uint16)
 		var f parse.Frame
+		whole := false        // the frame is the rest of the one before
 		for i := range 2000 { // before the next victim
 			fl.next(&f)
 			from := string(f.Data[6:12])
-			if be.Uint16(f.Data[20:])&0x1fff > 0 || fl.victimMAC() == from {
+			frag, rest := be.Uint16(f.Data[20:]), whole
+			whole = frag&moreFragments != 0
+			want, ok := next[from]
+			if frag&0x1fff > 0 && !rest && ok && c.flood.tool == hpingTCP {
+				next[from]++
+			}
+			if frag&0x1fff > 0 || fl.victimMAC() == from {
 				continue
 			}
 			port := be.Uint16(f.Data[34:])
-			want, ok := next[from]
 			low, high, step := uint16(1024), uint16(3023), uint16(1)
 			switch c.flood.tool {
 			case socketUDP:

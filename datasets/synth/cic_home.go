@@ -26,7 +26,8 @@ type home struct {
 
 // quietKinds are the short frames: what a home sends that does nothing.
 var quietKinds = []kind{
-	{"TLS", 530, 24, "TCP 443", "sessions that were resumed and stay: short records", (*mix).quietStep, toCloud},
+	{"TLS", 522, 24, "TCP 443", "sessions that were resumed and stay: short records", (*mix).quietStep, toCloud},
+	{"refused TCP", 8, 2, "TCP 8009", "SYN answered with RST: a device that looks for players", (*mix).closedStep, toDevice},
 	{"MQTT", 70, 8, "TCP 1883", "as iot-1", (*mix).mqttStep, toBroker},
 	{"UDP", 90, 8, "UDP 33434", "short datagrams to a cloud that keep the way open", (*mix).beatStep, toCloud},
 	{"DNS", 60, 6, "UDP 53", "A and AAAA queries and answers", (*mix).dnsStep, toGateway},
@@ -60,7 +61,10 @@ const (
 	quietRoom    = 2048
 	bulkUnacked  = 8      // segments that one acknowledgement answers where the interface joins segments
 	bulkMerged   = 12     // one segment of so many is captured as two joined
-	bulkCredit   = 12_000 // octets by which frames may be too short or too long before bulk begins or ends
+	bulkCredit   = 12_000 // octets by which frames may be too short or too long before bulk begins or ends, at most:
+	bulkFrames   = 8      // so many times
+	quietMean    = 80     // what the wanted mean has above this
+	mergedFrom   = 300    // octets of the wanted mean, below which no segments are joined: two would outweigh a flood's frames
 	otherLeast   = 30     // one frame in 30 to 100 is neither IPv4 nor ARP: 1.5 % of all
 	otherMost    = 100
 	quietPerBulk = 20 // a bulk frame follows so much faster
@@ -88,15 +92,19 @@ func newHome(seed uint64, gap, mean int64) emitter {
 		m.lab()
 		m.start(part.kinds, part.gap, part.room)
 	}
-	h.bulk.unacked, h.bulk.merged = bulkUnacked, bulkMerged
+	h.bulk.unacked = bulkUnacked
+	if mean >= mergedFrom*1000 {
+		h.bulk.merged = bulkMerged
+	}
 	h.due = int64(h.rng.between(otherLeast, otherMost))
 	h.turn()
 	return h
 }
 
-// lab places m in the network of CIC-IoT-2023: the devices are those that are attacked and those that are not.
+// lab places m in the network of CIC-IoT-2023: the devices are those that are attacked and those that are not, each with a time to live of
+// its own.
 func (m *mix) lab() {
-	m.subnet = "192.168.137."
+	m.subnet, m.ownTTL = "192.168.137.", true
 	m.gateway, m.broker = cicGateway, cicDevice(0)
 	m.hosts = append(m.hosts, cicVictims[:]...)
 	m.hosts = append(m.hosts, cicDVWA[:]...)
@@ -142,7 +150,7 @@ func (h *home) next(f *parse.Frame) bool {
 
 // turn sets the limit at which bulk ends or begins.
 func (h *home) turn() {
-	h.limit = int64(h.rng.below(bulkCredit)) * 1000
+	h.limit = int64(h.rng.below(int(min(bulkCredit, bulkFrames*max(h.mean/1000-quietMean, 1))))) * 1000
 	if h.inBulk {
 		h.limit = -h.limit
 	}
@@ -189,7 +197,7 @@ func quietMessage(m *mix, sl *slot) ([]byte, side, gap) {
 	p := sl.tcp.buf[:0]
 	switch sl.step {
 	case 0:
-		sl.steps = 3 + m.rng.between(200, 600)
+		sl.steps = 3 + m.rng.between(100, 300)
 		return m.clientHello(p, sl), 0, 300 * microsecond
 	case 1:
 		p = append(m.serverHello(p), 20, 3, 3, 0, 1, 1)
@@ -197,6 +205,7 @@ func quietMessage(m *mix, sl *slot) ([]byte, side, gap) {
 	case 2:
 		return m.record(append(p, 20, 3, 3, 0, 1, 1), 53), 0, 2 * millisecond
 	case sl.steps:
+		sl.tcp.resets = m.ending()
 		return nil, 0, 300 * microsecond
 	}
 	n := m.rng.between(19, 42)
@@ -205,6 +214,21 @@ func quietMessage(m *mix, sl *slot) ([]byte, side, gap) {
 	}
 	return m.record(p, n), 1, sl.rtt
 }
+
+// ending returns the resets by which a TLS session ends, 0 with FIN: guessed.
+func (m *mix) ending() int {
+	switch m.rng.below(8) {
+	case 0:
+		return 1
+	case 1:
+		return 2
+	case 2, 3:
+		return 3
+	}
+	return 0
+}
+
+func (m *mix) closedStep(sl *slot) gap { return m.refused(sl, 8009) }
 
 // beatStep is a datagram and its answer.
 func (m *mix) beatStep(sl *slot) gap {
@@ -239,6 +263,7 @@ func (m *mix) transfer(sl *slot, sender side) ([]byte, side, gap) {
 	case 2:
 		return m.record(append(p, 20, 3, 3, 0, 1, 1), 53), 0, 2 * millisecond
 	case sl.steps:
+		sl.tcp.resets = m.ending()
 		return nil, 0, 300 * microsecond
 	}
 	from, wait := side(0), think

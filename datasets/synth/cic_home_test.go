@@ -58,7 +58,7 @@ func TestHomeKeepsItsMean(t *testing.T) {
 		if other < n*11/1000 || other > n*19/1000 {
 			t.Errorf("mean %d: %d of %d frames are neither IPv4 nor ARP, want 1.1 to 1.9 %%", mean, other, n)
 		}
-		if joined == 0 || joined > n/15 {
+		if (joined == 0) != (mean < mergedFrom*1000) || joined > n/15 {
 			t.Errorf("mean %d: %d of %d frames are longer than 1514 octets", mean, joined, n)
 		}
 	}
@@ -109,6 +109,38 @@ func TestHomeUnderGopacket(t *testing.T) {
 	}
 }
 
+// Connections of the home end by FIN, by one reset, or by resets on what still comes; some are refused: 3 to 10 frames in 1,000 are resets,
+// whatever the mean.
+func TestHomeResets(t *testing.T) {
+	const n = 50_000
+	for i, mean := range []int64{90_000, 300_000, 614_300, 1_000_000} {
+		h := newHome(uint64(i), 9_000_000, mean)
+		var f parse.Frame
+		flags := make(map[byte]int)
+		inRow, mostInRow := 0, 0
+		for k := range n {
+			h.next(&f)
+			if be.Uint16(f.Data[12:]) != typeIPv4 || f.Data[23] != protoTCP {
+				continue
+			}
+			flags[f.Data[47]]++
+			if f.Data[47]&byte(parse.TCPRst) != 0 {
+				inRow++
+			}
+			if k%10 == 9 {
+				mostInRow, inRow = max(mostInRow, inRow), 0
+			}
+		}
+		bare, answered := flags[byte(parse.TCPRst)], flags[byte(parse.TCPRst|parse.TCPAck)]
+		if all := bare + answered; all < n*3/1000 || all > n/100 || bare < n/5000 || answered < n/1000 || mostInRow < 3 {
+			t.Errorf("mean %d: %d resets with ACK and %d without in %d frames, %d in 10 at most", mean, answered, bare, n, mostInRow)
+		}
+		if fin := flags[byte(parse.TCPFin|parse.TCPAck)]; fin < n/2000 {
+			t.Errorf("mean %d: only %d FIN in %d frames", mean, fin, n)
+		}
+	}
+}
+
 // Equal seeds give equal frames, whatever was made before, and other seeds others.
 func TestEmittersAreOfTheirSeed(t *testing.T) {
 	sum := func(e emitter) [32]byte {
@@ -139,12 +171,12 @@ func TestEmittersAreOfTheirSeed(t *testing.T) {
 func TestEmittersAllocateNothing(t *testing.T) {
 	var f parse.Frame
 	check := func(name string, e emitter) {
-		if n := testing.AllocsPerRun(2, func() {
-			for range 2_000 {
+		if n := testing.AllocsPerRun(1, func() { // it rounds the mean of more runs down
+			for range 10_000 {
 				e.next(&f)
 			}
 		}); n != 0 {
-			t.Errorf("%s: %v allocations in 2,000 frames", name, n)
+			t.Errorf("%s: %v allocations in 10,000 frames", name, n)
 		}
 	}
 	check("home", newHome(1, 9_000_000, 600_000))

@@ -16,31 +16,31 @@ type sessionClass struct {
 	mean  int64 // frame, in thousandths of an octet, as measured over four times 200,000 frames at the class's own rate
 	kinds []kind
 	room  int  // octets of a message; 0 is messageBuffer
-	slow  bool // its connections last, and a slot is a host that holds many
+	slow  bool // its connections last, and a slot holds many
 }
 
 // sessionClasses are the classes whose attack is conversations, in the catalogue's order.
 var sessionClasses = []sessionClass{
-	{name: "DictionaryBruteForce", mean: 95_300, kinds: []kind{
-		{"SSH", 400, 8, "TCP 22", "key exchange, then passwords", (*mix).sshStep, toLogin},
-		{"Telnet", 200, 6, "TCP 23", "options, then names and passwords", (*mix).telnetStep, toLogin},
-		{"FTP", 200, 6, "TCP 21", "USER and PASS", (*mix).ftpStep, toLogin},
-		{"HTTP", 200, 4, "TCP 80", "POST of a login", (*mix).formStep, toLogin},
+	{name: "DictionaryBruteForce", mean: 95_400, kinds: []kind{
+		{"SSH", 400, 8, "TCP 22", "key exchange, then passwords", (*mix).sshStep, toLogin(22)},
+		{"Telnet", 200, 6, "TCP 23", "options, then names and passwords", (*mix).telnetStep, toLogin(23)},
+		{"FTP", 200, 6, "TCP 21", "USER and PASS", (*mix).ftpStep, toLogin(21)},
+		{"HTTP", 200, 4, "TCP 80", "POST of a login", (*mix).formStep, toLogin(80)},
 	}},
-	{name: "DDoS-HTTP_Flood", mean: 164_640, room: pageRoom, kinds: []kind{
+	{name: "DDoS-HTTP_Flood", mean: 164_850, room: pageRoom, kinds: []kind{
 		{"HTTP", 1000, 112, "TCP 80", "GET of random queries by seven hosts", (*mix).ddosHTTPStep, toServer},
 	}},
-	{name: "DDoS-SlowLoris", mean: 74_160, room: pageRoom, slow: true, kinds: []kind{
-		{"HTTP", 1000, 7, "TCP 80", "requests that do not end, by seven hosts", (*mix).slowStep, toSlow},
+	{name: "DDoS-SlowLoris", mean: 74_620, room: pageRoom, slow: true, kinds: []kind{
+		{"HTTP", 1000, 7 * lorisParts, "TCP 80", "requests that do not end, by seven hosts", (*mix).slowStep, toSlow},
 	}},
-	{name: "DoS-HTTP_Flood", mean: 435_600, room: pageRoom, kinds: []kind{
+	{name: "DoS-HTTP_Flood", mean: 435_320, room: pageRoom, kinds: []kind{
 		{"HTTP", 1000, 96, "TCP 80", "GET of random queries by one host", (*mix).dosHTTPStep, toServerAlone},
 	}},
 	{name: "Recon-HostDiscovery", mean: 60_000, kinds: []kind{
 		{"discovery", 1000, 1, "ICMP, TCP 443 and 80, ARP", "four probes of every host", (*mix).discoveryStep, toNext},
 	}},
 	{name: "Recon-OSScan", mean: 63_520, kinds: []kind{
-		{"systems", 1000, 1, "TCP, UDP, ICMP", "ports, then probes for the operating system", (*mix).osScanStep, toSystem},
+		{"systems", 1000, 4, "TCP, UDP, ICMP", "ports, then probes for the operating system", (*mix).osScanStep, toSystem},
 	}},
 	{name: "Recon-PingSweep", mean: 65_210, kinds: []kind{
 		{"sweep", 1000, 1, "ICMP, ARP", "an echo to every host", (*mix).pingSweepStep, toNext},
@@ -48,19 +48,19 @@ var sessionClasses = []sessionClass{
 	{name: "Recon-PortScan", mean: 60_000, kinds: []kind{
 		{"ports", 1000, 1, "TCP", "a SYN to 1,000 ports of every host", (*mix).scanStep, toVictim},
 	}},
-	{name: "VulnerabilityScan", mean: 137_100, kinds: []kind{
+	{name: "VulnerabilityScan", mean: 137_680, kinds: []kind{
 		{"ports", 400, 1, "TCP", "a SYN to 1,000 ports of every host", (*mix).scanStep, toVictim},
 		{"HTTP", 420, 6, "TCP 80", "GET of paths that are often there", (*mix).webScanStep, toApplication},
 		{"services", 180, 4, "TCP 21, 22, 23, 25, 6667", "services asked for their names", (*mix).bannerStep, toService},
 	}},
-	{name: "DNS_Spoofing", mean: 382_400, room: messageBuffer + relayRoom, kinds: []kind{
+	{name: "DNS_Spoofing", mean: 382_540, room: messageBuffer + relayRoom, kinds: []kind{
 		{"poison", 60, 1, "ARP", "answers that nobody asked for", (*mix).poisonStep, toPoisoned},
 		{"forged", 140, 2, "UDP 53", "answers with the attacker's address", (*mix).forgeStep, toPoisoned},
 		{"TLS", 500, 4, "TCP 443", "the victim's sessions, each frame twice", (*mix).relayTLSStep, toCloudPoisoned},
 		{"UDP", 100, 2, "UDP 33434", "the victim's datagrams, each twice", (*mix).relayBeatStep, toCloudPoisoned},
 		{"HTTP", 200, 2, "TCP 80", "the victim at the forged address", (*mix).httpStep, toForger},
 	}},
-	{name: "MITM-ArpSpoofing", mean: 486_300, room: messageBuffer + relayRoom, kinds: []kind{
+	{name: "MITM-ArpSpoofing", mean: 488_650, room: messageBuffer + relayRoom, kinds: []kind{
 		{"poison", 40, 1, "ARP", "answers that nobody asked for", (*mix).poisonStep, toPoisoned},
 		{"TLS", 700, 6, "TCP 443", "the victim's sessions, each frame twice", (*mix).relayTLSStep, toCloudPoisoned},
 		{"HTTP", 200, 2, "TCP 80", "the victim's requests, each frame twice", (*mix).relayHTTPStep, toCloudPoisoned},
@@ -72,7 +72,7 @@ var sessionClasses = []sessionClass{
 	{name: "BrowserHijacking", mean: 338_200, kinds: []kind{
 		{"hook", 1000, 4, "TCP 3000", "a script that polls", (*mix).hookStep, fromBrowser},
 	}},
-	{name: "CommandInjection", mean: 422_700, kinds: []kind{
+	{name: "CommandInjection", mean: 423_000, kinds: []kind{
 		{"exec", 1000, 3, "TCP 80", "POST to a page that runs commands", (*mix).commandStep, toApplication},
 	}},
 	{name: "SqlInjection", mean: 294_400, kinds: []kind{
@@ -81,7 +81,7 @@ var sessionClasses = []sessionClass{
 	{name: "Uploading_Attack", mean: 349_900, kinds: []kind{
 		{"upload", 1000, 3, "TCP 80", "a file that is no picture", (*mix).uploadingStep, toApplication},
 	}},
-	{name: "XSS", mean: 345_000, kinds: []kind{
+	{name: "XSS", mean: 345_270, kinds: []kind{
 		{"script", 1000, 3, "TCP 80", "a script in a query or in a form", (*mix).scriptStep, toApplication},
 	}},
 }
@@ -100,7 +100,7 @@ func newSessions(class string, seed uint64, gap int64) emitter {
 	over := int64(homeOver)
 	if c.slow {
 		over = lorisOver
-		s.loris = make([]loris, len(cicAttackers)*lorisConnections(gap))
+		s.loris = make([]loris, len(cicAttackers)*lorisParts*lorisConnections(gap))
 	}
 	s.pace = newPace(gap, gap, over)
 	s.start(c.kinds, gap, room)

@@ -83,7 +83,7 @@ func (m *mix) requestFlood(sl *slot, a *floodAnswer) gap {
 		return sl.rtt
 	case 1:
 		if sl.steps == refused {
-			t.stamped = false
+			t.stamped, t.seq[1] = false, 0
 			m.segment(sl, 1, parse.TCPRst|parse.TCPAck, nil)
 			break
 		}

@@ -2,16 +2,19 @@ package synth
 
 import "strconv"
 
-// toLogin gives the guesser its host; the kind's step sets the port.
-func toLogin(m *mix, sl *slot) {
-	sl.device, sl.peer = cicAttackers[0], m.hosts[(int(m.broker.ip4[3])+sl.conversations/64)%(len(cicVictims)+len(cicDVWA))]
-	sl.rtt /= 10
+// toLogin gives the guesser a host with such logins, another one after 64; the kind's step sets the port.
+func toLogin(port int) func(m *mix, sl *slot) {
+	return func(m *mix, sl *slot) {
+		sl.device, sl.peer = cicAttackers[0], m.listener(sl.conversations/64, port)
+		sl.rtt /= 10
+	}
 }
 
 // toService gives the scanner of services a host and a port.
 func toService(m *mix, sl *slot) {
 	toVictim(m, sl)
 	sl.tcp.port = namedPorts[m.rng.below(len(namedPorts))]
+	sl.peer = m.listener(sl.index*16+sl.conversations, sl.tcp.port)
 }
 
 // namedPorts are the ports whose services are asked for their names: FTP, SSH, Telnet, SMTP, IRC.

@@ -1,6 +1,10 @@
 package synth
 
-import "pcaplab/parse"
+import (
+	"slices"
+
+	"pcaplab/parse"
+)
 
 // labHost returns the lab's host with the given last octet of its address, if there is one.
 func labHost(i int) (endpoint, bool) {
@@ -27,7 +31,7 @@ func toNext(m *mix, sl *slot) {
 	sl.asked = live && i != int(cicAttackers[0].ip4[3])
 	sl.peer.ip4 = [4]byte{192, 168, 137, byte(i)}
 	sl.rtt /= 10
-	sl.port = 32768 + int(sl.id%28000)
+	sl.port, sl.left = 32768+int(sl.id%28000), 0
 }
 
 // whoHas asks for the address of the slot's target. It returns whether that was all that is to be asked: hosts that are not there do
@@ -97,7 +101,15 @@ func (m *mix) discoveryStep(sl *slot) gap {
 		}
 		m.icmp(sl, from, to, m.scannerTTL(sl, answer), p)
 	case 1:
-		m.probe(sl, s, answer)
+		if !answer || !listens(&sl.peer, s.dport) {
+			m.probe(sl, s, answer)
+			break
+		}
+		if sl.left++; sl.left == 1 {
+			m.accept(sl, s)
+			return 100 * microsecond
+		}
+		m.drop(sl, s)
 	case 2:
 		s.dport, s.flags, s.options, s.ack = 80, parse.TCPAck, "", sl.id
 		m.probe(sl, s, answer)
@@ -123,12 +135,61 @@ func (m *mix) discoveryStep(sl *slot) gap {
 // scanTTL is the time to live of a probe: nmap takes one of 37 to 59 at random.
 func scanTTL(sl *slot) byte { return 37 + byte(sl.id>>20%23) }
 
-// hostTTL is the time to live that a host's answers start with.
+// hostTTL is the time to live that a host of the lab sends with: 255 of the small stacks of every fourth device with a made-up address.
 func hostTTL(e *endpoint) byte {
-	if e.mac[5]%3 == 0 { // small stacks
+	if e.mac[1] == cicMadeUp && e.mac[5]%4 == 0 {
 		return 255
 	}
-	return 64
+	return ttlHost
+}
+
+// cicMadeUp is the second octet of the MAC addresses of cicDevice.
+const cicMadeUp = 0xc1
+
+// devicePorts are the TCP ports on which devices listen, by their address.
+var devicePorts = [...][]int{{21, 23, 80, 554}, {23, 80}, {22, 80, 443}, {80, 443}, {22, 80, 6667}}
+
+var (
+	gatewayPorts = []int{53, 80, 443}
+	webPorts     = []int{21, 22, 25, 80}
+	piPorts      = []int{22}
+)
+
+// listens returns whether a host of the lab listens on a TCP port, whoever asks.
+func listens(e *endpoint, port int) bool {
+	i := int(e.ip4[3])
+	ports := devicePorts[i%len(devicePorts)]
+	switch {
+	case i == int(cicGateway.ip4[3]):
+		ports = gatewayPorts
+	case isOf(cicDVWA[:], i):
+		ports = webPorts
+	case isOf(cicAttackers[:], i):
+		ports = piPorts
+	}
+	return slices.Contains(ports, port)
+}
+
+// isOf returns whether i is the last octet of the address of one of hosts, whose addresses follow one another.
+func isOf(hosts []endpoint, i int) bool {
+	k := i - int(hosts[0].ip4[3])
+	return k >= 0 && k < len(hosts)
+}
+
+// listener returns the first host that listens on a port, from the k-th of those that a scanner may turn to.
+func (m *mix) listener(k, port int) endpoint {
+	e := m.target(k)
+	for !listens(&e, port) {
+		k++
+		e = m.target(k)
+	}
+	return e
+}
+
+// target returns the k-th host that a scanner turns to: neighbours are not scanned one after another.
+func (m *mix) target(k int) endpoint {
+	const stride = 7 // coprime to the number of hosts
+	return m.hosts[(int(m.broker.ip4[3])+k*stride)%len(m.hosts)]
 }
 
 func (m *mix) scannerTTL(sl *slot, answer bool) byte {
@@ -174,6 +235,17 @@ func (m *mix) probe(sl *slot, s probeTCP, answer bool) {
 	m.raw(sl, &sl.device, &sl.peer, s)
 }
 
+// accept answers s as an open port does, and drop resets on that, as the scanner's kernel does, which knows of no connection.
+func (m *mix) accept(sl *slot, s probeTCP) {
+	m.raw(sl, &sl.peer, &sl.device, probeTCP{sport: s.dport, dport: s.sport, seq: ^s.seq, ack: s.seq + 1, flags: parse.TCPSyn | parse.TCPAck,
+		window: 29200, ttl: hostTTL(&sl.peer), fragment: dontFragment, options: scanMSS})
+}
+
+func (m *mix) drop(sl *slot, s probeTCP) {
+	m.raw(sl, &sl.device, &sl.peer, probeTCP{sport: s.sport, dport: s.dport, seq: s.seq + 1, flags: parse.TCPRst, ttl: ttlHost,
+		fragment: dontFragment})
+}
+
 // raw writes a segment without data.
 func (m *mix) raw(sl *slot, from, to *endpoint, s probeTCP) {
 	n := tcpLen + len(s.options)
@@ -192,10 +264,10 @@ func (m *mix) raw(sl *slot, from, to *endpoint, s probeTCP) {
 	m.ipv4(sl, from, to, protoTCP, s.ttl, sl.ident, s.fragment, 0, n)
 }
 
-// toVictim gives the scanner a host to scan: one after another of those that are attacked.
+// toVictim gives the scanner a host to scan, one after another.
 func toVictim(m *mix, sl *slot) {
 	sl.device = cicAttackers[0]
-	sl.peer = m.hosts[(int(m.broker.ip4[3])+sl.conversations)%(len(cicVictims)+len(cicDVWA))]
+	sl.peer = m.target(sl.index*16 + sl.conversations)
 	sl.port = 32768 + int(sl.id%28000)
 	sl.rtt /= 10
 	sl.steps, sl.left = 1000, 1
@@ -205,13 +277,7 @@ func toVictim(m *mix, sl *slot) {
 func scanned(sl *slot, k int) (port int, open bool) {
 	const prime = 1009 // ports 1 to 1009, each once
 	port = 1 + (k*613+int(sl.id%prime))%prime
-	switch port {
-	case 22, 80, 443:
-		return port, true
-	case 21, 23, 25, 554:
-		return port, sl.peer.mac[5]&1 == 0
-	}
-	return port, false
+	return port, listens(&sl.peer, port)
 }
 
 // scanStep is nmap -sS: a SYN to 1,000 ports in an order of its own, answered with RST, or where the port is open with SYN, on which the
@@ -243,14 +309,12 @@ func (m *mix) scan(sl *slot) (g gap, done bool) {
 		return sl.rtt, false
 	case 2:
 		if open {
-			m.raw(sl, &sl.peer, &sl.device, probeTCP{sport: port, dport: sl.port, seq: ^sl.id, ack: sl.id + 1,
-				flags: parse.TCPSyn | parse.TCPAck, window: 29200, ttl: hostTTL(&sl.peer), fragment: dontFragment, options: scanMSS})
+			m.accept(sl, s)
 			return 100 * microsecond, false
 		}
 		m.probe(sl, s, true)
 	default:
-		m.raw(sl, &sl.device, &sl.peer, probeTCP{sport: sl.port, dport: port, seq: sl.id + 1, flags: parse.TCPRst, ttl: ttlHost,
-			fragment: dontFragment})
+		m.drop(sl, s)
 	}
 	sl.left = 1
 	sl.step++
@@ -334,7 +398,7 @@ func answers(probe, phase int) bool {
 func (m *mix) osProbe(sl *slot, probe, phase int) gap {
 	g := sl.rtt
 	if phase != 0 {
-		g = 100 * millisecond
+		g = think
 	}
 	if at := probe - len(osProbes); at >= 0 {
 		m.osProbeOther(sl, at, phase == 1)
@@ -356,11 +420,9 @@ func (m *mix) osProbe(sl *slot, probe, phase int) gap {
 	case phase == 0:
 		m.probe(sl, s, false)
 	case phase == 2:
-		m.raw(sl, &sl.device, &sl.peer, probeTCP{sport: s.sport, dport: s.dport, seq: s.seq + 1, flags: parse.TCPRst, ttl: ttlHost,
-			fragment: dontFragment})
+		m.drop(sl, s)
 	case o.reply&parse.TCPSyn != 0:
-		m.raw(sl, &sl.peer, &sl.device, probeTCP{sport: s.dport, dport: s.sport, seq: ^s.seq, ack: s.seq + 1, flags: o.reply, window: 29200,
-			ttl: hostTTL(&sl.peer), fragment: dontFragment, options: scanMSS})
+		m.accept(sl, s)
 	default:
 		m.probe(sl, s, true)
 	}

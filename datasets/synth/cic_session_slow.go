@@ -16,6 +16,7 @@ type loris struct {
 
 const (
 	lorisMost  = 150 // connections of a host
+	lorisParts = 3   // in which a host goes round them
 	lorisOpen  = 5
 	lorisSleep = -15_000 * millisecond // exactly
 	lorisPort  = 32_768
@@ -30,7 +31,7 @@ func toSlow(m *mix, sl *slot) {
 	sl.tcp.port, sl.tcp.stamped = 80, true
 }
 
-// slowStep is a round over the connections of a host, as slowloris makes it every 15 s: one header line in each that is open, and then
+// slowStep is a round over a part of a host's connections, as slowloris makes it every 15 s: one header line in each that is open, and then
 // what the server closed is opened again. sl.step is the connection, sl.left 1 where a line was sent that the server has to acknowledge.
 func (m *mix) slowStep(sl *slot) gap {
 	n := len(m.loris) / len(m.slots)
@@ -38,7 +39,7 @@ func (m *mix) slowStep(sl *slot) gap {
 	l := &m.loris[sl.index*n+i]
 	t := &sl.tcp
 	t.seq = l.seq
-	g, done := m.slow(sl, l)
+	g, done := m.slow(sl, l, sl.index/len(cicAttackers)*n+i)
 	l.seq = t.seq
 	if !done {
 		return g
@@ -50,18 +51,21 @@ func (m *mix) slowStep(sl *slot) gap {
 	return lorisSleep
 }
 
-// slow makes the next frame of a connection in this round, and says whether it is the last.
-func (m *mix) slow(sl *slot, l *loris) (g gap, done bool) {
+// slow makes the next frame of the k-th connection of a host in this round, and says whether it is the last.
+func (m *mix) slow(sl *slot, l *loris, k int) (g gap, done bool) {
 	t := &sl.tcp
 	l.step++
 	if l.step == 1 {
 		l.port++
 	}
-	sl.port = lorisPort + (sl.step*197+l.port)%lorisPorts
+	sl.port = lorisPort + (k*187+l.port)%lorisPorts
 	switch l.step {
 	case 1:
 		t.seq = [2]uint32{uint32(m.rng.next()), uint32(m.rng.next())}
 		l.left = m.rng.between(3, 40)
+		if l.port == 1 { // as if it had been open for a while: they do not all end at about the same time
+			l.left = m.rng.between(1, l.left)
+		}
 		m.segment(sl, 0, parse.TCPSyn, nil)
 		t.seq[0]++
 		return sl.rtt, false
@@ -103,14 +107,14 @@ func (m *mix) slow(sl *slot, l *loris) (g gap, done bool) {
 	return 0, true
 }
 
-// lorisConnections returns how many connections a host holds so that a frame leaves each gap ns: a connection has two frames in 15 s
-// and those of its opening now and then.
+// lorisConnections returns how many connections a part of a host holds so that a frame leaves each gap ns: a connection has two frames in
+// 15 s and those of its opening now and then, 2.3 in all.
 func lorisConnections(gap int64) int {
 	n := -int64(lorisSleep) * 10 / (max(gap, 1) * 23 * int64(len(cicAttackers)))
-	return int(min(max(n, 1), lorisMost))
+	return int(min(max(n, lorisParts), lorisMost)) / lorisParts
 }
 
-// stagger spreads the rounds of the hosts.
+// stagger spreads the rounds.
 func (m *mix) stagger() {
 	for i := range m.slots {
 		m.slots[i].due = Epoch - int64(lorisSleep)*int64(i)/int64(len(m.slots))

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -16,6 +18,7 @@ import (
 
 	"pcaplab/datasets/pcapio"
 	"pcaplab/parse"
+	"pcaplab/parse/feature"
 )
 
 // sessionGap is the time between frames of a class's attack at the rate of the class.
@@ -51,7 +54,7 @@ func (n numbers) check(p gopacket.Packet) error {
 	a, b := n[me], n[you]
 	switch {
 	case a == nil && tcp.RST: // a closed port's
-		if b == nil || tcp.Ack != *b {
+		if b == nil || tcp.Ack != *b || tcp.Seq != 0 {
 			return fmt.Errorf("%s resets what was not asked: %+v", me, tcp)
 		}
 		return nil
@@ -73,7 +76,7 @@ func (n numbers) check(p gopacket.Packet) error {
 var probing = []string{"Recon-HostDiscovery", "Recon-OSScan"}
 
 // Every frame of an attack is sent by an attacker or to one, in time order and whole microseconds, is right under gopacket, and is of
-// a connection whose numbers fit. The mean frame and the mean gap are those promised.
+// a connection whose numbers fit. The mean frame and the mean gap are those promised; slow connections aside, which all open first.
 func TestSessions(t *testing.T) {
 	n := 30_000
 	if testing.Short() {
@@ -84,10 +87,14 @@ func TestSessions(t *testing.T) {
 		gap := sessionGap(c.name)
 		e := newSessions(c.name, 1, gap)
 		var f parse.Frame
-		var last int64
+		var last, start int64
 		octets, checked := int64(0), 0
 		tcp := newNumbers()
-		for i := range n {
+		lead := 0
+		if c.slow {
+			lead = 8_000
+		}
+		for i := range lead + n {
 			if !e.next(&f) || !isAttacker(f.Data) {
 				t.Fatalf("%s frame %d is of nobody who attacks", c.name, i)
 			}
@@ -96,6 +103,9 @@ func TestSessions(t *testing.T) {
 			}
 			last = f.UnixNano
 			octets += int64(len(f.Data))
+			if i == lead-1 {
+				octets, start = 0, last
+			}
 			if i >= 5_000 {
 				continue
 			}
@@ -123,8 +133,8 @@ func TestSessions(t *testing.T) {
 		if mean := octets * 1000 / int64(n); (mean-c.mean)*50 > c.mean || (c.mean-mean)*50 > c.mean {
 			t.Errorf("%s: mean frame is %d, promised are %d", c.name, mean, c.mean)
 		}
-		if d := last/int64(n) - gap; d*20 > gap || d*20 < -gap {
-			t.Errorf("%s: mean gap is %d, want %d", c.name, last/int64(n), gap)
+		if d := (last-start)/int64(n) - gap; d*20 > gap || d*20 < -gap {
+			t.Errorf("%s: mean gap is %d, want %d", c.name, (last-start)/int64(n), gap)
 		}
 	}
 }
@@ -178,6 +188,35 @@ func eachSession(class string, n int, do func(f *parse.Frame)) {
 	for range n {
 		e.next(&f)
 		do(&f)
+	}
+}
+
+// The slow attack holds 150 connections a host, from different ports.
+func TestSlowLorisHolds(t *testing.T) {
+	open := make(map[string]bool) // host and port
+	eachSession("DDoS-SlowLoris", 20_000, func(f *parse.Frame) {
+		switch {
+		case f.Data[47]&byte(parse.TCPSyn|parse.TCPAck) == byte(parse.TCPSyn):
+			if key := string(f.Data[26:30]) + string(f.Data[34:36]); open[key] {
+				t.Errorf("%x connects twice from one port", key)
+			} else {
+				open[key] = true
+			}
+		case f.Data[47]&byte(parse.TCPRst) != 0:
+			delete(open, string(f.Data[30:34])+string(f.Data[36:38]))
+		}
+	})
+	hosts := make(map[string]int)
+	for key := range open {
+		hosts[key[:4]]++
+	}
+	if len(hosts) != len(cicAttackers) {
+		t.Errorf("%d hosts attack", len(hosts))
+	}
+	for host, n := range hosts {
+		if n < 149 || n > 150 { // one is being opened again
+			t.Errorf("host %x holds %d connections, want 150", host, n)
+		}
 	}
 }
 
@@ -274,11 +313,180 @@ func TestScansAreWhole(t *testing.T) {
 	}
 }
 
+// A host sends with one time to live, whatever it says and whoever asks; the scanner's probes and what the middle passes on aside.
+func TestHostsKeepTheirTTL(t *testing.T) {
+	ttls := make(map[[6]byte]byte)
+	check := func(class string, f *parse.Frame) {
+		d := f.Data
+		if be.Uint16(d[12:]) != typeIPv4 || d[30] >= 224 || passedOn(d) {
+			return
+		}
+		mac, scanned := [6]byte(d[6:12]), bytes.HasPrefix(d[6:12], cicAttackers[0].mac[:]) && d[22] >= 37 && d[22] <= 59
+		if mac == cicGateway.mac && !bytes.Equal(d[26:30], cicGateway.ip4[:]) || scanned {
+			return
+		}
+		if want, known := ttls[mac]; known && want != d[22] || d[22] != 64 && d[22] != 255 {
+			t.Fatalf("%s: %x sends with time to live %d and %d", class, mac, d[22], want)
+		}
+		ttls[mac] = d[22]
+	}
+	for i := range sessionClasses {
+		class := sessionClasses[i].name
+		eachSession(class, 12_000, func(f *parse.Frame) { check(class, f) })
+	}
+	h := newHome(1, 9_000_000, 300_000)
+	var f parse.Frame
+	for range 20_000 {
+		h.next(&f)
+		check("home", &f)
+	}
+	small := 0
+	for mac, ttl := range ttls {
+		if ttl == 255 {
+			small++
+			if mac[1] != cicMadeUp {
+				t.Errorf("%x has time to live 255", mac)
+			}
+		}
+	}
+	if small < 5 || small > len(ttls)/3 {
+		t.Errorf("%d of %d hosts have time to live 255", small, len(ttls))
+	}
+}
+
+// A port of a host is open in every class or in none.
+func TestPortsAreConsistent(t *testing.T) {
+	open := make(map[string]bool)
+	var f parse.Frame
+	check := func(class string) {
+		d := f.Data
+		if be.Uint16(d[12:]) != typeIPv4 || d[23] != protoTCP {
+			return
+		}
+		accepts := d[47] == byte(parse.TCPSyn|parse.TCPAck)
+		refuses := d[47] == byte(parse.TCPRst|parse.TCPAck) && be.Uint32(d[38:]) == 0
+		if !accepts && !refuses || isOf(cicAttackers[:], int(d[29])) || !bytes.Equal(d[26:29], cicGateway.ip4[:3]) {
+			return
+		}
+		key := string(d[26:30]) + string(d[34:36])
+		if was, known := open[key]; known && was != accepts {
+			t.Fatalf("%s: port %d of host %d is open and closed", class, be.Uint16(d[34:]), d[29])
+		}
+		open[key] = accepts
+	}
+	for _, class := range []string{"Recon-PortScan", "Recon-HostDiscovery", "Recon-OSScan", "VulnerabilityScan", "DictionaryBruteForce", "DDoS-SlowLoris",
+		"SqlInjection", "MITM-ArpSpoofing"} {
+		for seed := range uint64(3) {
+			e := newSessions(class, seed, sessionGap(class))
+			for range 10_000 {
+				e.next(&f)
+				check(class)
+			}
+		}
+	}
+	h := newHome(1, 9_000_000, 300_000)
+	for range 20_000 {
+		h.next(&f)
+		check("home")
+	}
+	hosts := make(map[byte]bool)
+	closed := 0
+	for key, is := range open {
+		hosts[key[3]] = true
+		if !is {
+			closed++
+		}
+	}
+	if len(hosts) < 40 || closed < 5_000 || len(open)-closed < 80 {
+		t.Errorf("%d hosts, %d ports closed, %d open", len(hosts), closed, len(open)-closed)
+	}
+}
+
+// A published row of DNS_SPOOFING, of 10 frames and with three resets among them, lies among the class's windows in every column but the
+// shortest frame: it has one of 54 octets, before it was padded. Resets, FIN and PSH come together as there.
+func TestSpoofingRow(t *testing.T) {
+	const row = "20.4,6,110.5,261.6648262868622,0.1,0.0,0.3,0.2,0.4,0.0,0.0,4,0,1,3,0.0,0.5,0.0,0.0,0.0,0.0,0.0,0.7,0.2,0.0,0.1,0.0,0.0,0.9,0.9," +
+		"2223,54,1500,222.3,451.5966858455304,222.3,0.0047659873962402,10,203939.56666666668"
+	var want []float64
+	for text := range strings.SplitSeq(row, ",") {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, v)
+	}
+	least, most := slices.Clone(want), slices.Clone(want)
+	together, first := 0, true
+	x, err := feature.New(feature.Config{Span: feature.Span{Rows: 10}, Emit: func(v *feature.Vector) {
+		for i, value := range v.Values {
+			if first {
+				least[i], most[i] = value, value
+			}
+			least[i], most[i] = min(least[i], value), max(most[i], value)
+		}
+		first = false
+		same := true
+		for _, i := range []int{feature.RstFlag, feature.FinFlag, feature.PshFlag} {
+			same = same && v.Values[i] == want[i]
+		}
+		if same {
+			together++
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := CIC("DNS_Spoofing", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f parse.Frame
+	var p parse.Packet
+	for range 100_000 {
+		_ = s.Next(&f)
+		if err := (parse.Direct{}).Parse(&f, &p); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Process(&f, &p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range feature.Columns() {
+		if (want[i] < least[i] || want[i] > most[i]) && name != "Min" {
+			t.Errorf("%s is %v in the row, %v to %v here", name, want[i], least[i], most[i])
+		}
+	}
+	if together == 0 {
+		t.Error("no window has the row's resets, FIN and PSH")
+	}
+}
+
+// What a scan for operating systems sends in the time of 220 frames, which are its share of 1,000 of the class, is near 220 frames wherever
+// one looks.
+func TestSystemScanIsEven(t *testing.T) {
+	const class, share = "Recon-OSScan", 220
+	span := share * sessionGap(class)
+	for seed := range uint64(8) {
+		e := newSessions(class, seed, sessionGap(class))
+		var f parse.Frame
+		end, n := span, 0
+		for end <= 20*span {
+			if e.next(&f); f.UnixNano < end {
+				n++
+				continue
+			}
+			if n < share*85/100 || n > share*115/100 {
+				t.Errorf("seed %d: %d frames before %d ms, want %d", seed, n, end/1_000_000, share)
+			}
+			end, n = end+span, 1
+		}
+	}
+}
+
 // The probes for the operating system are those that nmap documents.
 func TestSystemProbes(t *testing.T) {
-	var flags []byte
+	var flags, host []byte
 	datagrams, unreachable := 0, 0
-	seen := make(map[byte]int)
 	eachSession("Recon-OSScan", 2_000, func(f *parse.Frame) {
 		switch {
 		case f.Data[23] == protoUDP:
@@ -292,8 +500,12 @@ func TestSystemProbes(t *testing.T) {
 			}
 			unreachable++
 		case f.Data[23] == protoTCP && f.Data[46]>>4 > 6:
-			seen[f.Data[47]]++
-			flags = append(flags, f.Data[47])
+			if host == nil {
+				host = bytes.Clone(f.Data[30:34])
+			}
+			if bytes.Equal(host, f.Data[30:34]) {
+				flags = append(flags, f.Data[47])
+			}
 		}
 	})
 	want := []byte{2, 2, 2, 2, 2, 2, 0xc2, 0, 0x2b, 0x10, 2, 0x10, 0x29} // nmap network scanning, chapter 8

@@ -130,6 +130,7 @@ type mix struct {
 	unacked                   int        // segments of data that are acknowledged together
 	loris                     []loris    // connections of the slots, in equal parts
 	merged                    int        // one segment of so many is two that the interface joined; 0: none
+	ownTTL                    bool       // hosts of the network have the time to live of hostTTL
 }
 
 func newMix(seed uint64) generator {

@@ -27,6 +27,7 @@ type tcp struct {
 	unacked int       // segments received and not acknowledged
 	ack     bool      // the receiver of the last segment acknowledges it next
 	closing bool
+	resets  int // of the client, by which it ends instead of FIN
 
 	buf  []byte
 	msg  []byte // the message, in buf
@@ -44,6 +45,7 @@ const (
 	tcpFIN
 	tcpPeerFIN
 	tcpEnd
+	tcpReset
 )
 
 // message makes the next message of a conversation in sl.tcp.buf: the octets, who sends them and after which gap. nil
@@ -57,7 +59,7 @@ func (m *mix) connection(sl *slot, app message) gap {
 	case tcpSYN:
 		t.seq = [2]uint32{uint32(m.rng.next()), uint32(m.rng.next())}
 		t.stamped = sl.id&3 == 0 // small stacks leave it out
-		t.unacked, t.ack, t.closing = 0, false, false
+		t.unacked, t.ack, t.closing, t.resets = 0, false, false, 0
 		m.segment(sl, 0, parse.TCPSyn, nil)
 		t.seq[0]++
 		t.state = tcpSYNACK
@@ -84,6 +86,8 @@ func (m *mix) connection(sl *slot, app message) gap {
 		t.seq[1]++
 		t.state = tcpEnd
 		return 200 * microsecond
+	case tcpReset:
+		return m.reset(sl)
 	default:
 		m.segment(sl, 0, parse.TCPAck, nil)
 		t.state = tcpSYN
@@ -101,6 +105,9 @@ func (m *mix) data(sl *slot, app message) gap {
 		t.ack, t.unacked = false, 0
 		if t.closing {
 			t.state = tcpFIN
+			if t.resets > 0 {
+				t.state = tcpReset
+			}
 		}
 		return t.wait
 	}
@@ -140,6 +147,37 @@ func (m *mix) data(sl *slot, app message) gap {
 		t.unacked = 0
 	}
 	return t.wait
+}
+
+// reset ends a connection by one reset. Or the client has forgotten it, and resets on each segment that the server still sends, the last
+// one with FIN: without options, and with the number that the segment acknowledged (RFC 9293 section 3.10.7.1). t.sent counts the frames.
+func (m *mix) reset(sl *slot) gap {
+	t := &sl.tcp
+	n := t.sent
+	t.sent++
+	switch {
+	case t.resets == 1:
+		m.segment(sl, 0, parse.TCPRst|parse.TCPAck, nil)
+	case n%2 == 1:
+		stamped := t.stamped
+		t.stamped = false
+		m.segment(sl, 0, parse.TCPRst, nil)
+		t.stamped = stamped
+		if n+1 < 2*t.resets {
+			return 150 * microsecond
+		}
+	case n+2 == 2*t.resets:
+		m.segment(sl, 1, parse.TCPFin|parse.TCPAck, nil)
+		return 50 * microsecond
+	default:
+		p := m.record(t.buf[:0], 26)
+		m.segment(sl, 1, parse.TCPAck|parse.TCPPsh, p)
+		t.seq[1] += uint32(len(p))
+		return 50 * microsecond
+	}
+	t.state = tcpSYN
+	m.open(sl)
+	return think
 }
 
 // say asks the application for its next message.
@@ -213,10 +251,12 @@ func (m *mix) segment(sl *slot, from side, flags uint16, data []byte) {
 	m.ip(sl, src, dst, protoTCP, 64-byte(from)*byte(sl.rtt/millisecond/2), n)
 }
 
-// refusedStep is a connection to a closed port.
-func (m *mix) refusedStep(sl *slot) gap {
+func (m *mix) refusedStep(sl *slot) gap { return m.refused(sl, 23) }
+
+// refused is a connection to a closed port.
+func (m *mix) refused(sl *slot, port int) gap {
 	t := &sl.tcp
-	t.stamped, t.port = false, 23
+	t.stamped, t.port = false, port
 	if sl.step == 0 {
 		sl.step = 1
 		t.seq = [2]uint32{uint32(m.rng.next()), 0}

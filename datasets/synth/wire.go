@@ -146,6 +146,9 @@ func (m *mix) ip(sl *slot, from, to *endpoint, proto, ttl byte, n int) {
 		m.ipv6(sl, from, to, proto, ttl, n)
 		return
 	}
+	if m.ownTTL && (proto == protoTCP || ttl == ttlHost) && (from.mac != m.gateway.mac || from.ip4 == m.gateway.ip4) {
+		ttl = hostTTL(from)
+	}
 	sl.ident++
 	m.ipv4(sl, from, to, proto, ttl, sl.ident, dontFragment, 0, n)
 }

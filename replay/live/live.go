@@ -263,8 +263,13 @@ func (t *Trial) transmitted(c netlab.Counters) {
 	t.InterfaceDrops = max(t.Sender.Dropped, t.Sent-min(t.Sent, c.TxFrames))
 }
 
-// longest is the length of the longest frame of a capture, an error where one cannot be sent over Ethernet with that MTU (0: any).
-func longest(frames *arena.Frames, mtu int) (int, error) {
+// longest is the length of the longest of the frames that are fed, an error where one cannot be sent over Ethernet with that MTU (0: any).
+// trunc says that frames were cut to it where that is possible.
+func longest(frames *arena.Frames, mtu int, trunc bool) (int, error) {
+	mend := "raise it, leave it out, or cut the frames with --mtu-trunc"
+	if trunc {
+		mend = "--mtu-trunc could not cut it (a fragment, or cut or malformed itself): raise the MTU, or leave such frames out with --skip-soft-errors"
+	}
 	n := 0
 	var f parse.Frame
 	for i := range frames.Len() {
@@ -283,7 +288,7 @@ func longest(frames *arena.Frames, mtu int) (int, error) {
 			takes += 4 // the MTU is without the tag
 		}
 		if mtu > 0 && len(f.Data) > takes {
-			return 0, fmt.Errorf("frame %d has %d octets: an MTU of %d takes %d; raise it, leave it out, or cut the frames with --mtu-trunc", i+1, len(f.Data), mtu, takes)
+			return 0, fmt.Errorf("frame %d has %d octets: an MTU of %d takes %d; %s", i+1, len(f.Data), mtu, takes, mend)
 		}
 		n = max(n, len(f.Data))
 	}

@@ -74,7 +74,7 @@ func (r *Run) Measure(ctx context.Context) error {
 	if err := p.Check(r.Engines); err != nil {
 		return err
 	}
-	n, err := longest(r.Frames, p.MTU)
+	n, err := longest(r.Frames, p.MTU, p.Edits.MTUTrunc)
 	if err != nil {
 		return err
 	}

@@ -274,7 +274,7 @@ func Edit(fr *arena.Frames, edits rewrite.Edits, who func(i int) (fromServer, se
 		return nil, editor.Report(), fmt.Errorf("edits: %w", err)
 	case edited.Len() == 0:
 		edited.Close()
-		return nil, editor.Report(), errors.New("edits: no frame is left")
+		return nil, editor.Report(), fmt.Errorf("no frame is left of %d: %d are not to be sent by the cache file, and edits deleted %d", fr.Len(), uint64(fr.Len())-editor.Report().Frames, editor.Report().Deleted)
 	}
 	return edited, editor.Report(), nil
 }
