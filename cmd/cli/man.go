@@ -216,11 +216,17 @@ func literal(b *bytes.Buffer, lines []string) {
 
 // line sets a line that must not be taken for a request.
 func line(s string) string {
+	set := longWord.ReplaceAllStringFunc(roff(s), func(word string) string {
+		return strings.NewReplacer("/", `/\:`, "?", `?\:`).Replace(word)
+	})
 	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {
-		return `\&` + roff(s)
+		return `\&` + set
 	}
-	return roff(s)
+	return set
 }
+
+// longWord finds words that would not fit into a line of a page 80 columns wide: addresses, which may break behind a slash.
+var longWord = regexp.MustCompile(`\S{60,}`)
 
 // roff escapes what roff would print as something else than ASCII, or obey. Lists joined by commas may break there.
 var roff = strings.NewReplacer(`\`, `\(rs`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, `"`, `\(dq`, "^", `\(ha`, "~", `\(ti`,

@@ -67,7 +67,7 @@ func TestManPagesReadAsTheHelpDoes(t *testing.T) {
 	var command []string
 	switch {
 	case has("groff"):
-		command = []string{"groff", "-man", "-Tutf8", "-P-cbou", "-ww", "-rLL=200n"}
+		command = []string{"groff", "-man", "-Tutf8", "-P-cbou", "-ww", "-rLL=2000n"}
 	case has("mandoc"):
 		command = []string{"mandoc", "-T", "utf8", "-O", "width=200"}
 	default:
@@ -92,6 +92,13 @@ func TestManPagesReadAsTheHelpDoes(t *testing.T) {
 		out, err := cmd.Output()
 		if err != nil || stderr.Len() > 0 {
 			t.Errorf("%s.1: %v: %s", name, err, stderr.String())
+		}
+		if command[0] == "groff" { // and as a terminal of 80 columns shows it: nothing that cannot be broken
+			narrow := exec.Command("groff", "-z", "-ww", "-man", "-Tutf8")
+			narrow.Stdin = strings.NewReader(got[name])
+			if said, err := narrow.CombinedOutput(); err != nil || len(said) > 0 {
+				t.Errorf("%s.1 in 80 columns: %v: %s", name, err, said)
+			}
 		}
 		printed := regexp.MustCompile(`.\x08`).ReplaceAllString(string(out), "")
 		words := strings.Join(strings.Fields(printed), " ")
@@ -127,6 +134,7 @@ func TestRoffSpecialText(t *testing.T) {
 		{"a quote first", "'ndr<1'", `\&\(aqndr<1\(aq`},
 		{"an escape", `a\fBb`, `a\(rsfBb`},
 		{"quotes", `"-"`, `\(dq\-\(dq`},
+		{"a long address", "http://" + strings.Repeat("a", 60) + "/b?c", `http:/\:/\:` + strings.Repeat("a", 60) + `/\:b?\:c`},
 		{"a list", "a,b, c", `a,\:b, c`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
