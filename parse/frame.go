@@ -148,9 +148,17 @@ type StageKind struct {
 	Doc  string // one line for listings; of a kind that takes a value, also what it may be
 	// New makes a stage; with several workers each has one of its own.
 	New func() (Stage, error)
+	// After, if set, names the kind of stage whose work this one goes on with: one must stand before it (see Following).
+	After string
 	// Set reads the value of a stage that is given as NAME=VALUE and returns what takes the place of New. It is called before
 	// anything is measured: what can be wrong with a value is found here. Nil is a kind that takes no value.
 	Set func(value string) (func() (Stage, error), error)
+}
+
+// Following is a Stage that works on what an earlier stage of its pipeline made, as a model on vectors. Follow is called
+// once, before the first frame, with the stages before it, in order. An error says what is missing.
+type Following interface {
+	Follow(earlier []Stage) error
 }
 
 // Counting is a Stage that has counts for the records of a study, by name. Counts is called after a trial, on the goroutine

@@ -69,6 +69,11 @@ func NewRunner(engine parse.Engine, stages []parse.StageKind, settings Settings,
 			if err != nil {
 				return nil, fmt.Errorf("stage %s: %w", k.Name, err)
 			}
+			if f, ok := s.(parse.Following); ok {
+				if err := f.Follow(made); err != nil {
+					return nil, fmt.Errorf("stage %s: %w", k.Name, err)
+				}
+			}
 			made = append(made, s)
 		}
 		w.pipeline, w.stages = parse.NewPipeline(engine, made...), made

@@ -730,7 +730,11 @@ func findStages(kinds []parse.StageKind, given []string) ([]parse.StageKind, err
 			continue
 		}
 		kind := kinds[i]
+		before := func(other parse.StageKind) bool { n, _, _ := strings.Cut(other.Name, "="); return n == kind.After }
 		switch {
+		case kind.After != "" && !slices.ContainsFunc(found, before):
+			faults.add("stage %s goes on with what stage %s makes: name that before it", name, kind.After)
+			continue
 		case valued && kind.Set == nil:
 			faults.add("stage %s takes no value: give it as %s, not as %q", name, name, text)
 			continue
