@@ -23,7 +23,7 @@ lab: build ## Find the parsing ceilings of four engines on a synthetic IoT mix, 
 	$(BIN) ceiling --quick -o $(LAB) synth:iot-1
 
 test: ## Run all tests; PCAPLAB_CORPUS names a folder of captures with known contents
-	$(GO) test -timeout 30m ./...
+	@$(GO) test -timeout 30m $(TESTFLAGS) ./...
 
 check: ## Format, vet and staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
