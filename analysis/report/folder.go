@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"pcaplab/analysis"
+	"pcaplab/datasets/flock"
 	"pcaplab/replay/trial"
 )
 
@@ -214,18 +215,15 @@ func readLines(path string, take func(line []byte) error) (whole int64, err erro
 	}
 }
 
-// errLocked is what lock returns where another process holds the lock.
-var errLocked = errors.New("locked")
-
 // open opens and locks the records; the lock ends with the file.
 func (f *runFolder) open(flag int) error {
 	file, err := os.OpenFile(filepath.Join(f.path, RecordsFile), flag|os.O_WRONLY|os.O_APPEND, 0o666)
 	if err != nil {
 		return err
 	}
-	if err := lock(file); err != nil {
+	if err := flock.Try(file); err != nil {
 		file.Close()
-		if errors.Is(err, errLocked) {
+		if errors.Is(err, flock.ErrHeld) {
 			return fmt.Errorf("%s: another process is measuring into this folder; wait for it, or name another folder", f.path)
 		}
 		return fmt.Errorf("%s: lock: %w", file.Name(), err)

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pcaplab/datasets/flock"
 	"pcaplab/parse/feature/vectorio"
 )
 
@@ -168,22 +169,11 @@ func File(ctx context.Context, path string, cfg Config, sources []Source) (*Summ
 
 // open opens the unfinished file and locks it.
 func (f *file) open() (err error) {
-	for {
-		if f.File, err = os.OpenFile(f.partial, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
-			return err
-		}
-		if err := lock(f.File); err != nil {
-			return errors.Join(err, f.Close())
-		}
-		mine, err := f.Stat()
-		if err != nil {
-			return errors.Join(err, f.Close())
-		}
-		if there, err := os.Stat(f.partial); err == nil && os.SameFile(mine, there) {
-			return nil
-		}
-		f.Close() // another run has just given it its name
+	f.File, err = flock.Open(f.partial)
+	if errors.Is(err, flock.ErrHeld) {
+		return ErrBusy
 	}
+	return err
 }
 
 // fill runs the job, from its start or from the checkpoint.

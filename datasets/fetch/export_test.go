@@ -11,6 +11,3 @@ var (
 	WrongHead    = wrongHead
 	RetryAfter   = retryAfter
 )
-
-// Locks says whether this system has them.
-const Locks = locks

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"pcaplab/datasets/fetch"
+	"pcaplab/datasets/flock"
 )
 
 // request asks a server for the file x.pcap in a new folder, without long waits.
@@ -460,7 +461,7 @@ func TestFree(t *testing.T) {
 
 // Two at once: one loads, the other is told so.
 func TestTwoAtOnce(t *testing.T) {
-	if !fetch.Locks {
+	if !flock.Here {
 		t.Skip("no locks on this system")
 	}
 	file := capture(8, 50_000)
@@ -497,7 +498,7 @@ func TestTwoAtOnce(t *testing.T) {
 
 // Many at once: one loads; each other is told so, or finds the file.
 func TestManyAtOnce(t *testing.T) {
-	if !fetch.Locks {
+	if !flock.Here {
 		t.Skip("no locks on this system")
 	}
 	file := capture(9, 300_000)

@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"pcaplab/datasets/flock"
 )
 
 // saveEvery is after how many octets a part is made sure of: that much is lost at most over a kill or a power cut.
@@ -34,27 +35,18 @@ type part struct {
 // full is cut off.
 func openPart(target string) (*part, error) {
 	p := &part{name: PartOf(target)}
-	for {
-		file, err := os.OpenFile(p.name, os.O_RDWR|os.O_CREATE, 0o666)
-		if err != nil {
-			return nil, err
-		}
-		err = lock(file)
-		if err != nil {
-			file.Close()
-			return nil, err
-		}
-		mine, err1 := file.Stat()
-		named, err2 := os.Stat(p.name)
-		if err1 == nil && err2 == nil && os.SameFile(mine, named) {
-			p.file, p.size = file, mine.Size()
-			break
-		}
-		file.Close() // it was finished or removed before it was locked
-		if err := errors.Join(err1, err2); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
+	file, err := flock.Open(p.name)
+	if errors.Is(err, flock.ErrHeld) {
+		return nil, ErrBusy
 	}
+	if err != nil {
+		return nil, err
+	}
+	there, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	p.file, p.size = file, there.Size()
 	text, err := os.ReadFile(p.name + ".json")
 	if err == nil {
 		err = json.Unmarshal(text, &p.state)
