@@ -146,13 +146,16 @@ type Stage interface {
 type StageKind struct {
 	Name string
 	Doc  string // one line for listings; of a kind that takes a value, also what it may be
-	// New makes a stage; with several workers each has one of its own.
+	// New makes a stage; with several workers each has one of its own. Nil is a kind that needs a value.
 	New func() (Stage, error)
 	// After, if set, names the kind of stage whose work this one goes on with: one must stand before it (see Following).
 	After string
 	// Set reads the value of a stage that is given as NAME=VALUE and returns what takes the place of New. It is called before
 	// anything is measured: what can be wrong with a value is found here. Nil is a kind that takes no value.
 	Set func(value string) (func() (Stage, error), error)
+	// File, if set, returns the part of a value that names a file, with which the value begins; "" where it names none. The file
+	// goes where the stage goes, to a board too, under another name: Set then gets that name in place of this one.
+	File func(value string) string
 }
 
 // Following is a Stage that works on what an earlier stage of its pipeline made, as a model on vectors. Follow is called

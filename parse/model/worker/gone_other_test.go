@@ -1,0 +1,7 @@
+//go:build !linux
+
+package worker
+
+import "testing"
+
+func gone(*testing.T, *Worker) {}
