@@ -43,6 +43,8 @@ type Ceiling struct {
 	Goals   []Found    `json:"goals,omitempty"`
 	Marks   []string   `json:"marks,omitempty"`
 	Stages  *StageCost `json:"stages,omitempty"` // of a plan with EngineAlone, once the engine alone was measured
+	// Counts is what the stages counted in all trials, by their text in the settings and the names of their counts.
+	Counts map[string]map[string]uint64 `json:"stage_counts,omitempty"`
 }
 
 // StageCost is what the stages of a cell take, beside what its engine takes: closed loops with and without them, of one
@@ -199,6 +201,10 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 	var goals []string
 	for i := range records {
 		rec := &records[i]
+		// Counts go on from the start of a process, one for each repeat: the last has all.
+		if i+1 == len(records) || records[i+1].Repeat != rec.Repeat {
+			c.count(records[:i+1])
+		}
 		if rec.Kind == trial.KindEngineAlone { // of nothing but the cost of the stages
 			if c.Stages == nil {
 				c.Stages = &StageCost{}
@@ -255,6 +261,27 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 		c.Goals = append(c.Goals, foundIn(found[goal]))
 	}
 	return c
+}
+
+// count adds the counts of the last record that has some, of the repeat of the last record.
+func (c *Ceiling) count(records []trial.Record) {
+	for i := len(records) - 1; i >= 0 && records[i].Repeat == records[len(records)-1].Repeat; i-- {
+		if records[i].Stages == nil {
+			continue
+		}
+		for stage, counts := range records[i].Stages {
+			if c.Counts == nil {
+				c.Counts = make(map[string]map[string]uint64)
+			}
+			if c.Counts[stage] == nil {
+				c.Counts[stage] = make(map[string]uint64)
+			}
+			for name, n := range counts {
+				c.Counts[stage][name] += n
+			}
+		}
+		return
+	}
 }
 
 // addMarks adds the marks that are not in the list.

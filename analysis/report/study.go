@@ -1,10 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -145,6 +147,9 @@ func settings(h *trial.Header) string {
 	}
 	add(s.Unit == "bit/s", "loads in bit/s of wire octets")
 	add(len(s.Stages) > 0, "stages %s", strings.Join(s.Stages, " "))
+	for _, f := range h.StageFiles {
+		add(true, "%s is SHA-256 %.12s", filepath.Base(f.Name), f.SHA256)
+	}
 	add(s.Seed != 1, "seed %d", s.Seed)
 	add(s.Batch != 0, "batch %d", s.Batch)
 	add(s.Stamp != "" && s.Stamp != "due", "stamp %s", s.Stamp)
@@ -287,6 +292,9 @@ func ceilingTable(r *analysis.Results) *Table {
 		}
 		t.Add(append(row, Text(marks(c)))...)
 	}
+	for i := range r.Ceilings {
+		t.Notes = append(t.Notes, predictions(r, &r.Ceilings[i])...)
+	}
 	if e := r.Header.Editing; e != nil && e.Deleted+e.Failed() > 0 {
 		t.Notes = append(t.Notes, "edits: "+e.String())
 	}
@@ -301,6 +309,44 @@ func ceilingTable(r *analysis.Results) *Table {
 		}
 	}
 	return t
+}
+
+// classesShown is how many classes a note lists.
+const classesShown = 6
+
+// predictions says what models, which count by class, made of the vectors of a cell.
+func predictions(r *analysis.Results, c *analysis.Ceiling) (notes []string) {
+	for _, stage := range r.Header.Settings.Stages {
+		counts := c.Counts[stage]
+		var classes []string
+		for name := range counts {
+			if class, ok := strings.CutPrefix(name, "class "); ok && counts[name] > 0 {
+				classes = append(classes, class)
+			}
+		}
+		n := counts["vectors"]
+		if len(classes) == 0 && counts["dropped"] == 0 {
+			continue
+		}
+		slices.SortFunc(classes, func(a, b string) int {
+			return cmp.Or(cmp.Compare(counts["class "+b], counts["class "+a]), strings.Compare(a, b))
+		})
+		var parts []string
+		for i, class := range classes {
+			if i == classesShown {
+				parts = append(parts, fmt.Sprintf("%d more classes", len(classes)-i))
+				break
+			}
+			parts = append(parts, fmt.Sprintf("%s %s", class, FormatRatio(float64(counts["class "+class])/float64(n))))
+		}
+		for _, name := range []string{"dropped", "clamped"} {
+			if counts[name] > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s as not finite", counts[name], name))
+			}
+		}
+		notes = append(notes, fmt.Sprintf("%s, %s: %d vectors: %s", shortName(r, c.Cell), stage, n, strings.Join(parts, ", ")))
+	}
+	return notes
 }
 
 // stageCost returns what the stages take; nothing where that was not measured.

@@ -145,8 +145,9 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w (see '%s -h')", err, c.CommandPath())
 	})
-	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.liveCommand(), a.infoCommand(), a.featuresCommand(), a.scenariosCommand(), a.datasetCommand(), a.synthCommand(), a.replayCommand(),
-		a.enginesCommand(), a.rewriteCommand(), a.splitCommand(), a.tableCommand(), a.benchfmtCommand(), a.boardCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand())
+	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.liveCommand(), a.infoCommand(), a.featuresCommand(), a.validateCommand(), a.scenariosCommand(), a.datasetCommand(), a.synthCommand(), a.replayCommand(),
+		a.enginesCommand(), a.rewriteCommand(), a.splitCommand(), a.tableCommand(), a.benchfmtCommand(), a.boardCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand(),
+		a.trainCommand())
 	root.AddCommand(a.buildCommands()...)
 	a.completions(root)
 	return root

@@ -17,6 +17,7 @@ import (
 	"pcaplab/parse/feature"
 	"pcaplab/parse/flow"
 	"pcaplab/parse/gopkt"
+	"pcaplab/parse/model"
 	"pcaplab/replay/live"
 	"pcaplab/replay/scenario"
 	"pcaplab/replay/trial"
@@ -26,7 +27,7 @@ func program() Program {
 	return Program{
 		Name:    "pcaplab",
 		Engines: append([]parse.Engine{parse.DirectEngine()}, gopkt.Engines()...),
-		Stages:  []parse.StageKind{flow.Kind(flow.Config{}), feature.Kind()},
+		Stages:  []parse.StageKind{flow.Kind(flow.Config{}), feature.Kind(), model.Kind()},
 		Default: []string{"direct", "gopacket-layers"},
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"pcaplab/datasets/cic"
 	"pcaplab/datasets/extract"
 	"pcaplab/datasets/synth"
+	"pcaplab/parse"
 	"pcaplab/replay"
 	"pcaplab/replay/scenario"
 	"pcaplab/replay/split"
@@ -47,13 +48,18 @@ func (a *app) flagChoices() map[string]choices {
 	}
 	var stages, queues []string
 	for _, s := range a.Stages {
-		stages = append(stages, s.Name+"\t"+s.Doc)
+		name := s.Name
+		if s.New == nil {
+			name += "="
+		}
+		stages = append(stages, name+"\t"+s.Doc)
 	}
 	for _, q := range replay.Queues() {
 		queues = append(queues, q.Name+"\t"+q.Doc)
 	}
 	return map[string]choices{
 		"engines": {engines, true},
+		"engine":  {engines[1:], false},
 		"stages":  {stages, true},
 		"queue":   {queues, false},
 		"sizes":   {[]string{"64", "128", "256", "512", "1024", "1280", "1518", "imix"}, true},
@@ -104,6 +110,8 @@ func (a *app) completions(root *cobra.Command) {
 		switch {
 		case f.Name == "resume":
 			complete = completeFolder
+		case f.Name == "stages":
+			complete = a.completeStages(offered)
 		case known:
 			complete = offered.complete
 		case f.Value.Type() == "string":
@@ -215,6 +223,31 @@ func (o choices) complete(_ *cobra.Command, _ []string, toComplete string) ([]st
 		return slices.Contains(taken, name) || before != "" && name == "all"
 	})
 	return withPrefix(left, before, last), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeStages completes stages and, in the value of one that reads a file, files and folders.
+func (a *app) completeStages(stages choices) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		at := strings.LastIndexByte(toComplete, ',') + 1
+		name, value, valued := strings.Cut(toComplete[at:], "=")
+		reads := func(k parse.StageKind) bool { return k.Name == name && k.File != nil }
+		if !valued || !slices.ContainsFunc(a.Stages, reads) {
+			return stages.complete(c, args, toComplete)
+		}
+		parent, prefix := filepath.Split(value)
+		entries, _ := os.ReadDir(cmp.Or(parent, "."))
+		var found []string
+		for _, e := range entries {
+			switch file := e.Name(); {
+			case !strings.HasPrefix(file, prefix) || prefix == "" && file[0] == '.':
+			case e.IsDir():
+				found = append(found, parent+file+"/")
+			default:
+				found = append(found, parent+file)
+			}
+		}
+		return withPrefix(found, toComplete[:at]+name+"=", value), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
 }
 
 // withPrefix returns before + v for each v that begins with prefix.

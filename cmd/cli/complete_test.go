@@ -67,8 +67,10 @@ func TestCompletion(t *testing.T) {
 		{"a second engine, not the first again, and not all", []string{"sweep", "--engines", "direct,"}, "direct,gopacket-eager ...", noFileList},
 		{"an equals sign", []string{"trial", "--engines=dir"}, "direct", noFileList},
 		{"no such engine", []string{"trial", "--engines", "libpcap"}, "", noFileList},
-		{"stages", []string{"trial", "--stages", ""}, "flow features", noFileList},
+		{"stages", []string{"trial", "--stages", ""}, "flow features model=", noFileList},
 		{"a stage's value", []string{"trial", "--stages", "features="}, "", noFileList},
+		{"a stage's file", []string{"trial", "--stages", "features,model=no"}, "features,model=notes.txt", noFileList},
+		{"a stage's file in a folder", []string{"trial", "--stages", "features,model=be"}, "features,model=before/", noFileList},
 		{"queues", []string{"ceiling", "--queue", "nic-1"}, "nic-1024", noFile},
 		{"caches", []string{"ceiling", "--cache", "hot,"}, "hot,cold hot,as-is", noFileList},
 		{"clocks", []string{"ceiling", "--clock", ""}, "warp system cpu", noFile},
@@ -143,6 +145,7 @@ func TestWhatIsOfferedIsTaken(t *testing.T) {
 	goal := search.NDR()
 	goal.FinalTrialDuration, goal.InitialTrialDuration, goal.DurationSum = time.Second, time.Second, time.Second
 	readers := map[string]func(string) error{
+		"engine":  func(s string) error { _, err := (&app{Program: program()}).engine(s); return err },
 		"queue":   func(s string) error { _, err := replay.ParseQueue(s); return err },
 		"clock":   func(s string) error { _, err := replay.NewClock(s); return err },
 		"pattern": func(s string) error { _, err := replay.ParsePacer(s, 1000, 1); return err },

@@ -85,7 +85,7 @@ The output appears whole or not at all. After a kill or Ctrl-C the same command 
 	fs.IntVar(&f.Workers, "workers", 0, "goroutines that make vectors, and captures open at once (0: as many as CPUs)")
 	fs.Uint64Var(&f.seed, "seed", 1, "of synthetic traffic")
 	fs.BoolVar(&f.json, "json", false, "print what was made as JSON (on standard error with -o -)")
-	c.AddCommand(a.featuresDiffCommand())
+	c.AddCommand(a.featuresDiffCommand(), a.featuresSelectCommand())
 	return c
 }
 

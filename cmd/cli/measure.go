@@ -207,7 +207,7 @@ func (a *app) sweepCommand() *cobra.Command {
 		Short: "Measure loss over a grid of loads, sizes and engines",
 		Long: `Measures every engine at every load and size. Loads are numbers (k, M and G allowed) in the unit of --unit, multiples of
 the service ceiling found just before, as 0.5x, or of the rate at which the capture was recorded, as 2r; FROM..TO/N spaces N
-loads evenly on a logarithmic axis.`,
+loads evenly on a logarithmic axis; FROM..TO is 8 of them, and 1x where it lies between.`,
 		Example: `  ` + a.Name + ` sweep --rates 0.1x..3x/12 --engines direct,gopacket-eager synth:iot-1 -o sweep
   ` + a.Name + ` sweep --rates 10k,100k,1M --sizes 64,512,1518 --json capture.pcap`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -226,7 +226,7 @@ loads evenly on a logarithmic axis.`,
 		},
 	}
 	m.add(a, c.Flags())
-	c.Flags().StringSliceVar(&rates, "rates", nil, "loads: numbers, multiples of the service ceiling (0.5x) or of the recorded rate (2r), ranges FROM..TO/N")
+	c.Flags().StringSliceVar(&rates, "rates", nil, "loads: numbers, multiples of the service ceiling (0.5x) or of the recorded rate (2r), ranges FROM..TO or FROM..TO/N")
 	return c
 }
 
@@ -291,18 +291,29 @@ func parseRates(list []string) ([]trial.Rate, error) {
 		if err != nil {
 			return nil, err
 		}
-		n, err := strconv.Atoi(count)
-		if !counted || err != nil || n < 2 || n > 1000 || low.OfService != high.OfService || low.OfRecorded != high.OfRecorded ||
-			low.Value >= high.Value {
-			return nil, fmt.Errorf("load range %q: want FROM..TO/N of one kind, rising, N from 2 to 1000, as 0.1x..3x/10", item)
+		n, err := rangeLoads, error(nil)
+		if counted {
+			n, err = strconv.Atoi(count)
+		}
+		if err != nil || n < 2 || n > 1000 || low.OfService != high.OfService || low.OfRecorded != high.OfRecorded || low.Value >= high.Value {
+			return nil, fmt.Errorf("load range %q: want FROM..TO or FROM..TO/N of one kind, rising, N from 2 to 1000, as 0.1x..3x/10", item)
 		}
 		for i := range n {
 			v := low.Value * math.Pow(high.Value/low.Value, float64(i)/float64(n-1))
+			if i == n-1 {
+				v = high.Value
+			}
+			if last := len(rates) - 1; i > 0 && !counted && low.OfService && rates[last].Value < 1 && v > 1 { // the ceiling itself
+				rates = append(rates, trial.Rate{Value: 1, OfService: true})
+			}
 			rates = append(rates, trial.Rate{Value: v, OfService: low.OfService, OfRecorded: low.OfRecorded})
 		}
 	}
 	return rates, nil
 }
+
+// rangeLoads is how many loads a range has that does not say.
+const rangeLoads = 8
 
 func parseRate(s string) (trial.Rate, error) {
 	number := strings.TrimSpace(s)

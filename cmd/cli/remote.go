@@ -223,6 +223,7 @@ func (s *session) study(ctx context.Context, j *job, e *events) error {
 	}
 	there := *j
 	there.Sources, there.Done = slices.Clone(j.Sources), slices.Clone(j.Done)
+	there.Header.StageFiles = slices.Clone(j.Header.StageFiles)
 	return s.persist(ctx, func() error {
 		if err := s.open(ctx); err != nil {
 			return err
@@ -237,11 +238,23 @@ func (s *session) study(ctx context.Context, j *job, e *events) error {
 			}
 			there.Sources[i].File = name
 		}
+		for i := range there.Header.StageFiles {
+			here, copied := &j.Header.StageFiles[i], &there.Header.StageFiles[i]
+			if copied.Path != here.Path {
+				continue // there already
+			}
+			name, err := s.host.Put(ctx, here.Path)
+			if err != nil {
+				return err
+			}
+			copied.Path = name
+		}
 		return s.exchange(ctx, request{Job: &there}, func(v response) error {
 			switch {
 			case v.Ready != nil:
+				files := there.Header.StageFiles // the answer may be of other names
 				there.Header = v.Ready.Header
-				there.Header.Resizing = nil
+				there.Header.StageFiles, there.Header.Resizing = files, nil
 				return e.ready(*v.Ready)
 			case v.Resized != nil:
 				e.resized(*v.Resized)

@@ -133,6 +133,34 @@ func TestRemoteFilesMayHaveAnyName(t *testing.T) {
 	clean(t, s)
 }
 
+// TestRemoteModel: the model goes to the board as a capture does, and results name it as the user did.
+func TestRemoteModel(t *testing.T) {
+	s := loopback(t)
+	modelFile(t)
+	run(t, ExitDone, onBoard(t, s, s.Alias, append([]string{"trial", "-o", "results", "--engines", "direct", "--stages", "features,model=lr.onnx:clamp", "synth:iot-1:500"}, tiny...)...)...)
+	clean(t, s)
+	header, records, err := report.Read("results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, _ := os.Getwd()
+	if f := header.StageFiles; len(f) != 1 || f[0].Name != "lr.onnx" || f[0].Path != filepath.Join(here, "lr.onnx") || len(f[0].SHA256) != 64 {
+		t.Errorf("files of stages %+v", f)
+	}
+	last := records[len(records)-1]
+	if c := last.Stages["model=lr.onnx:clamp"]; c["vectors"] == 0 || last.Settings.Stages[1] != "model=lr.onnx:clamp" {
+		t.Errorf("stages %v, counts %v", last.Settings.Stages, last.Stages)
+	}
+	// A model that a board cannot take is refused here.
+	if err := os.WriteFile("bad.onnx", []byte("no model"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := run(t, ExitUsage, onBoard(t, s, s.Alias, "trial", "--stages", "features,model=bad.onnx", "synth:iot-1:500")...); !strings.Contains(stderr, "bad.onnx") {
+		t.Errorf("a bad model: %s", stderr)
+	}
+	clean(t, s)
+}
+
 func TestRemoteStandardInput(t *testing.T) {
 	s := loopback(t)
 	content, err := os.ReadFile(synthFile(t, "iot.pcap"))

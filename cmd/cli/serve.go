@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -98,7 +99,7 @@ func (a *app) respond(ctx context.Context, r *request, to *responder) error {
 			record:   func(r trial.Record) error { return to.send(response{Record: &r}) },
 			progress: to.progress,
 		})
-		return asNamed(err, r.Job.Sources)
+		return asNamed(err, r.Job.named())
 	case r.Question != nil:
 		v, err := board.answer(ctx, *r.Question)
 		if err != nil {
@@ -113,7 +114,16 @@ func (a *app) respond(ctx context.Context, r *request, to *responder) error {
 	return errors.New("an empty request: is the other side of this version?")
 }
 
-// asNamed puts the user's names of captures in an error in place of those that the copies have.
+// named returns all that a job reads, by the user's names and by those that the copies have.
+func (j *job) named() []source {
+	list := slices.Clone(j.Sources)
+	for _, f := range j.Header.StageFiles {
+		list = append(list, source{Name: f.Name, File: f.Path})
+	}
+	return list
+}
+
+// asNamed puts the user's names of files in an error in place of those that the copies have.
 func asNamed(err error, list []source) error {
 	if err == nil {
 		return nil

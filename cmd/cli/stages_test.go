@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -124,5 +125,134 @@ func TestPlainStudiesHaveNoEngineAlone(t *testing.T) {
 		if records[i].Input.EngineAlone || header.Plan.EngineAlone || strings.Contains(stdout, "alone") {
 			t.Fatalf("record %+v, plan %+v\n%s", records[i].Input, header.Plan, stdout)
 		}
+	}
+}
+
+// modelFile copies a model of the fixtures to the working folder, which is a new one, and returns its name.
+func modelFile(t *testing.T) string {
+	t.Helper()
+	model, err := os.ReadFile(filepath.Join("..", "..", "parse", "model", "testdata", "models", "lr-binary.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("lr.onnx", model, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return "lr.onnx"
+}
+
+// TestCeilingOfAModel: the whole pipeline, by a model whose file is named as the user sees it, and found again by a study that goes
+// on elsewhere, unless it is another one by then.
+func TestCeilingOfAModel(t *testing.T) {
+	modelFile(t)
+	args := append([]string{"ceiling", "--quick", "--stages", "features=20,model=lr.onnx:clamp", "--engines", "direct", "-o", "results", "synth:iot-1:5000"}, short...)
+	stdout, _ := run(t, ExitDone, args...)
+	for _, want := range []string{"stages features=20 model=lr.onnx:clamp", "lr.onnx is SHA-256 ", "engine alone", "direct, model=lr.onnx:clamp: ", " vectors: ATTACK "} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("the table lacks %q:\n%s", want, stdout)
+		}
+	}
+	header, records, err := report.Read("results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, _ := os.Getwd()
+	if f := header.StageFiles; len(f) != 1 || f[0].Stage != "model=lr.onnx:clamp" || f[0].Name != "lr.onnx" || f[0].Path != filepath.Join(here, "lr.onnx") || len(f[0].SHA256) != 64 {
+		t.Fatalf("files of stages %+v", f)
+	}
+	seen := 0
+	for i := range records {
+		if records[i].Kind != trial.KindService {
+			continue
+		}
+		seen++
+		c := records[i].Stages["model=lr.onnx:clamp"]
+		if n := records[i].Stages["features=20"]["vectors"]; c["vectors"] != n || c["class ATTACK"]+c["class BENIGN"] != n || n == 0 {
+			t.Errorf("counts %v of %d vectors", c, n)
+		}
+	}
+	if seen != 3 {
+		t.Errorf("%d closed loops", seen)
+	}
+	cut := func(folder string) { // the study as if it had been interrupted
+		t.Helper()
+		if err := os.CopyFS(folder, os.DirFS("results")); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(folder, report.RecordsFile)
+		lines, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := strings.SplitAfter(string(lines), "\n")[:5]
+		if err := os.WriteFile(path, []byte(strings.Join(head, "")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut("again")
+	cut("other")
+	if err := os.Mkdir("elsewhere", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("elsewhere")
+	run(t, ExitDone, "ceiling", "--resume", "../again")
+	t.Chdir("..")
+	model, err := os.ReadFile("lr.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"is not what the study began with": append(model, 0), "no such file": nil} {
+		os.Remove("lr.onnx")
+		if content != nil {
+			if err := os.WriteFile("lr.onnx", content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, stderr := run(t, ExitUsage, "ceiling", "--resume", "other"); !strings.Contains(stderr, name) || !strings.Contains(stderr, "lr.onnx") {
+			t.Errorf("resumed with another model: %s", stderr)
+		}
+	}
+}
+
+func TestModelsAsStages(t *testing.T) {
+	modelFile(t)
+	for _, tt := range []struct {
+		name string
+		args []string
+	}{
+		{"trial", []string{"trial"}},
+		{"in process, two workers", []string{"trial", "--in-process", "--workers", "2", "--rate", "0.5x"}},
+		{"sweep", []string{"sweep", "--rates", "0.5x"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stdout, _ := run(t, ExitDone, append(append(tt.args, tiny...), "--stages", "features=fixed:20,model=lr.onnx:clamp", "--engines", "direct", "synth:iot-1:500")...)
+			if !strings.Contains(stdout, "model=lr.onnx:clamp: ") || !strings.Contains(stdout, " vectors: ") {
+				t.Errorf("no predictions in\n%s", stdout)
+			}
+		})
+	}
+	if err := os.WriteFile("no.onnx", []byte("not a model"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		stages string
+		want   string
+	}{
+		{"model=lr.onnx", "name that before it, as --stages features,model=lr.onnx"},
+		{"features,model", "stage model takes a value"},
+		{"features,model=", "needs a file"},
+		{"features,model=none.onnx", "none.onnx"},
+		{"features,model=no.onnx:drop", "no.onnx"},
+		{"features,model=.", "not a regular file"},
+	} {
+		_, stderr := run(t, ExitUsage, "trial", "--stages", tt.stages, "no-such.pcap")
+		if !strings.Contains(stderr, tt.want) {
+			t.Errorf("--stages %s: %s", tt.stages, stderr)
+		}
+	}
+	// A window of one row has no deviation.
+	if _, stderr := run(t, ExitFailed, append(append([]string{"trial"}, tiny...), "--stages", "features=1,model=lr.onnx", "--engines", "direct", "synth:iot-1:500")...); !strings.Contains(stderr, "Std is NaN") {
+		t.Errorf("values that are not finite: %s", stderr)
 	}
 }

@@ -230,7 +230,9 @@ func (v *visit) run(ctx context.Context) error {
 	v.job.Header.Resizing = nil // is counted again
 	return v.bench.study(ctx, &v.job, &events{
 		ready: func(r ready) error {
+			files := v.job.Header.StageFiles // where they are here
 			v.job.Header = r.Header
+			v.job.Header.StageFiles = files
 			for i, s := range v.job.Sources {
 				if s.Name == stdin || strings.HasPrefix(s.Name, synthPrefix) {
 					continue
@@ -392,7 +394,7 @@ func (v *visit) join(begun *visit, path string) {
 	v.job.Sources, v.job.Sides = begun.job.Sources, begun.job.Sides
 	v.job.Header = trial.Header{
 		Version: h.Version, Command: h.Command, Started: time.Now().UTC(), Settings: h.Settings, Plan: h.Plan,
-		Reading: h.Reading, InProcess: h.InProcess, Changed: h.Changed,
+		Reading: h.Reading, InProcess: h.InProcess, StageFiles: h.StageFiles, Changed: h.Changed,
 	}
 	v.a.note("%snot begun yet: begins as %s did", v.prefix(), begun.name)
 }

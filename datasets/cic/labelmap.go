@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -77,6 +78,17 @@ func ReadLabelMap(r io.Reader, name string) (*LabelMap, error) {
 		return nil, fmt.Errorf("%s: no labels: write lines of a pattern, a comma or tab and a label", name)
 	}
 	return m, nil
+}
+
+// Labels returns the labels that it can give, in the order of their first lines.
+func (m *LabelMap) Labels() []string {
+	var labels []string
+	for _, r := range m.rules {
+		if !slices.Contains(labels, r.label) {
+			labels = append(labels, r.label)
+		}
+	}
+	return labels
 }
 
 // Label returns the label of the first pattern that matches the path of a capture.

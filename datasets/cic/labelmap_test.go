@@ -76,6 +76,16 @@ func TestLabelMap(t *testing.T) {
 	}
 }
 
+func TestLabelMapLabels(t *testing.T) {
+	m, err := cic.ReadLabelMap(strings.NewReader("file,label\na,2\nb,1\nc,2\n"), "map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(m.Labels(), " "); got != "2 1" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestLabelMapErrors(t *testing.T) {
 	for _, x := range []struct{ name, table, want string }{
 		{"empty", "", "map: no labels"},

@@ -66,7 +66,7 @@ func BenchmarkCollector(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		c, err := trial.StartChild(settings, cell("gopacket-eager"), []*arena.Frames{sets[n]})
+		c, err := trial.StartChild(settings, cell("gopacket-eager"), nil, []*arena.Frames{sets[n]})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -22,6 +22,8 @@ type setup struct {
 	Settings Settings `json:"settings"`
 	Cell     Cell     `json:"cell"`
 	Parts    int      `json:"parts"`
+
+	StageFiles []StageFile `json:"stage_files,omitempty"`
 }
 
 // reply answers the setup and each input.
@@ -87,7 +89,7 @@ func (s *setup) runner(engines []parse.Engine, kinds []parse.StageKind) (*Runner
 	if err != nil {
 		return nil, err
 	}
-	stages, err := findStages(kinds, s.Settings.Stages)
+	stages, err := findStages(kinds, s.Settings.Stages, s.StageFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +108,8 @@ func (s *setup) runner(engines []parse.Engine, kinds []parse.StageKind) (*Runner
 // with Close.
 type Child struct{ process *Process }
 
-// StartChild starts a measuring process for a cell.
-func StartChild(settings Settings, cell Cell, parts []*arena.Frames) (*Child, error) {
+// StartChild starts a measuring process for a cell. Its stages read those files.
+func StartChild(settings Settings, cell Cell, read []StageFile, parts []*arena.Frames) (*Child, error) {
 	environment := []string{childVariable + "=1"}
 	if settings.GOGC != "" {
 		environment = append(environment, "GOGC="+settings.GOGC)
@@ -128,7 +130,7 @@ func StartChild(settings Settings, cell Cell, parts []*arena.Frames) (*Child, er
 		return nil, err
 	}
 	c := &Child{p}
-	if _, err := c.ask(context.Background(), setup{Settings: settings, Cell: cell, Parts: len(parts)}); err != nil {
+	if _, err := c.ask(context.Background(), setup{Settings: settings, Cell: cell, Parts: len(parts), StageFiles: read}); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil

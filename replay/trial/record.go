@@ -316,6 +316,8 @@ type Header struct {
 	Caches      Caches     `json:"caches"`       // that working sets were made for
 	InProcess   bool       `json:"in_process,omitempty"`
 	Resizing    []Resizing `json:"resizing,omitempty"`
+	// StageFiles are the files that stages read, as models. Study.Check fills them in, or finds that one is not what it was.
+	StageFiles []StageFile `json:"stage_files,omitempty"`
 	Changed
 	// Moving is what Settings.MoveAddresses does to the frames of a copy, before sizes; nil without.
 	Moving      *rewrite.MoveReport `json:"moving,omitempty"`
@@ -332,6 +334,14 @@ type Capture struct {
 	WireOctets uint64 `json:"wire_octets"` // on the wire
 	// Losses are what salvage had to leave out, in words.
 	Losses []string `json:"losses,omitempty"`
+}
+
+// StageFile is a file that a stage reads.
+type StageFile struct {
+	Stage  string `json:"stage"`  // as in Settings.Stages
+	Name   string `json:"name"`   // as given there
+	Path   string `json:"path"`   // where it is: absolute, or in the working folder
+	SHA256 string `json:"sha256"` // of its content
 }
 
 // Reading tells how captures were read.

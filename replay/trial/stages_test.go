@@ -4,8 +4,12 @@ package trial_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +17,7 @@ import (
 	"time"
 
 	"pcaplab/datasets/arena"
+	"pcaplab/parse"
 	"pcaplab/replay/trial"
 )
 
@@ -155,7 +160,7 @@ func TestStageFaults(t *testing.T) {
 		want   []string // all at once; none: fine
 	}{
 		{"fine", []string{"flow", "features", "features=1s", "features=fixed:5"}, nil},
-		{"unknown", []string{"encore", "model=x.onnx"}, []string{`no stage "encore": there are flow, features`, `no stage "model"`}},
+		{"unknown", []string{"encore", "model=x.onnx"}, []string{`no stage "encore": there are flow, features, reading`, `no stage "model"`}},
 		{"no value", []string{"flow=3"}, []string{`stage flow takes no value: give it as flow, not as "flow=3"`}},
 		{"an empty value", []string{"flow=", "features="}, []string{"stage flow takes no value", `stage features=: window ""`}},
 		{"a bad value", []string{"features=ten"}, []string{`stage features=ten: window "ten"`, "fixed:WINDOW"}},
@@ -191,5 +196,86 @@ func TestExpectedCountsTheEngineAlone(t *testing.T) {
 	without.Header.Plan.EngineAlone = false
 	if more := with.Expected() - without.Expected(); more < 4*time.Second || more > 5*time.Second {
 		t.Errorf("%v more for four trials of a second", more)
+	}
+}
+
+// reading is a kind of stage that goes on with features and counts how long the file of its value is.
+func reading() parse.StageKind {
+	file := func(value string) string { path, _, _ := strings.Cut(value, ":"); return path }
+	return parse.StageKind{Name: "reading", After: "features", File: file, Set: func(value string) (func() (parse.Stage, error), error) {
+		content, err := os.ReadFile(file(value))
+		if err != nil {
+			return nil, err
+		}
+		return func() (parse.Stage, error) { return &reader{octets: uint64(len(content)), value: value}, nil }, nil
+	}}
+}
+
+type reader struct {
+	octets   uint64
+	value    string
+	followed int
+}
+
+func (r *reader) Process(*parse.Frame, *parse.Packet) error { return nil }
+
+func (r *reader) Follow(earlier []parse.Stage) error { r.followed = len(earlier); return nil }
+
+func (r *reader) Counts() map[string]uint64 {
+	_, more, _ := strings.Cut(r.value, ":")
+	return map[string]uint64{"octets": r.octets, "followed": uint64(r.followed), more: 1}
+}
+
+// TestStageFiles: the file of a stage is known by its sum and found by its path, here and in a child, whatever the working folder is by
+// then; Header.StageFiles may name another place for it.
+func TestStageFiles(t *testing.T) {
+	fr := frames(t, "iot-1", 500)
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("x", []byte("four"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir("other", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, inProcess := range []bool{true, false} {
+		s := staged(t, fr, "features", "reading=x:twice")
+		s.Header.Plan.Repeats, s.Header.InProcess = 1, inProcess
+		if err := s.Check(); err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256([]byte("four"))
+		f := s.Header.StageFiles
+		if len(f) != 1 || f[0].Stage != "reading=x:twice" || f[0].Name != "x" || !filepath.IsAbs(f[0].Path) || f[0].SHA256 != hex.EncodeToString(sum[:]) {
+			t.Fatalf("files %+v", f)
+		}
+		moved := filepath.Join(filepath.Dir(f[0].Path), "other", "y")
+		if err := os.Rename(f[0].Path, moved); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(); err == nil || !strings.Contains(err.Error(), "reading=x:twice: open") {
+			t.Errorf("the file is gone: %v", err)
+		}
+		s.Header.StageFiles[0].Path = moved
+		records := record(t, s)
+		if c := records[len(records)-1].Stages["reading=x:twice"]; c["octets"] != 4 || c["followed"] != 1 || c["twice"] != 1 {
+			t.Errorf("counts %v", c)
+		}
+		if err := os.WriteFile(moved, []byte("more"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(); err == nil || !strings.Contains(err.Error(), "x is not what the study began with") {
+			t.Errorf("another file: %v", err)
+		}
+		if err := os.WriteFile("x", []byte("four"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for stage, want := range map[string]string{"reading": "takes a value: reading=", "reading=none": "none", "reading=other": "not a regular file", "reading=": "no such file"} {
+		if err := staged(t, fr, "features", stage).Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", stage, err, want)
+		}
+	}
+	if err := staged(t, fr, "reading=x", "features").Check(); err == nil || !strings.Contains(err.Error(), "as --stages features,reading=x") {
+		t.Errorf("in the wrong order: %v", err)
 	}
 }

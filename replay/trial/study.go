@@ -230,7 +230,9 @@ func (s *Study) Check() error {
 			faults.add("%w", err)
 		}
 	}
-	if _, err := findStages(s.Stages, settings.Stages); err != nil {
+	if s.Header.StageFiles, err = stageFiles(s.Stages, settings.Stages, s.Header.StageFiles); err != nil {
+		faults.add("%w", err)
+	} else if _, err := findStages(s.Stages, settings.Stages, s.Header.StageFiles); err != nil {
 		faults.add("%w", err)
 	}
 	if p.EngineAlone && len(settings.Stages) == 0 {
@@ -690,13 +692,13 @@ func (c *cellRun) earlier(kind string, in Input) (Record, bool, error) {
 func (c *cellRun) start() (Measurer, error) {
 	settings := c.study.Header.Settings
 	if !c.study.Header.InProcess && childrenSupported() {
-		return StartChild(settings, c.cell, c.parts)
+		return StartChild(settings, c.cell, c.study.Header.StageFiles, c.parts)
 	}
 	engine, err := findEngine(c.study.Engines, c.cell.Engine)
 	if err != nil {
 		return nil, err
 	}
-	stages, err := findStages(c.study.Stages, settings.Stages)
+	stages, err := findStages(c.study.Stages, settings.Stages, c.study.Header.StageFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -712,41 +714,4 @@ func findEngine(engines []parse.Engine, name string) (parse.Engine, error) {
 		names = append(names, e.Name)
 	}
 	return parse.Engine{}, fmt.Errorf("no engine %q: there are %s", name, strings.Join(names, ", "))
-}
-
-// findStages returns the kinds of stages that are given as NAME or NAME=VALUE, each under the text as it was given.
-func findStages(kinds []parse.StageKind, given []string) ([]parse.StageKind, error) {
-	var found []parse.StageKind
-	var faults faultList
-	for _, text := range given {
-		name, value, valued := strings.Cut(text, "=")
-		i := slices.IndexFunc(kinds, func(k parse.StageKind) bool { return k.Name == name })
-		if i < 0 {
-			var known []string
-			for _, k := range kinds {
-				known = append(known, k.Name)
-			}
-			faults.add("no stage %q: there are %s", name, strings.Join(known, ", "))
-			continue
-		}
-		kind := kinds[i]
-		before := func(other parse.StageKind) bool { n, _, _ := strings.Cut(other.Name, "="); return n == kind.After }
-		switch {
-		case kind.After != "" && !slices.ContainsFunc(found, before):
-			faults.add("stage %s goes on with what stage %s makes: name that before it", name, kind.After)
-			continue
-		case valued && kind.Set == nil:
-			faults.add("stage %s takes no value: give it as %s, not as %q", name, name, text)
-			continue
-		case valued:
-			var err error
-			if kind.New, err = kind.Set(value); err != nil {
-				faults.add("stage %s: %w", text, err)
-				continue
-			}
-		}
-		kind.Name = text
-		found = append(found, kind)
-	}
-	return found, faults.err()
 }

@@ -57,7 +57,7 @@ func engines() []parse.Engine {
 }
 
 func stages() []parse.StageKind {
-	return []parse.StageKind{flow.Kind(flow.Config{}), feature.Kind()}
+	return []parse.StageKind{flow.Kind(flow.Config{}), feature.Kind(), reading()}
 }
 
 func TestMain(m *testing.M) {
@@ -411,7 +411,7 @@ func TestChildEndsWithItsParent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := trial.StartChild(settings, cell("direct"), []*arena.Frames{frames(t, "iot-1", 100)})
+	c, err := trial.StartChild(settings, cell("direct"), nil, []*arena.Frames{frames(t, "iot-1", 100)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -504,7 +504,7 @@ func TestChildMeasuresTheInheritedFrames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := trial.StartChild(settings, cell("direct"), []*arena.Frames{fr})
+	c, err := trial.StartChild(settings, cell("direct"), nil, []*arena.Frames{fr})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -535,7 +535,7 @@ func first(t *testing.T, engine string, fr *arena.Frames, d time.Duration) trial
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := trial.StartChild(settings, cell(engine), []*arena.Frames{fr})
+	c, err := trial.StartChild(settings, cell(engine), nil, []*arena.Frames{fr})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -561,7 +561,7 @@ func TestChildThatDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := trial.StartChild(settings, cell("dying"), []*arena.Frames{frames(t, "iot-1", 100)})
+	c, err := trial.StartChild(settings, cell("dying"), nil, []*arena.Frames{frames(t, "iot-1", 100)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -571,7 +571,7 @@ func TestChildThatDies(t *testing.T) {
 	if err := c.Close(); err == nil || !strings.Contains(err.Error(), "7") {
 		t.Errorf("exit status is lost: %v", err)
 	}
-	if _, err := trial.StartChild(settings, cell("nonesuch"), nil); err == nil || !strings.Contains(err.Error(), "nonesuch") {
+	if _, err := trial.StartChild(settings, cell("nonesuch"), nil, nil); err == nil || !strings.Contains(err.Error(), "nonesuch") {
 		t.Errorf("unknown engine: %v", err)
 	}
 }

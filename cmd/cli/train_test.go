@@ -1,0 +1,382 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pcaplab/datasets/labelled"
+	"pcaplab/parse/feature"
+	"pcaplab/parse/feature/vectorio"
+	"pcaplab/parse/model"
+)
+
+// trainedReport is what train prints with --json, as far as tests look.
+type trainedReport struct {
+	Columns, Classes, Warnings []string
+	Learnt, Tested             labelled.Summary
+	Split                      *labelled.Division
+	Training                   struct {
+		Converged bool
+		Config    struct{ Leaf string }
+		Tree      struct{ Rows, Nodes int }
+		Metrics   trainedMetrics
+	}
+	Test struct{ Metrics trainedMetrics }
+}
+
+type trainedMetrics struct {
+	Accuracy float64
+	MCC      float64
+	Macro    struct{ F1 float64 }
+	Baseline struct{ Accuracy float64 }
+}
+
+func train(t *testing.T, args ...string) (r trainedReport, notes string) {
+	t.Helper()
+	out, notes := run(t, ExitDone, append([]string{"train"}, append(args, "--json")...)...)
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return r, notes
+}
+
+// synthData are two captures each of two classes that any model tells apart.
+var synthData = []string{"--data", "synth:Benign_Final:2000", "synth:DDoS-SYN_Flood:2000", "synth:Benign_Final:2000", "synth:DDoS-SYN_Flood:2000"}
+
+func TestTrainLR(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"lr.json", "lr.onnx"} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, name)
+			r, _ := train(t, slices.Concat([]string{"lr", "-o", path, "--as", "fixed", "--non-finite", "drop"}, synthData)...)
+			if !r.Training.Converged || r.Test.Metrics.Macro.F1 < 0.95 || r.Split.By != labelled.ByCapture || !r.Split.Chosen {
+				t.Errorf("%+v", r)
+			}
+			if !strings.Contains(strings.Join(r.Warnings, ";"), "synthetic: made from seed 1") {
+				t.Errorf("warnings %q", r.Warnings)
+			}
+			m, err := model.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(m.Columns(), feature.Columns()) || !slices.Equal(m.Classes(), []string{"BENIGN", "DDOS-SYN_FLOOD"}) {
+				t.Errorf("columns %q, classes %q", m.Columns(), m.Classes())
+			}
+			if learnt, tested := len(r.Learnt.Sources), len(r.Tested.Sources); learnt != 2 || tested != 2 {
+				t.Errorf("%d sources learnt, %d tested", learnt, tested)
+			}
+		})
+	}
+	text := func() string {
+		octets, err := os.ReadFile(filepath.Join(dir, "lr.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(octets)
+	}
+	first := text()
+	out, notes := run(t, ExitDone, slices.Concat([]string{"train", "lr", "-o", filepath.Join(dir, "lr.json"), "--as", "fixed", "--non-finite", "drop", "--memory", "0"}, synthData)...)
+	if text() != first {
+		t.Error("rows that are read again at each pass gave another model")
+	}
+	for _, want := range []string{"by capture, since every class", "training converged", "macro-F1 ", "always ", "DDOS-SYN_FLOOD", "of traffic)"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if !strings.Contains(notes, "warning: synthetic: made") {
+		t.Errorf("notes %s", notes)
+	}
+	if left := hiddenFiles(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func hiddenFiles(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name()[0] == '.' {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// tableOf writes a table of rows, of which two columns tell three classes, and returns its path.
+func tableOf(t *testing.T, path string, labels []string, more ...string) string {
+	t.Helper()
+	text := vectorio.AppendHeader(nil, true)
+	for i, label := range labels {
+		var v feature.Vector
+		v.Values[feature.Number] = 10
+		v.Values[feature.Avg] = float64(60 + i%7)
+		v.Values[feature.TCP] = 0.5 + float64(i%5)/10
+		switch label {
+		case "DDoS-SYN_Flood", "DDOS-SYN_FLOOD":
+			v.Values[feature.SynFlag] = 0.9 + float64(i%3)/100
+		case "Mirai-udpplain":
+			v.Values[feature.UDP] = 0.8 + float64(i%3)/100
+		}
+		text = append(vectorio.AppendLabel(vectorio.AppendCSV(text, &v), label), '\n')
+	}
+	if err := os.WriteFile(path, append(text, strings.Join(more, "")...), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// inTurn gives n labels, in turn.
+func inTurn(n int, labels ...string) (list []string) {
+	for i := range n {
+		list = append(list, labels[i%len(labels)])
+	}
+	return list
+}
+
+func TestTrainGroups(t *testing.T) {
+	dir := t.TempDir()
+	// Both releases' spellings, and the folder's, are one class.
+	a := tableOf(t, filepath.Join(dir, "a.csv"), inTurn(300, "BenignTraffic", "DDoS-SYN_Flood", "Mirai-udpplain"))
+	b := tableOf(t, filepath.Join(dir, "b.csv"), inTurn(120, "BENIGN", "DDOS-SYN_FLOOD", "Mirai-udpplain"))
+	groups := filepath.Join(dir, "groups.tsv")
+	if err := os.WriteFile(groups, []byte("BENIGN\tgood\nDDOS*\tbad\n*\tugly\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "m.json")
+	for group, want := range map[string]string{
+		"none":          "BENIGN DDOS-SYN_FLOOD MIRAI-UDPPLAIN",
+		"binary":        "Attack Benign",
+		"category":      "Benign DDoS Mirai",
+		"map=" + groups: "bad good ugly",
+	} {
+		r, _ := train(t, "lr", "--data", a, "--test", b, "--group", group, "-o", out, "--columns", "AVG,syn_flag_number,UDP,Number", "--drop", windowLength)
+		if got := strings.Join(r.Classes, " "); got != want || r.Test.Metrics.Accuracy != 1 || r.Tested.Rows != 120 {
+			t.Errorf("--group %s: %s, want %s; accuracy %v", group, got, want, r.Test.Metrics.Accuracy)
+		}
+		if got := strings.Join(r.Columns, " "); got != "syn_flag_number UDP AVG" {
+			t.Errorf("columns %s", got)
+		}
+	}
+	unknown := tableOf(t, filepath.Join(dir, "c.csv"), inTurn(30, "BENIGN", "DDOS-SYN_FLOOD", "new"))
+	r, _ := train(t, "lr", "--data", a, "--test", unknown, "-o", out)
+	if acc := r.Test.Metrics.Accuracy; acc != 20.0/30 {
+		t.Errorf("accuracy %v: a class that was not learnt is wrong", acc)
+	}
+	_, notes := run(t, ExitFailed, "train", "lr", "--data", a, unknown, "--group", "category", "-o", out)
+	if !strings.Contains(notes, `label "new" is none of CIC-IoT-2023`) {
+		t.Errorf("%s", notes)
+	}
+}
+
+func TestTrainHoeffding(t *testing.T) {
+	dir := t.TempDir()
+	sorted := slices.Concat(slices.Repeat([]string{"BENIGN"}, 2000), slices.Repeat([]string{"DDoS-SYN_Flood"}, 2000))
+	a := tableOf(t, filepath.Join(dir, "a.csv"), sorted)
+	b := tableOf(t, filepath.Join(dir, "b.csv"), slices.Repeat([]string{"Mirai-udpplain"}, 500))
+	out, curve := filepath.Join(dir, "tree.json"), filepath.Join(dir, "curve.csv")
+
+	r, _ := train(t, "hoeffding", "--data", a, "-o", out, "--order", "read")
+	if !strings.Contains(strings.Join(r.Warnings, ";"), "SORTED BY CLASS") || r.Tested.Rows != 0 {
+		t.Errorf("%+v", r)
+	}
+	r, _ = train(t, "hoeffding", "--data", a, "-o", out, "--order", "shuffled", "--split", "random", "--curve", curve, "--leaf", "mc", "--curve-every", "500")
+	if len(r.Warnings) == 0 || strings.Contains(strings.Join(r.Warnings, ";"), "SORTED") || r.Training.Metrics.Accuracy < 0.8 || r.Test.Metrics.Accuracy < 0.99 ||
+		r.Training.Config.Leaf != "mc" || r.Training.Tree.Rows != int(r.Learnt.Rows) {
+		t.Errorf("%+v", r)
+	}
+	text, err := os.ReadFile(curve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := csv.NewReader(strings.NewReader(string(text))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := lines[len(lines)-1]
+	if want := int(r.Learnt.Rows+499)/500 + 1; len(lines) != want || last[0] != fmt.Sprint(r.Learnt.Rows) || last[1] != fmt.Sprint(r.Training.Metrics.Accuracy) ||
+		last[3] != fmt.Sprint(r.Training.Metrics.Macro.F1) {
+		t.Errorf("%d lines of the curve, want %d; the last %q", len(lines), want, last)
+	}
+
+	// Learning goes on, with a class that is new.
+	before := r.Training.Tree.Rows
+	r, _ = train(t, "hoeffding", "--resume-from", out, "--data", b, a, "-o", out, "--order", "shuffled")
+	if r.Training.Tree.Rows != before+4500 || !slices.Contains(r.Classes, "MIRAI-UDPPLAIN") || !strings.Contains(strings.Join(r.Warnings, ";"), "new to the tree") {
+		t.Errorf("%+v", r)
+	}
+	m, err := model.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Classes()) != 3 {
+		t.Errorf("classes %q", m.Classes())
+	}
+	stdout, _ := run(t, ExitDone, "train", "hoeffding", "--data", a, b, "-o", out, "--tree")
+	for _, want := range []string{"prequential", "order    interleaved", "tree     4500 rows"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+}
+
+func TestTrainUsage(t *testing.T) {
+	dir := t.TempDir()
+	table := tableOf(t, filepath.Join(dir, "t.csv"), inTurn(60, "BENIGN", "DDoS-SYN_Flood"))
+	other := tableOf(t, filepath.Join(dir, "o.csv"), inTurn(60, "BENIGN", "DDoS-SYN_Flood"))
+	one := tableOf(t, filepath.Join(dir, "one.csv"), inTurn(60, "BENIGN"))
+	inf := strings.Repeat("inf,", feature.NumColumns) + "BENIGN\n"
+	infinite := tableOf(t, filepath.Join(dir, "inf.csv"), inTurn(60, "BENIGN", "DDoS-SYN_Flood"), inf)
+	cut := tableOf(t, filepath.Join(dir, "cut.csv"), inTurn(60, "BENIGN", "DDoS-SYN_Flood"), "1,2,3")
+	plain := filepath.Join(dir, "plain.csv")
+	if err := os.WriteFile(plain, vectorio.AppendHeader(nil, false), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "m.json")
+	for _, c := range []struct {
+		name string
+		code int
+		args []string
+		want string
+	}{
+		{"no kind", ExitUsage, []string{"forest"}, "choose lr or hoeffding"},
+		{"no data", ExitUsage, []string{"lr", "-o", out}, "--data FILE"},
+		{"no output", ExitUsage, []string{"lr", "--data", table}, "-o FILE.json or FILE.onnx"},
+		{"output of another kind", ExitUsage, []string{"lr", "--data", table, "-o", "m.pkl"}, ".json or .onnx"},
+		{"a tree as onnx", ExitUsage, []string{"hoeffding", "--data", table, "-o", filepath.Join(dir, "m.onnx")}, "naive Bayes"},
+		{"no folder", ExitUsage, []string{"lr", "--data", table, "-o", filepath.Join(dir, "none", "m.json")}, "a folder that is there"},
+		{"test and split", ExitUsage, []string{"lr", "--data", table, "--test", other, "--split", "time", "-o", out}, "give one"},
+		{"share without split", ExitUsage, []string{"hoeffding", "--data", table, "--test-share", "0.2", "-o", out}, "needs --split"},
+		{"share", ExitUsage, []string{"lr", "--data", table, "--test-share", "1", "-o", out}, "less than 1"},
+		{"split", ExitUsage, []string{"lr", "--data", table, "--split", "half", "-o", out}, "choose capture, time or random"},
+		{"column", ExitUsage, []string{"lr", "--data", table, "--columns", "Rat", "-o", out}, `"Rat" is no column`},
+		{"columns file", ExitUsage, []string{"lr", "--data", table, "--columns", "none.txt", "-o", out}, "nor is there such a file"},
+		{"group", ExitUsage, []string{"lr", "--data", table, "--group", "all", "-o", out}, "none, binary, category or map=FILE"},
+		{"policy", ExitUsage, []string{"lr", "--data", table, "--non-finite", "pass", "-o", out}, "fail, drop or clamp"},
+		{"C", ExitUsage, []string{"lr", "--data", table, "--C", "0", "-o", out}, "more than 0"},
+		{"weights", ExitUsage, []string{"lr", "--data", table, "--class-weights", "some", "-o", out}, "none or balanced"},
+		{"order", ExitUsage, []string{"hoeffding", "--data", table, "--order", "any", "-o", out}, "interleaved or shuffled"},
+		{"delta", ExitUsage, []string{"hoeffding", "--data", table, "--delta", "2", "-o", out}, "delta 2"},
+		{"resumed with flags", ExitUsage, []string{"hoeffding", "--data", table, "--resume-from", out, "--tau", "1", "-o", out}, "keeps its own"},
+		{"stdin", ExitUsage, []string{"lr", "--data", "-", "-o", out}, "name a file"},
+		{"learnt and tested", ExitUsage, []string{"lr", "--data", table, "--test", table, "-o", out}, "both learnt from and tested with"},
+		{"named twice", ExitFailed, []string{"lr", "--data", table, table, "-o", out}, "named twice"},
+		{"one class", ExitFailed, []string{"lr", "--data", one, "-o", out}, "two classes at least"},
+		{"not finite", ExitFailed, []string{"lr", "--data", infinite, "-o", out}, `inf.csv: row 61, column "Header_Length" is +Inf`},
+		{"cut", ExitFailed, []string{"lr", "--data", cut, "-o", out}, "the file was cut"},
+		{"no labels", ExitFailed, []string{"lr", "--data", plain, "--label", "text=", "-o", out}, "--label"},
+		{"no file", ExitFailed, []string{"lr", "--data", filepath.Join(dir, "none.csv"), "-o", out}, "no such file"},
+		{"no tree", ExitFailed, []string{"hoeffding", "--data", table, "--resume-from", table, "-o", out}, "t.csv"},
+		{"no class", ExitUsage, []string{"lr", "--data", "synth:iot-1", "-o", out}, "is of no class"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			code, _, stderr := runIn(context.Background(), strings.NewReader(""), append([]string{"train"}, c.args...)...)
+			if code != c.code && c.name != "no labels" || code == ExitDone || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit code %d, want %d; %s", code, c.code, stderr)
+			}
+			if _, err := os.Stat(out); err == nil {
+				t.Error("a model was written")
+			}
+		})
+	}
+	for _, policy := range []string{"drop", "clamp"} {
+		if r, _ := train(t, "lr", "--data", infinite, "--split", "none", "--non-finite", policy, "-o", out); r.Learnt.Dropped+r.Learnt.Clamped != 1 {
+			t.Errorf("%s: %+v", policy, r.Learnt)
+		}
+	}
+	if _, notes := run(t, ExitDone, "train", "lr", "--data", cut, "--salvage", "-o", out); !strings.Contains(notes, "the file was cut") {
+		t.Errorf("notes %s", notes)
+	}
+}
+
+// TestTrainInterrupted wants nothing to be left behind.
+func TestTrainInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	table := tableOf(t, filepath.Join(dir, "t.csv"), inTurn(3000, "BENIGN", "DDoS-SYN_Flood"))
+	for _, kind := range []string{"lr", "hoeffding"} {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		code, _, stderr := runIn(ctx, strings.NewReader(""), "train", kind, "--data", table, "-o", filepath.Join(dir, "m.json"))
+		if code != ExitInterrupted || !strings.Contains(stderr, "no model was written") {
+			t.Errorf("%s: exit code %d, %s", kind, code, stderr)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+func TestFileLists(t *testing.T) {
+	dir := t.TempDir()
+	var files []string
+	for i := range 5 {
+		files = append(files, tableOf(t, filepath.Join(dir, fmt.Sprintf("%d.csv", i)), inTurn(60, "BENIGN", "DDoS-SYN_Flood")))
+	}
+	out := filepath.Join(dir, "m.json")
+	for _, c := range []struct {
+		args           []string
+		learnt, tested string
+	}{
+		{[]string{files[0], "--data", files[1], files[2], "--test", files[3], files[4]}, "0 1 2", "3 4"},
+		{[]string{"--test", files[3], "--seed", "3", files[4], "--data", files[1], "--C", "2", files[2], "--data=" + files[0]}, "1 2 0", "3 4"},
+		{[]string{"--test", files[3], "--test", files[4], "--data", files[1]}, "1", "3 4"},
+	} {
+		r, _ := train(t, append(append([]string{"lr", "-o", out}, c.args...), "--quiet")...)
+		list := func(s labelled.Summary) string {
+			var names []string
+			for _, source := range s.Sources {
+				names = append(names, strings.TrimSuffix(filepath.Base(source.Path), ".csv"))
+			}
+			return strings.Join(names, " ")
+		}
+		if got := list(r.Learnt); got != c.learnt {
+			t.Errorf("%q: learnt %s, want %s", c.args, got, c.learnt)
+		}
+		if got := list(r.Tested); got != c.tested {
+			t.Errorf("%q: tested %s, want %s", c.args, got, c.tested)
+		}
+	}
+}
+
+// TestTrainRealRows trains on rows that a Raspberry Pi captured, by time order, and logs how well that goes. The logistic regressions must
+// be within a point of what scikit-learn 1.2.1 gives on the same rows: StandardScaler and LogisticRegression(max_iter=5000, tol=1e-8).
+func TestTrainRealRows(t *testing.T) {
+	cic := os.Getenv("PCAPLAB_CIC")
+	if cic == "" {
+		t.Skip("PCAPLAB_CIC unset: no real rows")
+	}
+	rows := filepath.Join(cic, "inference-39col-label.csv")
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name    string
+		args    []string
+		macroF1 float64 // of scikit-learn
+	}{
+		{"lr", []string{"lr", "-o", filepath.Join(dir, "lr.onnx")}, 0.98809},
+		{"lr balanced", []string{"lr", "--class-weights", "balanced", "-o", filepath.Join(dir, "lr.json")}, 0.98680},
+		{"hoeffding", []string{"hoeffding", "--order", "read", "-o", filepath.Join(dir, "tree.json")}, 0},
+	} {
+		r, _ := train(t, append(c.args, "--data", rows, "--split", "time", "--non-finite", "drop")...)
+		m := r.Test.Metrics
+		t.Logf("%s: %d rows learnt, %d tested: macro-F1 %.4f, accuracy %.4f, MCC %.4f; always the most frequent: accuracy %.4f", c.name, r.Learnt.Rows,
+			r.Tested.Rows, m.Macro.F1, m.Accuracy, m.MCC, m.Baseline.Accuracy)
+		if c.macroF1 > 0 && math.Abs(m.Macro.F1-c.macroF1) > 0.01 || m.Accuracy <= m.Baseline.Accuracy {
+			t.Errorf("%s: macro-F1 %v, scikit-learn %v", c.name, m.Macro.F1, c.macroF1)
+		}
+		if r.Learnt.Rows+r.Tested.Rows+r.Learnt.Dropped+r.Tested.Dropped != 10_730 {
+			t.Errorf("rows were lost: %+v", r)
+		}
+	}
+}
