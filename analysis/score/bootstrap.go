@@ -56,6 +56,9 @@ const (
 // all cells at once, which is the same as drawing rows, and takes no more time for more rows. It takes rows for independent of each other:
 // rows of one capture are not, and the intervals are then too narrow. BootstrapCaptures is for that.
 //
+// Draws are made in float64: with more than 2^53 rows they are no longer exact numbers, and below that their spread is right to a per cent at
+// least.
+//
 // Without rows the intervals are those of nothing known, and a warning says so.
 func (c *Confusion) Bootstrap(n int, seed uint64, level float64) Intervals {
 	b := newBootstrap(c, n, seed, level)
@@ -236,7 +239,11 @@ func quantile(sorted []float64, p float64) float64 {
 	if i >= len(sorted)-1 {
 		return sorted[len(sorted)-1]
 	}
-	return sorted[i] + float64((at-float64(i))*(sorted[i+1]-sorted[i]))
+	step := sorted[i+1] - sorted[i]
+	if math.IsInf(step, 0) { // their halves have a distance
+		return 2 * (sorted[i]/2 + float64((at-float64(i))*(sorted[i+1]/2-sorted[i]/2)))
+	}
+	return sorted[i] + float64((at-float64(i))*step)
 }
 
 // multinomial draws total rows from the cells by their counts: how many fall into each of them.

@@ -205,3 +205,17 @@ func TestIntervalsOfNothing(t *testing.T) {
 		t.Errorf("%+v comes back as %+v", got, back)
 	}
 }
+
+// BenchmarkBootstrap draws 2000 resamples of ten million rows of 34 classes, each of which is taken for each other.
+func BenchmarkBootstrap(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 1))
+	c := New(make([]string, 34))
+	for i := range c.Counts {
+		for j := range c.Counts {
+			c.AddN(i, j, 1+random.Uint64N(17_300))
+		}
+	}
+	for b.Loop() {
+		c.Bootstrap(2000, 1, 0.95)
+	}
+}

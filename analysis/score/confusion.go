@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Confusion counts rows by their true class and the one predicted. New makes one; its JSON can be read back.
+// Confusion counts rows by their true class and the one predicted. New makes one; its JSON can be read back. Metrics are exact for any counts
+// whose sum is a uint64; Bootstrap wants 2^53 at most.
 type Confusion struct {
 	Classes []string   `json:"classes"`
 	Counts  [][]uint64 `json:"counts"` // Counts[truth][predicted], indices of Classes

@@ -46,10 +46,28 @@ type Sample struct {
 	means     []mean // of finite values
 }
 
-// mean is a running mean.
+// mean is a running mean. Sums of very large values are kept divided by 2^64, so that they stay finite.
 type mean struct {
-	n   uint64
-	sum float64
+	n          uint64
+	sum, large float64
+}
+
+func (m *mean) add(v float64) {
+	m.n++
+	if math.Abs(v) < 0x1p900 {
+		m.sum += v
+	} else {
+		m.large += float64(v * 0x1p-64)
+	}
+}
+
+func (m *mean) value() Value {
+	if m.n == 0 {
+		return none
+	}
+	n := float64(m.n)
+	v := m.sum/n + float64(m.large/n*0x1p64)
+	return Value(max(-math.MaxFloat64, min(v, math.MaxFloat64)))
 }
 
 // DefaultLimit is how many rows a Sample holds if it is not told: 20 MB of 39 columns. KS distances of two such samples of one distribution
@@ -78,8 +96,7 @@ func (s *Sample) Add(values []float64) {
 	}
 	for i, v := range values[:len(s.columns)] {
 		if finite(v) {
-			s.means[i].n++
-			s.means[i].sum += v
+			s.means[i].add(v)
 		} else {
 			s.nonFinite[i]++
 		}
@@ -125,12 +142,14 @@ type ColumnDrift struct {
 	// of one capture are not independent, and large samples make any difference significant: judge by KS. With ties P is too large.
 	P Value `json:"p"`
 	// PSI is the population stability index: PSI of the shares of bins. Bins end at the deciles of the reference. A value that fills a decile has a
-	// bin of its own. Below 0.1 is read as stable, above 0.25 as shifted (Siddiqi, Credit Risk Scorecards, 2006).
+	// bin of its own. Below 0.1 is read as stable, above 0.25 as shifted (Siddiqi, Credit Risk Scorecards, 2006). Not defined below LeastDeciles
+	// rows of the reference, which have no deciles, and without rows on the other side.
 	PSI Value `json:"psi"`
 	// PSIByChance is what PSI is expected to be without any drift, for these sizes: (bins-1)(1/n+1/m) (Yurdakul, Statistical Properties of
-	// Population Stability Index, 2018). A PSI near it says nothing.
+	// Population Stability Index, 2018). A PSI near it says nothing. It holds where every bin is expected to have several rows: below LeastChance
+	// rows on either side it is not defined.
 	PSIByChance Value `json:"psi_by_chance"`
-	Bins        int   `json:"bins"` // that are not empty on both sides
+	Bins        int   `json:"bins"` // of PSI, that are not empty on both sides
 
 	Reference ColumnSummary `json:"reference"`
 	Other     ColumnSummary `json:"other"`
@@ -144,6 +163,12 @@ type ColumnSummary struct {
 	Min       Value  `json:"min"`
 	Max       Value  `json:"max"`
 }
+
+// Rows that are wanted.
+const (
+	LeastDeciles = bins + 1 // of the reference, by PSI
+	LeastChance  = 100      // on both sides, by PSIByChance
+)
 
 // Compare returns how far other is from the reference. Both must have the same columns in the same order.
 func Compare(reference, other *Sample) (*Drift, error) {
@@ -160,7 +185,7 @@ func Compare(reference, other *Sample) (*Drift, error) {
 			ks := KS(a, b)
 			c.KS, c.P = Value(ks), Value(KSProbability(ks, len(a), len(b)))
 		}
-		if n, m := reference.Kept(), other.Kept(); n > 0 && m > 0 {
+		if n, m := reference.Kept(), other.Kept(); n >= LeastDeciles && m > 0 {
 			edges := edges(a)
 			refs, others := shares(a, n, edges), shares(b, m, edges)
 			c.PSI = Value(PSI(refs, others))
@@ -169,7 +194,9 @@ func Compare(reference, other *Sample) (*Drift, error) {
 					c.Bins++
 				}
 			}
-			c.PSIByChance = Value(float64(c.Bins-1) * (1/float64(n) + 1/float64(m)))
+			if min(n, m) >= LeastChance {
+				c.PSIByChance = Value(float64(c.Bins-1) * (1/float64(n) + 1/float64(m)))
+			}
 		}
 		d.Columns = append(d.Columns, c)
 	}
@@ -187,10 +214,7 @@ func (s *Sample) column(i int, buf []float64) (ColumnSummary, []float64) {
 		}
 	}
 	slices.Sort(buf)
-	c := ColumnSummary{NonFinite: s.nonFinite[i], Mean: none, Median: none, Min: none, Max: none}
-	if m := s.means[i]; m.n > 0 {
-		c.Mean = Value(m.sum / float64(m.n))
-	}
+	c := ColumnSummary{NonFinite: s.nonFinite[i], Mean: s.means[i].value(), Median: none, Min: none, Max: none}
 	if len(buf) > 0 {
 		c.Median, c.Min, c.Max = Value(quantile(buf, 0.5)), Value(buf[0]), Value(buf[len(buf)-1])
 	}
@@ -239,15 +263,21 @@ func KSProbability(ks float64, n, m int) float64 {
 const bins = 10
 
 // edges returns the upper ends, included, of all bins of finite values but the last. A quantile that stands twice among the deciles and the ends
-// fills a decile: it gets a bin of its own.
+// fills a decile: it gets a bin of its own. Of fewer than LeastDeciles finite values, in a
+// column of many that are not, one stands for several deciles, which count as one.
 func edges(sorted []float64) []float64 {
 	if len(sorted) == 0 {
 		return nil
 	}
 	var edges []float64
-	last := math.NaN()
+	last, place := math.NaN(), -1
 	for i := range bins + 1 {
-		q := sorted[(len(sorted)-1)*i/bins] // a value of the sample: interpolated ones would be between those of columns of few values
+		at := (len(sorted) - 1) * i / bins
+		if at == place {
+			continue
+		}
+		place = at
+		q := sorted[at] // a value of the sample: interpolated ones would be between those of columns of few values
 		if q == last {
 			edges = append(edges, math.Nextafter(q, math.Inf(-1)), q)
 		} else if i > 0 && i < bins {

@@ -1,15 +1,8 @@
 package score
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"math"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"reflect"
 	"testing"
 )
@@ -137,96 +130,6 @@ func randomConfusions(n int) []*Confusion {
 		}
 	}
 	return list
-}
-
-// python runs a program on what is put in as JSON, for what it prints as JSON, or skips where no Python has the module.
-func python(t *testing.T, module, program string, input, output any) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("starts Python")
-	}
-	in, err := json.Marshal(input)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const missing = 77
-	program = fmt.Sprintf("import sys\ntry:\n    import %s\nexcept ImportError:\n    sys.exit(%d)\n%s", module, missing, program)
-	for _, name := range []string{"/usr/bin/python3", "python3"} {
-		cmd := exec.Command(name, "-W", "ignore", "-c", program)
-		cmd.Stdin, cmd.Stderr = bytes.NewReader(in), os.Stderr
-		out, err := cmd.Output()
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) || cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == missing {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(out, output); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	t.Skipf("neither /usr/bin/python3 nor python3 has %s", module)
-}
-
-func TestScikitLearn(t *testing.T) {
-	confusions := randomConfusions(20)
-	var answers []struct {
-		Accuracy, Balanced, MCC, Kappa, Dummy, DummyF1 float64
-		Macro, Weighted                                []float64
-		Labels                                         []int
-		PerClass                                       [][]float64
-	}
-	python(t, "sklearn.metrics", `
-import json, math, sys, numpy as np
-from sklearn import metrics as m
-from sklearn.dummy import DummyClassifier
-out = []
-for c in json.load(sys.stdin):
-    counts = np.array(c["counts"])
-    true = np.concatenate([np.full(n, i) for i, row in enumerate(counts) for n in row])
-    pred = np.concatenate([np.full(n, j) for i, row in enumerate(counts) for j, n in enumerate(row)])
-    labels = np.unique(np.concatenate([true, pred]))
-    kappa = m.cohen_kappa_score(true, pred)
-    dummy = DummyClassifier(strategy="most_frequent").fit(true[:, None], true).predict(true[:, None])
-    f = lambda average: list(m.precision_recall_fscore_support(true, pred, average=average, zero_division=0)[:3])
-    out.append(dict(accuracy=m.accuracy_score(true, pred), balanced=m.balanced_accuracy_score(true, pred), mcc=m.matthews_corrcoef(true, pred),
-        kappa=0 if math.isnan(kappa) else kappa, macro=f("macro"), weighted=f("weighted"), labels=labels.tolist(),
-        dummy=m.accuracy_score(true, dummy), dummyF1=m.f1_score(true, dummy, average="macro", zero_division=0),
-        perClass=np.array(m.precision_recall_fscore_support(true, pred, average=None, zero_division=0)).T.tolist()))
-json.dump(out, sys.stdout)`, confusions, &answers)
-	for i, c := range confusions {
-		got, want := c.Metrics(), answers[i]
-		near(t, "accuracy", got.Accuracy, want.Accuracy, 1e-12)
-		near(t, "balanced accuracy", got.BalancedAccuracy, want.Balanced, 1e-12)
-		near(t, "MCC", got.MCC, want.MCC, 1e-12)
-		near(t, "kappa", got.Kappa, want.Kappa, 1e-12)
-		near(t, "baseline", got.Baseline.Accuracy, want.Dummy, 1e-12)
-		near(t, "F1 of the baseline", got.Baseline.MacroF1, want.DummyF1, 1e-12)
-		for j, averages := range []Average{got.Macro, got.Weighted} {
-			list := [][]float64{want.Macro, want.Weighted}[j]
-			near(t, "precision", averages.Precision, list[0], 1e-12)
-			near(t, "recall", averages.Recall, list[1], 1e-12)
-			near(t, "F1", averages.F1, list[2], 1e-12)
-		}
-		at := 0
-		for j, class := range got.PerClass {
-			if !class.Present() {
-				continue
-			}
-			if want.Labels[at] != j {
-				t.Fatalf("%d: class %d stands for %d", i, j, want.Labels[at])
-			}
-			near(t, "precision of a class", class.Precision, want.PerClass[at][0], 1e-12)
-			near(t, "recall of a class", class.Recall, want.PerClass[at][1], 1e-12)
-			near(t, "F1 of a class", class.F1, want.PerClass[at][2], 1e-12)
-			near(t, "support of a class", float64(class.Support), want.PerClass[at][3], 0)
-			at++
-		}
-		if at != len(want.Labels) {
-			t.Errorf("%d: %d classes, scikit-learn has %d", i, at, len(want.Labels))
-		}
-	}
 }
 
 func TestAddAllocatesNothing(t *testing.T) {

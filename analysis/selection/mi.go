@@ -26,7 +26,7 @@ type Config struct {
 
 // MutualInformation estimates how much each column tells of the class, in nats: 0 is nothing, Table.Entropy is all. It is what scikit-learn's
 // mutual_info_classif computes with its defaults (all features continuous): Ross, PLoS ONE 9 (2014) e87357, on columns divided by their standard
-// deviation, with noise of 1e-10 of their size, which parts equal values. The estimate is off by some hundredths where rows are few, and is
+// deviation (or, where that is below 1e-162, by their greatest distance from the mean), with noise of 1e-10 of their size, which parts equal values. The estimate is off by some hundredths where rows are few, and is
 // cut at 0. Rows of a class that has no other row are left out. A column of one value tells 0, where scikit-learn gives what its noise tells.
 //
 // Estimates depend on the seed of the noise in columns with many equal values, by some 1/sqrt(rows). Time is that of sorting, memory some 40
@@ -103,9 +103,11 @@ func (e *estimator) column(column int, seed uint64) float64 {
 	if isConstant(x) {
 		return 0
 	}
-	_, deviation := stat.PopMeanStdDev(x, nil)
-	if !(deviation > 0) { // values too close together
-		deviation = 1
+	mean, deviation := stat.PopMeanStdDev(x, nil)
+	if !(deviation > 0) { // its square is too small for a number
+		for _, v := range x {
+			deviation = math.Max(deviation, math.Abs(v-mean))
+		}
 	}
 	size := 0.0
 	for _, v := range x {

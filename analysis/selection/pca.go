@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 )
@@ -21,7 +22,8 @@ type Components struct {
 	Correlation *mat.SymDense `json:"-"` // of Columns, Pearson's
 }
 
-// PCA computes them. It wants two rows at least, and a column that varies.
+// PCA computes them. It wants two rows at least, and a column that varies. It holds the columns once more, scaled so that the squares of
+// very large and very small values are numbers.
 func PCA(t *Table) (*Components, error) {
 	if err := t.check(); err != nil {
 		return nil, err
@@ -33,7 +35,7 @@ func PCA(t *Table) (*Components, error) {
 			c.Constant = append(c.Constant, t.Columns[i])
 		} else {
 			c.Columns = append(c.Columns, t.Columns[i])
-			vary = append(vary, x)
+			vary = append(vary, scaled(x))
 		}
 	}
 	if t.Rows() < 2 || len(vary) == 0 {
@@ -74,7 +76,25 @@ func PCA(t *Table) (*Components, error) {
 		}
 		c.Loadings = append(c.Loadings, loading)
 	}
+	if sum := floats.Sum(c.Ratio); !(math.Abs(sum-1) < 1e-6) {
+		return nil, fmt.Errorf("the components explain %v of the variance, not all of it once: leave out columns that are all but constant", sum)
+	}
 	return c, nil
+}
+
+// scaled returns a column that varies less its mean, divided by the greatest magnitude that is left.
+func scaled(x []float64) []float64 {
+	mean := stat.Mean(x, nil)
+	y := make([]float64, len(x))
+	greatest := 0.0
+	for i, v := range x {
+		y[i] = v - mean
+		greatest = math.Max(greatest, math.Abs(y[i]))
+	}
+	for i := range y {
+		y[i] /= greatest
+	}
+	return y
 }
 
 func isConstant(x []float64) bool {

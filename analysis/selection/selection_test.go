@@ -279,6 +279,57 @@ func TestComponents(t *testing.T) {
 	}
 }
 
+// TestSizesOfValues has the same columns in very large and very small units: correlations and information do not depend on those.
+func TestSizesOfValues(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 1))
+	plain := &Table{Columns: []string{"a", "b", "c"}, Classes: []string{"x", "y"}, X: make([][]float64, 3)}
+	for range 400 {
+		class := random.IntN(2)
+		a := random.NormFloat64() + float64(class)
+		plain.Class = append(plain.Class, class)
+		for i, v := range []float64{a, a + random.NormFloat64()/2, random.NormFloat64()} {
+			plain.X[i] = append(plain.X[i], v)
+		}
+	}
+	want, err := PCA(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tells := information(t, plain, Config{})
+	for _, units := range [][]float64{{1e78, 1, 1}, {1e148, 1e148, 1}, {1e-170, 1, 1e-170}, {1e148, 1e-300, 1e-170}} {
+		table := &Table{Columns: plain.Columns, Classes: plain.Classes, Class: plain.Class}
+		for i, x := range plain.X {
+			y := slices.Clone(x)
+			for row := range y {
+				y[row] *= units[i]
+			}
+			table.X = append(table.X, y)
+		}
+		got, err := PCA(table)
+		if err != nil {
+			t.Errorf("%v: %v", units, err)
+			continue
+		}
+		for i := range want.Ratio {
+			near(t, fmt.Sprint("ratio in units of ", units), got.Ratio[i], want.Ratio[i], 1e-9)
+			for j := range i {
+				near(t, fmt.Sprint("correlation in units of ", units), got.Correlation.At(i, j), want.Correlation.At(i, j), 1e-9)
+			}
+		}
+		for i, mi := range information(t, table, Config{}) {
+			near(t, fmt.Sprint("information in units of ", units), mi, tells[i], 1e-3)
+		}
+	}
+	// Neighbouring numbers, whose mean rounds to one of them.
+	near1 := math.Nextafter(1, 2)
+	c, err := PCA(&Table{Columns: []string{"a", "b"}, Classes: []string{"x"}, Class: make([]int, 4),
+		X: [][]float64{{1, near1, 1, 1}, {0, 5e-324, 0, 0}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "correlation", c.Correlation.At(0, 1), 1, 1e-12)
+}
+
 func TestSampler(t *testing.T) {
 	kept := make([]int, 30)
 	for seed := range uint64(1000) {

@@ -13,14 +13,15 @@ import (
 type Table struct {
 	Columns []string
 	Classes []string
-	X       [][]float64 // X[column][row], all finite, and of at most 1e150
+	X       [][]float64 // X[column][row], all finite, and of at most Largest
 	Class   []int       // of each row, an index of Classes
 }
 
 // Rows returns how many rows it has.
 func (t *Table) Rows() int { return len(t.Class) }
 
-const largest = 1e150
+// Largest is the greatest magnitude of a value: squares of greater ones are no numbers.
+const Largest = 1e150
 
 // check reports what nothing here can work with.
 func (t *Table) check() error {
@@ -35,7 +36,7 @@ func (t *Table) check() error {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				return fmt.Errorf("row %d of column %s is %v: leave such rows out, or put a number in its place", row+1, t.Columns[i], v)
 			}
-			if math.Abs(v) > largest {
+			if math.Abs(v) > Largest {
 				return fmt.Errorf("row %d of column %s is %v: too large to be squared", row+1, t.Columns[i], v)
 			}
 		}

@@ -13,7 +13,8 @@ const maxDonors = 1 << 18
 // was; what they tell of the row's class goes. Up to maxDonors rows, their values are permuted, so that each is used once. Of more rows
 // a sample lends them, to a row as often as chance has it.
 type donors struct {
-	columns []int // that can be hidden
+	limit   uint64 // maxDonors
+	columns []int  // that can be hidden
 	seed    uint64
 	random  *rand.Rand
 	rows    uint64
@@ -25,15 +26,15 @@ type donors struct {
 func lengthColumns() []int { return feature.WindowLengthColumns() }
 
 func newDonors(seed uint64) *donors {
-	return &donors{columns: lengthColumns(), seed: seed, random: rand.New(rand.NewPCG(seed, 0x646f6e6f7273))}
+	return &donors{limit: maxDonors, columns: lengthColumns(), seed: seed, random: rand.New(rand.NewPCG(seed, 0x646f6e6f7273))}
 }
 
 // add takes the next row of the first pass.
 func (d *donors) add(values *[feature.NumColumns]float64) {
 	d.rows++
 	at := d.rows - 1
-	if at >= maxDonors {
-		if at = d.random.Uint64N(d.rows); at >= maxDonors {
+	if at >= d.limit {
+		if at = d.random.Uint64N(d.rows); at >= d.limit {
 			return
 		}
 	} else {
@@ -46,7 +47,7 @@ func (d *donors) add(values *[feature.NumColumns]float64) {
 
 // ready ends the first pass.
 func (d *donors) ready() {
-	if d.rows > maxDonors {
+	if d.rows > d.limit {
 		return
 	}
 	d.order = make([]uint32, d.rows)
@@ -63,7 +64,7 @@ func (d *donors) put(at uint64, columns []int, values *[feature.NumColumns]float
 	if d.order != nil {
 		donor = int(d.order[at])
 	} else {
-		donor = int(mix(d.seed+at*0x9e3779b97f4a7c15) % maxDonors)
+		donor = int(mix(d.seed+at*0x9e3779b97f4a7c15) % d.limit)
 	}
 	lent := d.values[donor*len(d.columns):]
 	for _, c := range columns {

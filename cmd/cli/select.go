@@ -50,7 +50,8 @@ better column it goes with. Then the principal components of the columns, standa
 What a column tells alone is not what it adds to others. And where windows are of several lengths, Number and the counts tell which class
 was windowed how, not what an attack looks like: a note says so. --drop window-length leaves those columns out.
 
-More than --sample rows are sampled at random, seeded. -o writes the names of the best --top columns, one a line, as --columns of train takes them.`,
+More than --sample rows are sampled at random, seeded. -o also writes the names of the best --top columns, one a line, as --columns of this
+command and of train takes them.`,
 		Example: `  ` + a.Name + ` features select --non-finite drop Merged01.csv
   ` + a.Name + ` features select --group binary --drop window-length --top 12 -o columns.txt CSV/*/*.csv
   ` + a.Name + ` features select --non-finite drop --json PCAP/*/*.pcap | jq -r '.columns[] | [.column, .mutual_information] | @tsv'
@@ -65,7 +66,7 @@ More than --sample rows are sampled at random, seeded. -o writes the names of th
 	fs.Var(&f.nonFinite, "non-finite", "rows with NaN or an infinity in such a column: fail, drop or clamp (NaN to 0, infinities to the column's extremes)")
 	fs.IntVar(&f.sample, "sample", 100_000, "rows to estimate on, drawn at random where there are more (0: all)")
 	fs.IntVar(&f.top, "top", 0, "columns to show and write (0: all)")
-	fs.StringVarP(&f.output, "output", "o", "", "file for the names of the columns shown, - for standard output instead of the table")
+	fs.StringVarP(&f.output, "output", "o", "", "write the names of the columns shown to this `file`, one a line; - writes them to standard output instead of the table")
 	fs.BoolVar(&f.json, "json", false, "print all as JSON")
 	offer(c, map[string][]string{
 		"non-finite": pairs("fail", "name the row", "drop", "leave rows out", "clamp", "to the extremes seen"),
@@ -77,9 +78,10 @@ More than --sample rows are sampled at random, seeded. -o writes the names of th
 
 // selectJSON is what features select found.
 type selectJSON struct {
-	Rows       int64             `json:"rows"`              // read
-	Dropped    int64             `json:"dropped,omitempty"` // of them, by --non-finite drop
-	Sampled    int               `json:"sampled"`           // of the others; what follows the classes is of these
+	Rows       int64             `json:"rows"`                  // read
+	Dropped    int64             `json:"dropped,omitempty"`     // of them, by --non-finite drop
+	DroppedFor map[string]int64  `json:"dropped_for,omitempty"` // rows dropped by columns that were not finite in them, maybe several
+	Sampled    int               `json:"sampled"`               // of the others; what follows the classes is of these
 	Seed       uint64            `json:"seed"`
 	Classes    []selectedClass   `json:"classes"`
 	Entropy    float64           `json:"entropy"` // of the class, nats
@@ -136,7 +138,7 @@ func (f *selectFlags) run(c *cobra.Command, a *app, args []string) error {
 		cfg.NonFinite = labelled.Pass // dropped and counted here, in the same pass
 	}
 	cfg.Columns = columns
-	if cfg.NonFinite != labelled.Clamp && !f.salvage {
+	if cfg.NonFinite != labelled.Clamp {
 		cfg.Memory = 0 // there is one pass
 	}
 	reading := a.octetsBar("reading")
@@ -154,16 +156,29 @@ func (f *selectFlags) run(c *cobra.Command, a *app, args []string) error {
 	sampler := selection.NewSampler(names, f.sample, f.seed)
 	values := make([]float64, len(columns))
 	ofClass := map[string]int64{}
+	var droppedFor [feature.NumColumns]int64
+	var windows windowLengths
 	err = set.Each(c.Context(), func(r *labelled.Row) error {
 		out.Rows++
+		ofClass[r.Label] += 0 // also a class of which all rows are dropped
+		dropped := false
 		for i, column := range columns {
-			values[i] = r.Values[column]
-			if drop && values[i]-values[i] != 0 {
-				out.Dropped++
-				return nil
+			v := r.Values[column]
+			values[i] = v
+			if drop && v-v != 0 {
+				dropped = true
+				droppedFor[column]++
+			} else if math.Abs(v) > selection.Largest {
+				return fmt.Errorf("%s: row %d, column %q is %v: more than %g cannot be squared; leave the row out of the file, or --drop %q",
+					set.Path(r.Source), r.Number, feature.Columns()[column], v, selection.Largest, feature.Columns()[column])
 			}
 		}
+		if dropped {
+			out.Dropped++
+			return nil
+		}
 		ofClass[r.Label]++
+		windows.add(r.Values[feature.Number])
 		sampler.Add(values, r.Label)
 		return nil
 	})
@@ -174,15 +189,13 @@ func (f *selectFlags) run(c *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	if f.salvage {
-		survey, err := set.Survey(c.Context())
-		if err != nil {
-			return err
-		}
-		for _, source := range survey.Sources {
-			for _, loss := range source.Losses {
-				out.Warnings = append(out.Warnings, source.Path+": "+loss)
+	out.Warnings = append(out.Warnings, set.Losses()...)
+	for column, n := range droppedFor {
+		if n > 0 {
+			if out.DroppedFor == nil {
+				out.DroppedFor = map[string]int64{}
 			}
+			out.DroppedFor[feature.Columns()[column]] = n
 		}
 	}
 	for _, label := range slices.Sorted(maps.Keys(ofClass)) {
@@ -192,14 +205,18 @@ func (f *selectFlags) run(c *cobra.Command, a *app, args []string) error {
 		source, _ := set.Source(i)
 		out.Synthetic = out.Synthetic || source.Synthetic
 	}
-	if err := out.estimate(c.Context(), a, sampler.Table()); err != nil {
+	for _, w := range out.Warnings { // of the files, whatever becomes of the rows
+		a.note("%s", w)
+	}
+	ofFiles := len(out.Warnings)
+	if err := out.estimate(c.Context(), a, sampler.Table(), &windows); err != nil {
 		return err
 	}
 	shown := out.Columns
 	if f.top > 0 && f.top < len(shown) {
 		shown = shown[:f.top]
 	}
-	for _, w := range out.Warnings {
+	for _, w := range out.Warnings[ofFiles:] {
 		a.note("%s", w)
 	}
 	list := func(w io.Writer) error {
@@ -237,13 +254,10 @@ func (f *selectFlags) writable() error {
 }
 
 // estimate fills in what is computed of the sampled rows.
-func (s *selectJSON) estimate(ctx context.Context, a *app, t *selection.Table) error {
+func (s *selectJSON) estimate(ctx context.Context, a *app, t *selection.Table, windows *windowLengths) error {
 	s.Sampled, s.Entropy = t.Rows(), t.Entropy()
-	if s.Sampled == 0 {
-		return errors.New("no rows to estimate on")
-	}
-	if len(t.Classes) < 2 {
-		return fmt.Errorf("all rows are of the class %s: there is nothing to tell; name files of other classes too, or another --group", t.Classes[0])
+	if err := s.enough(t); err != nil {
+		return err
 	}
 	bar := a.countBar("estimating")
 	mi, err := selection.MutualInformation(ctx, t, selection.Config{Seed: s.Seed, Progress: func(done, total int) { bar.set(int64(done), int64(total)) }})
@@ -274,8 +288,83 @@ func (s *selectJSON) estimate(ctx context.Context, a *app, t *selection.Table) e
 		}
 		s.Columns = append(s.Columns, column)
 	}
-	s.warn(t)
+	s.warn(t, windows)
 	return nil
+}
+
+// enough reports why there would be nothing to tell.
+func (s *selectJSON) enough(t *selection.Table) error {
+	switch {
+	case s.Rows == 0:
+		return errors.New("no rows to estimate on: the files have none")
+	case s.Sampled == 0:
+		return fmt.Errorf("all %s rows were dropped, as there are NaN or infinite values in %s: --drop such columns, or --non-finite clamp",
+			datasets.FormatCount(uint64(s.Rows)), s.droppedFor())
+	case len(t.Classes) > 1:
+		return nil
+	case len(s.Classes) == 1:
+		return fmt.Errorf("all rows are of the class %s: there is nothing to tell; name files of other classes too, or another --group", t.Classes[0])
+	case int64(s.Sampled) < s.Rows-s.Dropped && slices.ContainsFunc(s.Classes, func(c selectedClass) bool { return c.Class != t.Classes[0] && c.Rows > 0 }):
+		return fmt.Errorf("all rows that were sampled (%s) are of the class %s, though %d classes were read: a larger --sample, or another --seed, has others",
+			datasets.FormatCount(uint64(s.Sampled)), t.Classes[0], len(s.Classes))
+	}
+	return fmt.Errorf("all rows that are left are of the class %s: %s of %s rows were dropped, as there are NaN or infinite values in %s; --drop such "+
+		"columns, or --non-finite clamp", t.Classes[0], datasets.FormatCount(uint64(s.Dropped)), datasets.FormatCount(uint64(s.Rows)), s.droppedFor())
+}
+
+// droppedFor names the columns that rows were dropped for, and how many rows.
+func (s *selectJSON) droppedFor() string {
+	names := slices.SortedStableFunc(maps.Keys(s.DroppedFor), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.DroppedFor[b], s.DroppedFor[a]), cmp.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s (%s rows)", name, datasets.FormatCount(uint64(s.DroppedFor[name])))
+	}
+	return strings.Join(names, ", ")
+}
+
+// windowLengths counts rows by their Number, as far as that is one.
+type windowLengths struct {
+	counts          map[float64]int
+	least, greatest float64
+	rows            int
+}
+
+// mostLengths bounds the lengths that are counted apart; there are more only where windows are spans of time.
+const mostLengths = 10_000
+
+func (w *windowLengths) add(n float64) {
+	if n-n != 0 {
+		return
+	}
+	if w.counts == nil {
+		w.counts, w.least, w.greatest = map[float64]int{}, n, n
+	}
+	w.rows++
+	w.least, w.greatest = min(w.least, n), max(w.greatest, n)
+	if w.counts[n] > 0 || len(w.counts) < mostLengths {
+		w.counts[n]++
+	}
+}
+
+// several says in words which lengths there are, "" if all windows but a hundredth, such as the last of each capture, are of one.
+func (w *windowLengths) several() string {
+	var often []float64
+	most := 0
+	for n, rows := range w.counts {
+		most = max(most, rows)
+		if 100*rows >= w.rows {
+			often = append(often, n)
+		}
+	}
+	switch {
+	case w.rows == 0 || 100*(w.rows-most) < w.rows:
+		return ""
+	case len(often) < 2:
+		return fmt.Sprintf("%g to %g", w.least, w.greatest)
+	}
+	slices.Sort(often)
+	return joinNumbers(often)
 }
 
 // countBar is octetsBar for what has no octets.
@@ -298,33 +387,37 @@ func distinct(x []float64) int {
 }
 
 // warn says what makes the ranking mean less than it seems.
-func (s *selectJSON) warn(t *selection.Table) {
+func (s *selectJSON) warn(t *selection.Table, windows *windowLengths) {
 	add := func(format string, args ...any) { s.Warnings = append(s.Warnings, fmt.Sprintf(format, args...)) }
 	if s.Synthetic {
 		add("synthetic traffic: the ranking is that of the generator")
 	}
+	var gone []string
+	for _, c := range s.Classes {
+		if c.Rows == 0 {
+			gone = append(gone, c.Class)
+		}
+	}
+	if len(gone) > 0 {
+		add("all rows were dropped of %s: there are NaN or infinite values in %s", strings.Join(gone, ", "), s.droppedFor())
+	}
 	if alone := s.alone(t); len(alone) > 0 {
 		add("with one sampled row, or none, a class tells nothing: %s; a larger --sample may have more", strings.Join(alone, ", "))
 	}
-	at := slices.Index(t.Columns, "Number")
-	if at < 0 {
+	lengths := windows.several()
+	if lengths == "" {
 		return
 	}
-	counts := map[float64]int{}
-	for _, v := range t.X[at] {
-		counts[v]++
-	}
-	var lengths []float64 // of at least a hundredth of the windows
-	for v, n := range counts {
-		if 100*n >= len(t.Class) {
-			lengths = append(lengths, v)
+	for _, c := range s.Columns { // best first
+		if !slices.ContainsFunc(feature.WindowLengthColumns(), func(i int) bool { return feature.Columns()[i] == c.Column }) {
+			continue
 		}
-	}
-	slices.Sort(lengths)
-	i := slices.IndexFunc(s.Columns, func(c selectedColumn) bool { return c.Column == "Number" })
-	if share := s.Columns[i].Share; len(lengths) > 1 && share >= 0.02 {
-		add("windows are of several lengths (%s rows), and Number alone tells %s of the entropy: this ranking shows how classes were windowed, "+
-			"which live traffic will not; --drop %s, or windows of one length, show the rest", joinNumbers(lengths), report.FormatRatio(share), windowLength)
+		if c.Share >= 0.02 {
+			add("windows are of several lengths (%s rows), and %s alone, which depends on the length, tells %s of the entropy: this ranking shows how classes "+
+				"were windowed, which live traffic will not; --drop %s, or windows of one length, show the rest", lengths, c.Column, report.FormatRatio(c.Share),
+				windowLength)
+		}
+		return
 	}
 }
 
@@ -335,7 +428,7 @@ func (s *selectJSON) alone(t *selection.Table) (classes []string) {
 		counts[class]++
 	}
 	for _, c := range s.Classes {
-		if i, found := slices.BinarySearch(t.Classes, c.Class); !found || counts[i] < 2 {
+		if i, found := slices.BinarySearch(t.Classes, c.Class); c.Rows > 0 && (!found || counts[i] < 2) {
 			classes = append(classes, c.Class)
 		}
 	}
@@ -364,7 +457,13 @@ func (s *selectJSON) writeText(w io.Writer, shown []selectedColumn) error {
 	if int64(s.Sampled) < s.Rows-s.Dropped {
 		read += ", " + datasets.FormatCount(uint64(s.Sampled)) + " of them sampled"
 	}
-	t := &report.Table{Title: fmt.Sprintf("%s, %d classes; entropy of the class, all that columns can tell: %.3f nats", read, len(s.Classes), s.Entropy)}
+	classes := 0
+	for _, c := range s.Classes {
+		if c.Rows > 0 {
+			classes++
+		}
+	}
+	t := &report.Table{Title: fmt.Sprintf("%s, %d classes; entropy of the class, all that columns can tell: %.3f nats", read, classes, s.Entropy)}
 	t.Columns = []report.Column{{Head: "", Right: true}, {Head: "column"}, {Head: "MI, nats", Right: true}, {Head: "of entropy", Right: true},
 		{Head: "values", Right: true}, {Head: "goes with"}}
 	for i, c := range shown {

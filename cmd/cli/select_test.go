@@ -2,11 +2,11 @@ package cli
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -79,13 +79,22 @@ func TestFeaturesSelect(t *testing.T) {
 	if c := s.Components; len(c.Columns) != 4 || c.Needed95 != 3 || len(c.Constant) != 35 {
 		t.Errorf("%+v", c.Components)
 	}
-	if again := selected(t, table); fmt.Sprint(again) != fmt.Sprint(s) && fmt.Sprint(again.Columns) != fmt.Sprint(s.Columns) {
-		t.Error("another run finds another ranking")
+	if again := selected(t, table); !reflect.DeepEqual(again, s) {
+		t.Errorf("another run finds\n%+v\nnot\n%+v", again, s)
 	}
 	// Without the leak there is no warning.
 	s = selected(t, "--drop", "window-length", "--group", "binary", table)
 	if len(s.Columns) != feature.NumColumns-len(feature.WindowLengthColumns()) || len(s.Warnings) != 0 || len(s.Classes) != 2 {
 		t.Errorf("%+v", s)
+	}
+	// Without Number, but with a column that leaks as it does: ack_count has a value only in windows of 100.
+	counted := writeRows(t, filepath.Join(dir, "b.csv"), 900, []string{"BENIGN", "DDOS-SYN_FLOOD", "MIRAI-UDPPLAIN"},
+		func(random *rand.Rand, class int, v map[string]float64) {
+			leaking(random, class, v)
+			v["ack_count"] = v["Number"] / 2
+		})
+	if s = selected(t, "--drop", "Number", counted); len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "several lengths (10, 100 rows), and ack_count alone") {
+		t.Errorf("%q", s.Warnings)
 	}
 	s = selected(t, "--sample", "100", "--seed", "3", table)
 	if s.Rows != 900 || s.Sampled != 100 || s.Classes[1].Rows != 300 {
@@ -137,7 +146,18 @@ func TestFeaturesSelectNonFinite(t *testing.T) {
 	if !strings.Contains(stderr, "row 7") || !strings.Contains(stderr, `"Rate"`) || !strings.Contains(stderr, "--non-finite drop") {
 		t.Errorf("%s", stderr)
 	}
-	if s := selected(t, "--non-finite", "drop", table); s.Rows != 200 || s.Dropped != 10 || s.Sampled != 190 {
+	if s := selected(t, "--non-finite", "drop", table); s.Rows != 200 || s.Dropped != 10 || s.Sampled != 190 || !reflect.DeepEqual(s.DroppedFor, map[string]int64{"Rate": 10}) {
+		t.Errorf("%+v", s)
+	}
+	// A class that is gone.
+	gone := writeRows(t, filepath.Join(dir, "gone.csv"), 90, []string{"BENIGN", "A", "B"}, func(random *rand.Rand, class int, v map[string]float64) {
+		leaking(random, class, v)
+		if class == 2 {
+			v["Std"] = math.NaN()
+		}
+	})
+	s := selected(t, "--non-finite", "drop", "--drop", "window-length", gone)
+	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "all rows were dropped of B: there are NaN or infinite values in Std (30 rows)") || s.Classes[1].Rows != 0 {
 		t.Errorf("%+v", s)
 	}
 	for _, args := range [][]string{{"--non-finite", "clamp"}, {"--drop", "Rate"}} {
@@ -147,10 +167,73 @@ func TestFeaturesSelectNonFinite(t *testing.T) {
 	}
 }
 
+// What was lost of a table is said without a flag.
+func TestFeaturesSelectSaysWhatWasLost(t *testing.T) {
+	path := writeRows(t, filepath.Join(t.TempDir(), "cut.csv"), 60, []string{"BENIGN", "ATTACK"}, leaking)
+	info, err := os.Stat(path)
+	if err == nil {
+		err = os.Truncate(path, info.Size()-1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := selected(t, "--drop", "window-length", path)
+	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "cut.csv: row 60, the last, ends without a line feed") {
+		t.Errorf("%q", s.Warnings)
+	}
+}
+
+func TestWindowLengths(t *testing.T) {
+	for _, tt := range []struct {
+		want    string
+		lengths func(yield func(float64))
+	}{
+		{"", func(func(float64)) {}},
+		{"", func(yield func(float64)) {
+			yield(3) // the last of a capture
+			for range 200 {
+				yield(10)
+			}
+		}},
+		{"10, 100", func(yield func(float64)) {
+			yield(math.NaN())
+			yield(7)
+			for range 200 {
+				yield(100)
+				yield(10)
+			}
+		}},
+		{"1 to 20000", func(yield func(float64)) {
+			for i := range 20_000 {
+				yield(float64(i + 1))
+			}
+		}},
+	} {
+		var w windowLengths
+		tt.lengths(w.add)
+		if got := w.several(); got != tt.want || len(w.counts) > mostLengths {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}
+
 func TestFeaturesSelectRefused(t *testing.T) {
 	dir := t.TempDir()
 	one := writeRows(t, filepath.Join(dir, "one.csv"), 20, []string{"BENIGN"}, leaking)
 	same := writeRows(t, filepath.Join(dir, "same.csv"), 20, []string{"BENIGN", "ATTACK"}, func(*rand.Rand, int, map[string]float64) {})
+	nan := writeRows(t, filepath.Join(dir, "nan.csv"), 20, []string{"BENIGN", "ATTACK"}, func(_ *rand.Rand, _ int, v map[string]float64) { v["Rate"] = math.Inf(1) })
+	half := writeRows(t, filepath.Join(dir, "half.csv"), 20, []string{"BENIGN", "ATTACK"}, func(_ *rand.Rand, class int, v map[string]float64) {
+		if class == 1 {
+			v["Rate"] = math.NaN()
+		}
+	})
+	rows := 0
+	large := writeRows(t, filepath.Join(dir, "large.csv"), 20, []string{"BENIGN", "ATTACK"}, func(random *rand.Rand, class int, v map[string]float64) {
+		if leaking(random, class, v); rows == 12 {
+			v["Rate"] = -2e150
+		}
+		rows++
+	})
 	empty := writeRows(t, filepath.Join(dir, "empty.csv"), 0, []string{"BENIGN"}, leaking)
 	for _, tt := range []struct {
 		code int
@@ -163,6 +246,10 @@ func TestFeaturesSelectRefused(t *testing.T) {
 		{ExitUsage, "is no column", []string{"--columns", "Nmber", one}},
 		{ExitUsage, "standard output", []string{"--json", "-o", "-", one}},
 		{ExitFailed, "all rows are of the class BENIGN", []string{one}},
+		{ExitFailed, "all rows that were sampled (1) are of the class ATTACK, though 2 classes were read: a larger --sample", []string{"--sample", "1", "--seed", "2", large, "--drop", "Rate"}},
+		{ExitFailed, "all 20 rows were dropped, as there are NaN or infinite values in Rate (20 rows): --drop such columns, or --non-finite clamp", []string{"--non-finite", "drop", nan}},
+		{ExitFailed, "all rows that are left are of the class BENIGN: 10 of 20 rows were dropped, as there are NaN or infinite values in Rate (10 rows)", []string{"--non-finite", "drop", half}},
+		{ExitFailed, `large.csv: row 13, column "Rate" is -2e+150: more than 1e+150 cannot be squared; leave the row out of the file, or --drop "Rate"`, []string{"--non-finite", "drop", large}},
 		{ExitFailed, "rows that differ", []string{same}},
 		{ExitFailed, "no rows", []string{empty}},
 		{ExitFailed, "no such file", []string{filepath.Join(dir, "none.csv")}},

@@ -85,8 +85,8 @@ func (f *hoeffdingFlags) run(c *cobra.Command, a *app, args []string) error {
 	if err := order.Check(); err != nil {
 		return usagef("--order: %w", err)
 	}
-	if f.every < 1 {
-		return usagef("--curve-every %d: want 1 or more", f.every)
+	if f.every < 1 || f.every > hoeffding.MaxWindow {
+		return usagef("--curve-every %d: want 1 to %d", f.every, hoeffding.MaxWindow)
 	}
 	if f.curve != "" {
 		if info, err := os.Stat(filepath.Dir(f.curve)); err != nil || !info.IsDir() {

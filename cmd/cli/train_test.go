@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -49,14 +50,16 @@ func train(t *testing.T, args ...string) (r trainedReport, notes string) {
 }
 
 // synthData are two captures each of two classes that any model tells apart.
-var synthData = []string{"--data", "synth:Benign_Final:2000", "synth:DDoS-SYN_Flood:2000", "synth:Benign_Final:2000", "synth:DDoS-SYN_Flood:2000"}
+var synthData = []string{"--data", "synth:Benign_Final:1000", "synth:DDoS-SYN_Flood:1000", "synth:Benign_Final:1000", "synth:DDoS-SYN_Flood:1000"}
 
 func TestTrainLR(t *testing.T) {
 	dir := t.TempDir()
+	columns := []string{"Rate", "syn_flag_number", "TCP", "UDP", "AVG", "Std", "IAT"}
+	same := slices.Concat([]string{"--as", "fixed", "--non-finite", "drop", "--columns", strings.Join(columns, ",")}, synthData)
 	for _, name := range []string{"lr.json", "lr.onnx"} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, name)
-			r, _ := train(t, slices.Concat([]string{"lr", "-o", path, "--as", "fixed", "--non-finite", "drop"}, synthData)...)
+			r, _ := train(t, append([]string{"lr", "-o", path}, same...)...)
 			if !r.Training.Converged || r.Test.Metrics.Macro.F1 < 0.95 || r.Split.By != labelled.ByCapture || !r.Split.Chosen {
 				t.Errorf("%+v", r)
 			}
@@ -67,7 +70,7 @@ func TestTrainLR(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(m.Columns(), feature.Columns()) || !slices.Equal(m.Classes(), []string{"BENIGN", "DDOS-SYN_FLOOD"}) {
+			if !slices.Equal(m.Columns(), columns) || !slices.Equal(m.Classes(), []string{"BENIGN", "DDOS-SYN_FLOOD"}) {
 				t.Errorf("columns %q, classes %q", m.Columns(), m.Classes())
 			}
 			if learnt, tested := len(r.Learnt.Sources), len(r.Tested.Sources); learnt != 2 || tested != 2 {
@@ -75,18 +78,7 @@ func TestTrainLR(t *testing.T) {
 			}
 		})
 	}
-	text := func() string {
-		octets, err := os.ReadFile(filepath.Join(dir, "lr.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(octets)
-	}
-	first := text()
-	out, notes := run(t, ExitDone, slices.Concat([]string{"train", "lr", "-o", filepath.Join(dir, "lr.json"), "--as", "fixed", "--non-finite", "drop", "--memory", "0"}, synthData)...)
-	if text() != first {
-		t.Error("rows that are read again at each pass gave another model")
-	}
+	out, notes := run(t, ExitDone, append([]string{"train", "lr", "-o", filepath.Join(dir, "lr.json")}, same...)...)
 	for _, want := range []string{"by capture, since every class", "training converged", "macro-F1 ", "always ", "DDOS-SYN_FLOOD", "of traffic)"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
@@ -94,6 +86,22 @@ func TestTrainLR(t *testing.T) {
 	}
 	if !strings.Contains(notes, "warning: synthetic: made") {
 		t.Errorf("notes %s", notes)
+	}
+
+	table := tableOf(t, filepath.Join(dir, "t.csv"), inTurn(900, "BENIGN", "DDoS-SYN_Flood", "Mirai-udpplain"))
+	var files [2][]byte
+	for i, memory := range []string{"1MiB", "0"} {
+		_, notes := run(t, ExitDone, "train", "lr", "--data", table, "-o", filepath.Join(dir, "lr.json"), "--memory", memory)
+		if again := strings.Contains(notes, "each pass reads them again"); again != (memory == "0") {
+			t.Errorf("--memory %s: %s", memory, notes)
+		}
+		var err error
+		if files[i], err = os.ReadFile(filepath.Join(dir, "lr.json")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(files[0], files[1]) {
+		t.Error("rows that are read again at each pass gave another file")
 	}
 	if left := hiddenFiles(t, dir); len(left) > 0 {
 		t.Errorf("left behind: %q", left)

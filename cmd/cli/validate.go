@@ -301,14 +301,14 @@ func listOrFile(value string) ([]string, error) {
 	return names, nil
 }
 
-// sets are labelled vectors of one kind, tables or captures, as given and in other windows.
+// sets opens files as sets of labelled vectors.
 type sets struct {
 	v     *validated
 	bar   *bar
 	share int64 // octets of rows that a set may keep in memory
 }
 
-// source is a set of rows of which each file is limited.
+// limitedRows are the first rows of each file.
 type limitedRows struct {
 	sets  []*labelled.Set // of one source each
 	limit int64

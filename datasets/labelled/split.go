@@ -140,10 +140,11 @@ func (s *Set) byCapture(sum *Summary, d *Division, train, test *Set) error {
 		for _, source := range sources {
 			all += float64(source.Rows)
 		}
+		wanted := float64(d.TestShare * all) // not fused with what is subtracted from it: the same on every architecture
 		for i, source := range sources {
 			// Taken where that brings the rows nearer to the share; the first always, where another is left.
 			rows := float64(source.Rows)
-			near := math.Abs(taken+rows-d.TestShare*all) < math.Abs(taken-d.TestShare*all)
+			near := math.Abs(taken+rows-wanted) < math.Abs(taken-wanted)
 			if i < len(sources)-1 && (i == 0 || near) {
 				taken += rows
 				train.used[source.Index] = false

@@ -2,7 +2,6 @@ package model
 
 import (
 	"encoding"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -63,7 +62,7 @@ type SchemaError struct {
 	Repeated     []string // columns that the model or the vector names more than once
 }
 
-// Error lists the difference.
+// Error lists the difference; not what the model does not take where that is much.
 func (e *SchemaError) Error() string {
 	var b strings.Builder
 	if len(e.Repeated) > 0 {
@@ -76,7 +75,7 @@ func (e *SchemaError) Error() string {
 		fmt.Fprintf(&b, " and does not name them, the vectors have %d", e.Given)
 	}
 	if release := releaseOf(e.Model); release != "" && e.Model != e.Given && !e.Named {
-		fmt.Fprintf(&b, ": %d is %s", e.Model, release)
+		fmt.Fprintf(&b, "; %d is %s of CIC-IoT-2023", e.Model, release)
 		if other := releaseOf(e.Given); other != "" {
 			fmt.Fprintf(&b, ", %d %s", e.Given, other)
 		}
@@ -84,13 +83,16 @@ func (e *SchemaError) Error() string {
 	if len(e.Missing) > 0 {
 		fmt.Fprintf(&b, "; missing: %s", strings.Join(e.Missing, ", "))
 	}
-	if len(e.Foreign) > 0 {
+	if len(e.Foreign) > 0 && len(e.Foreign) <= 12 {
 		fmt.Fprintf(&b, "; not of the model: %s", strings.Join(e.Foreign, ", "))
 	}
-	if !e.Named {
+	switch {
+	case e.Model == len(older) || e.Given == len(older):
+		b.WriteString("; train on the tables that the vectors are like: values of the two releases are on different scales")
+	case e.Named:
+		b.WriteString("; train on columns among those given")
+	default:
 		b.WriteString("; train on the same columns, or have the model's file name those that it takes")
-	} else {
-		b.WriteString("; train on the columns given, values of other releases are on other scales")
 	}
 	return b.String()
 }
@@ -310,6 +312,3 @@ func (b *Bound) Take(values []float64) (x []float64, ok bool, err error) {
 	}
 	return nil, false, e
 }
-
-// ErrOneClass says that a model tells fewer than two classes.
-var ErrOneClass = errors.New("a model of fewer than two classes")

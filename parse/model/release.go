@@ -1,7 +1,6 @@
 package model
 
 import (
-	"fmt"
 	"slices"
 
 	"pcaplab/parse/feature"
@@ -20,9 +19,9 @@ var older = []string{
 func releaseOf(columns int) string {
 	switch columns {
 	case feature.NumColumns:
-		return fmt.Sprintf("the newer release of CIC-IoT-2023 (%d columns)", feature.NumColumns)
+		return "the newer release"
 	case len(older):
-		return fmt.Sprintf("the release of 2023 (%d columns)", len(older))
+		return "the release of 2023"
 	}
 	return ""
 }

@@ -109,10 +109,12 @@ func (t *Tree) file(n *node) fileNode {
 	return fileNode{Leaf: f}
 }
 
-// ReadJSON reads what WriteJSON wrote. It refuses fields it does not know, another version, and whatever no tree can be: numbers
-// out of range, nodes that are missing, unreachable or behind themselves. The error names the node.
+// ReadJSON reads what WriteJSON wrote. It refuses fields that it does not know, that are missing or there twice, another version, and
+// whatever no tree can be: numbers out of range, nodes that are missing, unreachable or behind themselves. The error names the node,
+// or the octet of the file.
 func ReadJSON(r io.Reader) (*Tree, error) {
-	d := json.NewDecoder(r)
+	var k keys
+	d := json.NewDecoder(io.TeeReader(r, &k))
 	d.DisallowUnknownFields()
 	var f fileTree
 	if err := d.Decode(&f); err != nil {
@@ -127,12 +129,18 @@ func ReadJSON(r io.Reader) (*Tree, error) {
 	case f.Version != Version:
 		return nil, fmt.Errorf("version %d of the Hoeffding tree's format: this program reads version %d", f.Version, Version)
 	}
+	if k.err != nil {
+		return nil, k.err
+	}
 	t, err := New(f.Columns, f.Classes, f.Config)
 	if err != nil {
 		return nil, err
 	}
-	if len(f.Nodes) == 0 || len(f.Nodes) > maxNodes {
-		return nil, fmt.Errorf("%d nodes: a tree has 1 to %d", len(f.Nodes), maxNodes)
+	if t.cfg != f.Config {
+		return nil, fmt.Errorf("settings %+v: one of them is not filled in", f.Config)
+	}
+	if len(f.Nodes) == 0 || len(f.Nodes) > t.cfg.MaxNodes {
+		return nil, fmt.Errorf("%d nodes: this tree has 1 to %d", len(f.Nodes), t.cfg.MaxNodes)
 	}
 	t.rows, t.attempts, t.limited = f.Rows, f.Attempts, f.Limited
 	t.nodes = make([]node, len(f.Nodes))
@@ -226,8 +234,8 @@ func (t *Tree) restoreObserver(l *leaf, g *fileGauss) error {
 		return fmt.Errorf("%v rows", g.Rows)
 	}
 	for f := range t.columns {
-		if !inRange(g.Mean[f], -MaxValue, MaxValue) || !inRange(g.Spread[f], 0, 1e300) ||
-			!inRange(g.Min[f], -MaxValue, MaxValue) || !inRange(g.Max[f], g.Min[f], MaxValue) {
+		if !inRange(g.Min[f], -MaxValue, MaxValue) || !inRange(g.Max[f], g.Min[f], MaxValue) || !inRange(g.Mean[f], g.Min[f], g.Max[f]) ||
+			!inRange(g.Spread[f], 0, 1e300) {
 			return fmt.Errorf("column %s: mean %v, spread %v, least %v or greatest value %v is out of range", t.columns[f],
 				g.Mean[f], g.Spread[f], g.Min[f], g.Max[f])
 		}

@@ -59,6 +59,21 @@ func TestTheReaderIsStrict(t *testing.T) {
 		{`"kind":"hoeffding-tree"`, `"kind":"other"`, "not a Hoeffding tree"},
 		{`"version":1`, `"version":2`, "version 2"},
 		{`"rows":60`, `"rows":60,"more":1`, "more"},
+		{`"rows":60,`, ``, "lacks rows"},
+		{`"rows":60,`, `"rows":null,`, "null"},
+		{`"rows":60,`, `"rows":60,"rows":61,`, `"rows" is there twice`},
+		{`"rows":60,`, `"Rows":60,`, "Rows"},
+		{`"rows":60,`, `"ro\u0077s":60,`, "backslash"},
+		{`"nodes":[`, `"nodes":[],"nodes":[`, `"nodes" is there twice`},
+		{`"gain":1`, `"gain":1,"gain":1`, `"gain" is there twice`},
+		{`"tau":0.05,`, ``, "lacks tau"},
+		{`"tau":0.05,`, `"tau":0,`, "not filled in"},
+		{`"max_nodes":100`, `"max_nodes":2`, "3 nodes"},
+		{`,"gain":1`, ``, "lacks gain"},
+		{`,"observers":[]`, ``, "lacks observers"},
+		{`"spread":[0.5,0],`, ``, "lacks spread"},
+		{`"mean":[1,2]`, `"mean":[1.75,2]`, "column a: mean 1.75"},
+		{`"mean":[1,2]`, `"mean":[1,1.9]`, "column b: mean 1.9"},
 		{`"rows":60`, `"rows":-1`, "not a Hoeffding tree"},
 		{`"columns":["a","b"]`, `"columns":["a","a"]`, `"a" twice`},
 		{`"columns":["a","b"]`, `"columns":["a"]`, "2, 2, 2 and 2 values for 1 columns"},
@@ -72,7 +87,7 @@ func TestTheReaderIsStrict(t *testing.T) {
 		{`"left":1`, `"left":-1`, "leads to node -1"},
 		{`"threshold":5`, `"threshold":1e300`, "threshold 1e+300"},
 		{`"max_depth":0`, `"max_depth":-1`, "depth -1"},
-		{`{"leaf":{"active":false`, `{"branch":{"feature":0},"leaf":{"active":false`, "both"},
+		{`{"leaf":{"active":false`, `{"branch":{"feature":0,"threshold":5,"left":1,"right":2,"weight":60,"gain":1},"leaf":{"active":false`, "both"},
 		{`{"branch":{"feature":0,"threshold":5,"left":1,"right":2,"weight":60,"gain":1}}`, `{}`, "neither"},
 		{`"nodes":[`, `"nodes":[{"leaf":{"active":true,"mc":0,"nb":0,"rows_since_attempt":0,"classes":[],"weights":[],"observers":[]}},`, "no branch before it"},
 		{`"mc":1`, `"mc":-1`, "counts -1"},
@@ -87,7 +102,7 @@ func TestTheReaderIsStrict(t *testing.T) {
 		{`"mean":[1,2]`, `"mean":[1]`, "1, 2, 2 and 2"},
 		{`"spread":[0.5,0]`, `"spread":[0.5,-1]`, "column b"},
 		{`"max":[1.5,2]`, `"max":[0,2]`, "column a"},
-		{`"weights":[30],"observers":[]`, `"weights":[30],"observers":[{"class":0}]`, "observes nothing"},
+		{`"weights":[30],"observers":[]`, `"weights":[30],"observers":[{"class":0,"rows":1,"mean":[1,2],"spread":[0,0],"min":[1,2],"max":[1,2]}]`, "observes nothing"},
 		{"\n]}", "\n]}x", "behind"},
 		{"\n]}", "\n]", "not a Hoeffding tree"},
 	} {
@@ -108,6 +123,7 @@ func FuzzReadJSON(f *testing.F) {
 	tree := s.tree(f, Config{GracePeriod: 40, Delta: 0.01, Tau: 0.3})
 	s.each(400, func(x []float64, class int) { learn(f, tree, class, x...) })
 	f.Add([]byte(text(f, tree)), -1e9, 1e3)
+	f.Add([]byte(strings.Repeat("[", 100)+`]}}{"a":{"a":"\\"]`), 0., 0.)
 	f.Fuzz(func(t *testing.T, data []byte, a, b float64) {
 		tree, err := ReadJSON(bytes.NewReader(data))
 		if err != nil {

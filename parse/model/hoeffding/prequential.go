@@ -5,28 +5,37 @@ package hoeffding
 // evaluating stream learning algorithms, Machine Learning 90, 2013).
 type Prequential struct {
 	rows, correct uint64
-	ring          []bool
+	window        int
+	ring          []bool // grows to window as rows come
 	at            int
 	recent        int // correct in the ring
 }
 
-// NewPrequential returns a count whose sliding window has the last rows of that many; 0 means 1000.
+// MaxWindow is how many rows a Prequential's sliding window has at most. It takes an octet for each, once there were so many.
+const MaxWindow = 1 << 26
+
+// NewPrequential returns a count whose sliding window has the last rows of that many; below 1 means 1000, above MaxWindow that.
 func NewPrequential(window int) *Prequential {
 	if window <= 0 {
 		window = 1000
 	}
-	return &Prequential{ring: make([]bool, window)}
+	window = min(window, MaxWindow)
+	return &Prequential{window: window, ring: make([]bool, 0, min(window, 1<<16))}
 }
 
-// Add takes the outcome of the next row. It allocates nothing.
+// Add takes the outcome of the next row. It allocates nothing, but for a window of more than 65,536 rows while that fills.
 func (p *Prequential) Add(truth, predicted int) {
 	right := truth == predicted
-	if p.ring[p.at] { // what the window held before is false
-		p.recent--
-	}
-	p.ring[p.at] = right
-	if p.at++; p.at == len(p.ring) {
-		p.at = 0
+	if len(p.ring) < p.window {
+		p.ring = append(p.ring, right)
+	} else {
+		if p.ring[p.at] {
+			p.recent--
+		}
+		p.ring[p.at] = right
+		if p.at++; p.at == p.window {
+			p.at = 0
+		}
 	}
 	p.rows++
 	if right {
@@ -40,7 +49,7 @@ func (p *Prequential) All() (correct, rows uint64) { return p.correct, p.rows }
 
 // Recent returns the same for the rows of the sliding window, which has fewer than its size at first.
 func (p *Prequential) Recent() (correct, rows int) {
-	return p.recent, int(min(p.rows, uint64(len(p.ring))))
+	return p.recent, len(p.ring)
 }
 
 // Accuracy returns the share of all rows and of the recent ones that was predicted right; 0 before the first.

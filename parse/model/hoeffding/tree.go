@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unicode/utf8"
 )
 
 // How a leaf predicts.
@@ -106,7 +107,7 @@ type Tree struct {
 
 	rows, attempts, splits, limited uint64
 
-	free    [][]float64 // blocks of observers that splits gave back
+	free    []*observer // that leaves gave back
 	scratch scratch
 }
 
@@ -154,9 +155,8 @@ type observer struct {
 
 // scratch is what calls need and throw away.
 type scratch struct {
-	lhs, rhs     []float64 // weights left and right of a threshold, in a leaf's order of observers
-	bestL, bestR []float64
-	denominator  []float64 // sqrt 2 sigma, likewise
+	lhs, rhs    []float64 // weights left and right of a threshold, in a leaf's order of observers
+	denominator []float64 // sqrt 2 sigma, likewise
 
 	votes    []float64 // log likelihoods in the order of entries, of the row in seen
 	votesFor *leaf
@@ -199,6 +199,9 @@ func checkNames(what string, names []string, least, most int) error {
 		if seen[name] {
 			return fmt.Errorf("%s: %q twice", what, name)
 		}
+		if !utf8.ValidString(name) {
+			return fmt.Errorf("%s: %q is not UTF-8", what, name)
+		}
 		seen[name] = true
 	}
 	return nil
@@ -211,6 +214,9 @@ func (t *Tree) AddClass(name string) (int, error) {
 	}
 	if name == "" {
 		return 0, errors.New("a class without a name")
+	}
+	if !utf8.ValidString(name) {
+		return 0, fmt.Errorf("class %q: its name is not UTF-8", name)
 	}
 	if len(t.classes) == MaxClasses {
 		return 0, fmt.Errorf("class %q: there are %d classes already, the most that a Hoeffding tree takes", name, MaxClasses)
@@ -638,20 +644,21 @@ func (o *observer) observe(x []float64) {
 }
 
 func (t *Tree) newObserver() *observer {
-	var block []float64
-	if k := len(t.free); k > 0 {
-		block, t.free = t.free[k-1], t.free[:k-1]
-		clear(block)
-	} else {
-		block = make([]float64, 5*len(t.columns))
+	k := len(t.free)
+	if k == 0 {
+		return newObserver(make([]float64, 5*len(t.columns)), 0)
 	}
-	return newObserver(block, 0)
+	o := t.free[k-1]
+	t.free = t.free[:k-1]
+	clear(o.block)
+	o.n, o.fresh = 0, false
+	return o
 }
 
 // forget gives the observers of a leaf back.
 func (t *Tree) forget(l *leaf) {
 	for _, i := range l.order {
-		t.free = append(t.free, l.entries[i].obs.block)
+		t.free = append(t.free, l.entries[i].obs)
 		l.entries[i].obs = nil
 	}
 	l.order = l.order[:0]

@@ -183,6 +183,36 @@ func TestTheSameTreeEverywhere(t *testing.T) {
 	}
 }
 
+// A leaf of one class above MaxShareToSplit begins its Gaussians anew, again and again.
+func TestALeafThatBeginsAnewAllocatesNothing(t *testing.T) {
+	tree := newTree(t, []string{"a", "b"}, []string{"zero", "one"}, Config{GracePeriod: 200})
+	x, scores := make([]float64, 2), make([]float64, 2)
+	i := 0
+	period := func() {
+		for range 200 {
+			class := 0
+			if i%150 == 10 && i > 150 {
+				class = 1
+			}
+			x[0], x[1] = float64(100*class+i%7), float64(i%5)
+			if _, err := tree.Predict(x, scores); err != nil {
+				t.Fatal(err)
+			}
+			learn(t, tree, class, x...)
+			i++
+		}
+	}
+	for range 5 {
+		period()
+	}
+	if n := testing.AllocsPerRun(20, period); n != 0 {
+		t.Errorf("%v allocations in a grace period", n)
+	}
+	if s := tree.Summary(); s.Branches != 0 || s.Attempts < 20 || len(tree.free) != 2 {
+		t.Errorf("the leaf did not begin anew: %v, %d observers were given back", s, len(tree.free))
+	}
+}
+
 func TestPredictAndLearnAllocateNothing(t *testing.T) {
 	for _, leaf := range []string{MajorityClass, NaiveBayes, Adaptive} {
 		s := streams["mixed"]
@@ -353,6 +383,13 @@ func TestWhatIsRefused(t *testing.T) {
 	if _, err := New([]string{"a"}, []string{"x", "x"}, Config{}); err == nil {
 		t.Error("a class twice")
 	}
+	// JSON would spell these another way, and two of them alike.
+	if _, err := New([]string{"a\xff"}, nil, Config{}); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+		t.Errorf("a column that is not UTF-8: %v", err)
+	}
+	if _, err := tree.AddClass("y\xff"); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+		t.Errorf("a class that is not UTF-8: %v", err)
+	}
 }
 
 func TestAnEmptyTreeSaysTheFirstClass(t *testing.T) {
@@ -394,5 +431,13 @@ func TestPrequentialCounts(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { p.Add(1, 2) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+	// A window of any size takes what rows there were.
+	p = NewPrequential(math.MaxInt)
+	for range 3 {
+		p.Add(1, 1)
+	}
+	if c, n := p.Recent(); c != 3 || n != 3 || cap(p.ring) > 1<<20 {
+		t.Errorf("%d of %d, room for %d", c, n, cap(p.ring))
 	}
 }

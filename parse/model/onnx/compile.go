@@ -182,9 +182,10 @@ func (c *compiler) charge(dims ...int) error {
 		}
 		n *= d
 	}
-	if c.room += n; c.room > c.most {
+	if n > c.most-c.room {
 		return fmt.Errorf("more than %d numbers between the nodes", c.most)
 	}
+	c.room += n
 	return nil
 }
 
@@ -194,7 +195,7 @@ func (c *compiler) initializers(g *graphProto) error {
 		if _, err := c.add(t.name, t.tensor, true); err != nil {
 			return err
 		}
-		c.most = min(c.most+2*t.size(), math.MaxInt32)
+		c.most += 2 * min(t.size(), (math.MaxInt32-c.most)/2)
 	}
 	return nil
 }

@@ -275,10 +275,12 @@ func (m *Model) outputs(c *compiler, p *modelProto) error {
 			return fmt.Errorf("it cannot be told what labels the output %q has", name)
 		}
 		labels = d.names()
-		for k, l := range labels {
-			if slices.Contains(labels[:k], l) {
+		seen := make(map[string]bool, len(labels))
+		for _, l := range labels {
+			if seen[l] {
 				return fmt.Errorf("the class %q is there twice", l)
 			}
+			seen[l] = true
 		}
 	}
 	listed := []string(nil)
@@ -321,9 +323,13 @@ func (m *Model) outputs(c *compiler, p *modelProto) error {
 		} else {
 			m.byName = map[string]int{}
 		}
+		places := make(map[string]int, len(m.classes))
+		for k, name := range m.classes {
+			places[name] = k
+		}
 		for k, l := range labels {
-			class := slices.Index(m.classes, l)
-			if class < 0 {
+			class, there := places[l]
+			if !there {
 				class = k
 			}
 			if d.whole {

@@ -115,7 +115,7 @@ func Compile(s Spec) (*Ensemble, error) {
 	if s.Features < 1 || s.Features > math.MaxInt32 {
 		return nil, fmt.Errorf("%d features", s.Features)
 	}
-	if s.Outputs < 1 || s.Outputs > 1<<24 {
+	if s.Outputs < 1 || s.Outputs > 1<<20 {
 		return nil, fmt.Errorf("%d outputs", s.Outputs)
 	}
 	if len(s.Trees) == 0 {
@@ -126,11 +126,12 @@ func Compile(s Spec) (*Ensemble, error) {
 	for i := range e.never {
 		e.never[i] = true
 	}
+	mentions := make([]mention, s.Outputs)
 	for i, t := range s.Trees {
 		if e.nodes += len(t); e.nodes > MaxNodes {
 			return nil, fmt.Errorf("more than %d nodes", MaxNodes)
 		}
-		if err := e.check(t, s); err != nil {
+		if err := e.check(i, t, s, mentions); err != nil {
 			return nil, fmt.Errorf("tree %d: %w", i, err)
 		}
 	}
@@ -146,8 +147,11 @@ func Compile(s Spec) (*Ensemble, error) {
 	return e, nil
 }
 
-// check walks a tree from its root.
-func (e *Ensemble) check(t []Node, s Spec) error {
+// mention is which leaves of a tree have a value for an output.
+type mention struct{ tree, leaves, last int } // trees and leaves are numbered from 1
+
+// check walks a tree from its root. mentions are of trees before.
+func (e *Ensemble) check(number int, t []Node, s Spec, mentions []mention) error {
 	if len(t) == 0 {
 		return fmt.Errorf("no nodes")
 	}
@@ -155,7 +159,6 @@ func (e *Ensemble) check(t []Node, s Spec) error {
 	reached := make([]bool, len(t))
 	reached[0] = true
 	seen, leaves := 1, 0
-	mentioned := map[int]int{} // output: leaves
 	for stack := []at{{}}; len(stack) > 0; {
 		a := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
@@ -165,7 +168,7 @@ func (e *Ensemble) check(t []Node, s Spec) error {
 				return fmt.Errorf("leaf %d has no value", a.node)
 			}
 			leaves++
-			for i, w := range n.Weights {
+			for _, w := range n.Weights {
 				if w.Output < 0 || w.Output >= s.Outputs {
 					return fmt.Errorf("leaf %d is of output %d: there are %d", a.node, w.Output, s.Outputs)
 				}
@@ -174,8 +177,12 @@ func (e *Ensemble) check(t []Node, s Spec) error {
 				}
 				e.never[w.Output] = false
 				e.least = min(e.least, w.Value)
-				if !slices.ContainsFunc(n.Weights[:i], func(o Weight) bool { return o.Output == w.Output }) {
-					mentioned[w.Output]++
+				m := &mentions[w.Output]
+				if m.tree != number+1 {
+					*m = mention{tree: number + 1}
+				}
+				if m.last != leaves {
+					m.leaves, m.last = m.leaves+1, leaves
 				}
 			}
 			continue
@@ -209,8 +216,13 @@ func (e *Ensemble) check(t []Node, s Spec) error {
 	if seen != len(t) {
 		return fmt.Errorf("node %d is not reached from the root", slices.Index(reached, false))
 	}
-	for o, n := range mentioned {
-		e.always[o] = e.always[o] || n == leaves
+	for _, n := range t { // an output of all leaves is of the first
+		if n.Mode == Leaf {
+			for _, w := range n.Weights {
+				e.always[w.Output] = e.always[w.Output] || mentions[w.Output].leaves == leaves
+			}
+			break
+		}
 	}
 	return nil
 }

@@ -51,6 +51,9 @@ json.dump(dict(rows=[[None if np.isnan(v) else float(v) for v in r] for r in ask
 
 // TestLiveXGBoost trains models with the xgboost that is installed and compares classes and scores.
 func TestLiveXGBoost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains models with Python")
+	}
 	python := ""
 	for _, name := range []string{"/usr/bin/python3", "python3"} {
 		if exec.Command(name, "-c", "import importlib.util, sys; sys.exit(not importlib.util.find_spec('xgboost'))").Run() == nil {
