@@ -64,7 +64,7 @@ func (s *Speed) AddRecords(what, stage string, records []trial.Record) {
 		}
 		made[rec.Repeat].fed += rec.Counters.Frames
 		made[rec.Repeat].vectors = rec.Stages[stage]["vectors"]
-		if u := &rec.Usage; u.PeakOctets != nil {
+		if u := &rec.Usage; what == SpeedPipeline && u.PeakOctets != nil {
 			s.Peak = max(s.Peak, *u.PeakOctets)
 			if u.EnginePeakOctets != nil {
 				s.Own = max(s.Own, *u.EnginePeakOctets)

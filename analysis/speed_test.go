@@ -28,8 +28,13 @@ func TestSpeedOfRecords(t *testing.T) {
 	}
 	var s Speed
 	s.AddRecords(SpeedFeatures, "features", records)
+	if s.Peak != 0 || s.Own != 0 {
+		t.Errorf("memory of a process without a model: %d, %d", s.Peak, s.Own)
+	}
+	var whole Speed
+	whole.AddRecords(SpeedPipeline, "features", records)
 	s.AddModel(SpeedModel, []float64{1e6, 2e6, 4e6})
-	if len(s.Rows) != 3 || s.PerVector != 10 || s.Frames != 777 || s.Peak != peak || s.Own != own {
+	if len(s.Rows) != 3 || s.PerVector != 10 || s.Frames != 777 || whole.Peak != peak || whole.Own != own {
 		t.Fatalf("%+v", s)
 	}
 	near := func(got, want float64) bool { return math.Abs(got-want) < 1e-6*math.Abs(want) }

@@ -638,9 +638,12 @@ func (r *run) unsent() uint64 {
 
 // Calibrate returns the feed's own time for a served frame in ns: it feeds src to Discard, with every frame overdue and an
 // endless queue, up to cfg.Frames or to the end of the source. Put it into Config.FeedCost for trials with the same kind of
-// source, pacer and queue. It measures real time, whatever cfg.Clock is.
+// source, pacer and queue. It measures real time, whatever cfg.Clock is, unless that is the clock cpu: then processor time, with what
+// reading it costs.
 func Calibrate(ctx context.Context, cfg Config, src Source) (float64, error) {
-	cfg.Clock, _ = NewClock("warp")
+	if _, ok := cfg.Clock.(*cpuClock); !ok {
+		cfg.Clock, _ = NewClock("warp")
+	}
 	cfg.Duration, cfg.Drain, cfg.Width = 0, 0, 0
 	var sink Discard
 	r, err := newRun(ctx, &cfg, src, &sink)

@@ -89,15 +89,30 @@ func WriteQuality(w io.Writer, r *quality.Report) error {
 
 // keepsUp says up to which load the model is right and misses no windows to speak of.
 func keepsUp(r *quality.Report) string {
-	measure := fmt.Sprintf("macro-F1 at most %g below that without loss, %g %% of the windows decided", quality.KeptF1, 100*quality.KeptCoverage)
-	switch k := r.KeepsUp; {
+	measure := fmt.Sprintf("%g %% of the packets delivered and of the windows decided, macro-F1 at most %g below that without loss", 100*quality.KeptShare, quality.KeptF1)
+	k := r.KeepsUp
+	rate := ""
+	if k != nil {
+		rate = FormatRate(k.Rate)
+		if k.Net > 1.05*k.Rate {
+			rate += fmt.Sprintf("; about %s without the feed's own time", FormatRate(k.Net))
+		}
+	}
+	switch {
+	case k == nil && !decided(r.Points[0].Baseline):
+		return "no window was decided, not even without loss: there is nothing to be right about"
 	case k == nil:
 		return fmt.Sprintf("does not keep up with the lowest load, %s: %s", multiple(r.Points[0].Load, 0, 3), measure)
 	case k.Most:
-		return fmt.Sprintf("keeps up with all loads measured, up to %s (%s): %s", multiple(k.Load, 0, 3), FormatRate(k.Rate), measure)
+		return fmt.Sprintf("keeps up and is as right as without loss at all loads measured, up to %s (%s): %s", multiple(k.Load, 0, 3), rate, measure)
 	default:
-		return fmt.Sprintf("keeps up and is right up to %s (%s): %s", multiple(k.Load, 0, 3), FormatRate(k.Rate), measure)
+		return fmt.Sprintf("keeps up and is as right as without loss up to %s (%s): %s", multiple(k.Load, 0, 3), rate, measure)
 	}
+}
+
+// decided reports whether a window was decided in any repeat.
+func decided(list []quality.Measure) bool {
+	return slices.ContainsFunc(list, func(m quality.Measure) bool { return m.Decided() > 0 })
 }
 
 // WriteQualityCSV writes a line for each load and repeat.
@@ -113,9 +128,10 @@ func WriteQualityCSV(w io.Writer, r *quality.Report) error {
 	for i := range r.Points {
 		p := &r.Points[i]
 		for n := range p.Measured {
-			m, s, base := &p.Measured[n], p.Scores[n], p.BaselineScores[n]
+			m, base0, s, base := &p.Measured[n], &p.Baseline[n], p.Scores[n], p.BaselineScores[n]
 			t.Add(number(p.Load), Text(strconv.Itoa(n+1)), number(m.OfferedRate()), whole(m.Offered), whole(m.Delivered), whole(m.Lost), whole(m.Vectors), whole(m.Decided()),
-				whole(m.Undecided), number(s.Coverage), number(s.MacroF1), number(base.MacroF1), number(s.BalancedAccuracy), number(base.BalancedAccuracy), number(s.Accuracy),
+				whole(m.Undecided), number(s.Coverage), number(of(m.Decided(), s.MacroF1)), number(of(base0.Decided(), base.MacroF1)), number(of(m.Decided(), s.BalancedAccuracy)),
+				number(of(base0.Decided(), base.BalancedAccuracy)), number(of(m.Decided(), s.Accuracy)),
 				number(of(s.BenignWindows, s.BenignRecall)), number(of(base.BenignWindows, base.BenignRecall)), number(of(s.AttackWindows, s.DetectionRate)),
 				number(of(base.AttackWindows, s.AttacksFound)), whole(s.FalseAlarms), whole(base.FalseAlarms), number(hourly(m, s)), Text(strconv.FormatInt(int64(m.DelayP99), 10)),
 				Text(strings.Join(m.Marks, " ")))
@@ -164,7 +180,7 @@ func qualityTable(r *quality.Report) *Table {
 		var marked []string
 		for n := range p.Measured {
 			for _, mark := range p.Measured[n].Marks {
-				if !slices.Contains(marked, mark) {
+				if mark != quality.MarkFeedLimited && !slices.Contains(marked, mark) { // the notes have the feed's share
 					marked = append(marked, mark)
 				}
 			}
@@ -174,9 +190,9 @@ func qualityTable(r *quality.Report) *Table {
 			plain(over(p, func(i int) float64 { return p.Measured[i].OfferedRate() }), FormatRate),
 			plain(over(p, func(i int) float64 { return p.Measured[i].DeliveredShare() }), FormatRatio),
 			plain(over(p, func(i int) float64 { return p.Scores[i].Coverage }), FormatRatio),
-			ranged(over(p, func(i int) float64 { return p.Scores[i].MacroF1 }), decimals(3)),
-			plain(over(p, func(i int) float64 { return p.BaselineScores[i].MacroF1 }), decimals(3)),
-			plain(over(p, func(i int) float64 { return p.Scores[i].BalancedAccuracy }), decimals(3)),
+			ranged(over(p, func(i int) float64 { return of(p.Measured[i].Decided(), p.Scores[i].MacroF1) }), decimals(3)),
+			plain(over(p, func(i int) float64 { return of(p.Baseline[i].Decided(), p.BaselineScores[i].MacroF1) }), decimals(3)),
+			plain(over(p, func(i int) float64 { return of(p.Measured[i].Decided(), p.Scores[i].BalancedAccuracy) }), decimals(3)),
 			plain(over(p, func(i int) float64 { return of(p.Scores[i].BenignWindows, p.Scores[i].BenignRecall) }), FormatRatio),
 			plain(over(p, func(i int) float64 { return hourly(&p.Measured[i], p.Scores[i]) }), rounded),
 			plain(over(p, func(i int) float64 { return of(p.BaselineScores[i].AttackWindows, p.Scores[i].AttacksFound) }), FormatRatio),
@@ -193,17 +209,38 @@ func qualityTable(r *quality.Report) *Table {
 
 // qualityNotes says what the numbers are of.
 func qualityNotes(r *quality.Report) []string {
-	var ceilings []float64
+	var ceilings, shares, net []float64
 	for _, f := range r.Traffic {
 		ceilings = append(ceilings, f.Service...)
+		for i, share := range f.FeedShare {
+			if share > 0 && share < 1 && i < len(f.Service) {
+				shares = append(shares, share)
+				net = append(net, f.Service[i]/(1-share))
+			}
+		}
 	}
 	notes := []string{}
 	if r.Synthetic != "" {
 		notes = append(notes, r.Synthetic)
 	}
 	if s := analysis.Summarize(ceilings); s.N > 0 {
-		notes = append(notes, fmt.Sprintf("1x is each capture's own service ceiling with features and model: %s (%s); captures are fed one by one, %d of them, and added up as if each had been passed %s",
-			FormatRate(s.Median), between(FormatRate(s.Min), FormatRate(s.Max)), len(r.Traffic), times(r.Passes)))
+		text := fmt.Sprintf("1x is each capture's own service ceiling with features and model: %s (%s)", FormatRate(s.Median), between(FormatRate(s.Min), FormatRate(s.Max)))
+		if share := analysis.Summarize(shares); share.N > 0 {
+			text += fmt.Sprintf(", of whose time %s is the feed's own", FormatRatio(share.Median))
+			if share.Median > 0.05 {
+				text += fmt.Sprintf(": it reads the clock %s for each %s; %s without it", r.Clock, frames(r.Batch), FormatRate(analysis.Summarize(net).Median))
+			}
+		}
+		notes = append(notes, text, fmt.Sprintf("captures are fed one by one, %d of them, and added up as if each had been passed %s", len(r.Traffic), times(r.Passes)))
+	}
+	var none []string
+	for i := range r.Points {
+		if p := &r.Points[i]; !decided(p.Measured) && decided(p.Baseline) {
+			none = append(none, multiple(p.Load, 0, 3))
+		}
+	}
+	if len(none) > 0 {
+		notes = append(notes, fmt.Sprintf("no window was decided at %s: there is nothing to score", strings.Join(none, ", ")))
 	}
 	stamp := "features see the capture times: only loss changes them"
 	if r.Stamp == replay.StampDue {
@@ -213,6 +250,13 @@ func qualityNotes(r *quality.Report) []string {
 		fmt.Sprintf("engine %s, queue %s, clock %s, %s; medians of %d repeats, in brackets the range; in one process", r.Engine, r.Queue, r.Clock, stamp, r.Repeats),
 		"coverage: windows decided over those decided without loss; attacks found: attack windows with an alarm over those there were without loss")
 	return notes
+}
+
+func frames(batch int) string {
+	if batch <= 1 {
+		return "packet"
+	}
+	return strconv.Itoa(batch) + " packets at most"
 }
 
 func times(n int) string {
@@ -270,13 +314,13 @@ func qualityChart(r *quality.Report) Chart {
 			ch.Series = append(ch.Series, s)
 		}
 	}
-	add("macro-F1", false, func(p *quality.Point, i int) float64 { return p.Scores[i].MacroF1 })
+	add("macro-F1", false, func(p *quality.Point, i int) float64 { return of(p.Measured[i].Decided(), p.Scores[i].MacroF1) })
 	add("packets delivered", false, func(p *quality.Point, i int) float64 { return p.Measured[i].DeliveredShare() })
 	add("benign recall", false, func(p *quality.Point, i int) float64 { return of(p.Scores[i].BenignWindows, p.Scores[i].BenignRecall) })
 	add("attacks found", false, func(p *quality.Point, i int) float64 {
 		return of(p.BaselineScores[i].AttackWindows, p.Scores[i].AttacksFound)
 	})
-	add("macro-F1 without loss", true, func(p *quality.Point, i int) float64 { return p.BaselineScores[i].MacroF1 })
+	add("macro-F1 without loss", true, func(p *quality.Point, i int) float64 { return of(p.Baseline[i].Decided(), p.BaselineScores[i].MacroF1) })
 	return ch
 }
 

@@ -26,13 +26,13 @@ func underLoad() *quality.Report {
 			BenignTime: time.Hour, DelayP99: time.Millisecond, Marks: marks}
 	}
 	r := &quality.Report{Engine: "direct", Classes: []string{"Benign", "Attack"}, Benign: "Benign", Clock: "warp", Queue: "100 frames", Stamp: replay.StampCapture,
-		Repeats: 2, Traffic: []quality.TrafficFacts{{Name: "a", Service: []float64{1000, 3000}}}}
+		Repeats: 2, Batch: 1, Traffic: []quality.TrafficFacts{{Name: "a", Service: []float64{1000, 3000}, FeedShare: []float64{0.2, 0.2}}}}
 	for i, load := range []float64{0.1, 2} {
 		p := quality.Point{Load: load}
 		for range 2 {
 			m, base := measure(200, 0), measure(200, 0)
 			if i == 1 {
-				m = measure(100, 25, "host-busy")
+				m = measure(100, 25, "feed-limited", "host-busy")
 			}
 			p.Measured, p.Baseline = append(p.Measured, m), append(p.Baseline, base)
 			p.Scores = append(p.Scores, m.Scores(&base, 0))
@@ -59,14 +59,14 @@ func TestQualityTable(t *testing.T) {
 			t.Errorf("line %d\n got %q\nwant %q", i, got, want)
 		}
 	}
-	if !strings.Contains(b.String(), "2.00 kpps (1.00, 3.00 kpps)") {
-		t.Errorf("no ceiling in\n%s", b.String())
+	if want := "2.00 kpps (1.00, 3.00 kpps), of whose time 20.0 % is the feed's own: it reads the clock warp for each packet; 2.50 kpps without it"; !strings.Contains(b.String(), want) {
+		t.Errorf("no %q in\n%s", want, b.String())
 	}
 	r := underLoad()
 	for want, k := range map[string]*quality.KeepsUp{
-		"does not keep up with the lowest load, 0.1x: macro-F1 at most 0.01 below": nil,
-		"keeps up with all loads measured, up to 2x (4.00 kpps)":                   {Load: 2, Rate: 4000, Most: true},
-		"keeps up and is right up to 0.1x (200 pps)":                               {Load: 0.1, Rate: 200},
+		"does not keep up with the lowest load, 0.1x: 99 % of the packets delivered and of the windows decided, macro-F1 at most 0.01 below": nil,
+		"as right as without loss at all loads measured, up to 2x (4.00 kpps)":                                                               {Load: 2, Rate: 4000, Net: 4000, Most: true},
+		"as right as without loss up to 0.1x (200 pps; about 250 pps without the feed's own time)":                                           {Load: 0.1, Rate: 200, Net: 250},
 	} {
 		var b bytes.Buffer
 		r.KeepsUp = k
@@ -76,6 +76,35 @@ func TestQualityTable(t *testing.T) {
 	}
 	if err := WriteQuality(&b, &quality.Report{}); err == nil {
 		t.Error("a report of no loads")
+	}
+}
+
+// TestNothingDecided: there is no score of no windows, and it is said.
+func TestNothingDecided(t *testing.T) {
+	r := underLoad()
+	none := func(list []quality.Measure) {
+		for i := range list {
+			list[i].Confusion = score.New(r.Classes)
+		}
+	}
+	none(r.Points[1].Measured)
+	var b bytes.Buffer
+	if err := WriteQuality(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if row := columns(strings.Split(b.String(), "\n")[4]); row[4] != "n/a" || row[5] != "1.000" || row[6] != "n/a" {
+		t.Errorf("row %q", row)
+	}
+	if !strings.Contains(b.String(), "no window was decided at 2x") {
+		t.Errorf("no note in\n%s", b.String())
+	}
+	for i := range r.Points {
+		none(r.Points[i].Measured)
+		none(r.Points[i].Baseline)
+	}
+	b.Reset()
+	if err := WriteQuality(&b, r); err != nil || !strings.Contains(b.String(), "not even without loss") || strings.Contains(b.String(), "lowest load") {
+		t.Errorf("%v:\n%s", err, b.String())
 	}
 }
 

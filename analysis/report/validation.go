@@ -132,9 +132,9 @@ func (o *writer) line(format string, args ...any) {
 	}
 }
 
-// wrapped writes a line as several of at most 100 columns, where words allow, all but the first indented.
+// wrapped writes a line as several of at most 80 columns, where words allow, all but the first indented.
 func (o *writer) wrapped(format string, args ...any) {
-	const width = 100
+	const width = 80
 	line, used := "", 0
 	const space = "\x00" // between a number and its percent sign, which stay together; clean leaves no such thing
 	text := strings.ReplaceAll(clean(fmt.Sprintf(format, args...)), " %", space+"%")
@@ -184,20 +184,40 @@ func grouped(n uint64) string {
 	return s
 }
 
-// formatScore writes a score between -1 and 1 with three decimals. Only 1 is written "1.000", only 0 "0.000".
+// formatScore writes a score between -1 and 1 with three decimals. Only 1 is written "1.000", only -1 "-1.000", only 0 "0.000".
 func formatScore(v float64) string {
 	s := strconv.FormatFloat(v, 'f', 3, 64)
 	switch {
 	case s == "1.000" && v < 1:
 		return ">0.999"
-	case v != 0 && (s == "0.000" || s == "-0.000"):
+	case s == "-1.000" && v > -1:
+		return "<-0.999"
+	case s == "-0.000" && v < 0:
+		return ">-0.001"
+	case s == "0.000" && v > 0:
 		return "<0.001"
 	}
-	return s
+	return strings.TrimPrefix(s, map[bool]string{true: "-"}[v == 0])
 }
 
+// formatInterval writes ends as formatScore, but rounds those that nearly are -1, 0 or 1 outwards.
 func formatInterval(i score.Interval) string {
-	return "[" + strings.Trim(formatScore(i.Low), "<>") + ", " + strings.Trim(formatScore(i.High), "<>") + "]"
+	low, high := strconv.FormatFloat(i.Low, 'f', 3, 64), strconv.FormatFloat(i.High, 'f', 3, 64)
+	switch {
+	case low == "1.000" && i.Low < 1:
+		low = "0.999"
+	case low == "-0.000" && i.Low < 0:
+		low = "-0.001"
+	}
+	switch {
+	case high == "0.000" && i.High > 0:
+		high = "0.001"
+	case high == "-1.000" && i.High > -1:
+		high = "-0.999"
+	case high == "-0.000":
+		high = "0.000"
+	}
+	return "[" + low + ", " + high + "]"
 }
 
 func scored(v float64, i score.Interval) Cell {
@@ -224,12 +244,21 @@ func headline(s *validation.SetReport) string {
 		text += ", benign recall " + formatScore(recall)
 	}
 	switch {
-	case s.FalseAlarmsPerHour != nil:
+	case s.FalseAlarmsPerHour != nil && s.Hours >= validation.LeastHours:
 		text += fmt.Sprintf(", %s false alarms an hour", perHour(*s.FalseAlarmsPerHour))
+	case s.FalseAlarmsPerHour != nil:
+		text += fmt.Sprintf(", %s in %s of benign capture", alarmCount(s.Alarms.FalseAlarms), FormatDuration(s.Hours*3600e9))
 	case s.Alarms != nil && s.Alarms.BenignRows > 0:
-		text += fmt.Sprintf(", %s false alarms in %s benign vectors", grouped(s.Alarms.FalseAlarms), grouped(s.Alarms.BenignRows))
+		text += fmt.Sprintf(", %s in %s benign vectors", alarmCount(s.Alarms.FalseAlarms), grouped(s.Alarms.BenignRows))
 	}
 	return text
+}
+
+func alarmCount(n uint64) string {
+	if n == 1 {
+		return "1 false alarm"
+	}
+	return grouped(n) + " false alarms"
 }
 
 // overallTable has a row for each score, a column for each set.
@@ -300,7 +329,14 @@ func overallTable(r *validation.Report) *Table {
 		if s.FalseAlarmsPerHour == nil {
 			return "n/a"
 		}
-		return fmt.Sprintf("%s in %s", perHour(*s.FalseAlarmsPerHour), FormatDuration(s.Hours*3600e9))
+		if s.Hours < validation.LeastHours {
+			return "n/a: only " + FormatDuration(s.Hours*3600e9)
+		}
+		text := perHour(*s.FalseAlarmsPerHour)
+		if i := s.FalseAlarmsPerHourInterval; i != nil {
+			text += " [" + perHour(i.Low) + ", " + perHour(i.High) + "]"
+		}
+		return text + " in " + FormatDuration(s.Hours*3600e9)
 	}))
 	row("always the most frequent class", func(s *validation.SetReport) string { return s.Metrics.Baseline.Class })
 	row("  macro-F1", func(s *validation.SetReport) string { return formatScore(s.Metrics.Baseline.MacroF1) })
@@ -317,7 +353,7 @@ func overallTable(r *validation.Report) *Table {
 	return t
 }
 
-// classScores has a row for each class of a set that is there or was predicted.
+// classScores has a row for each class of a set that is there, or was predicted, or of which all rows were dropped.
 func classScores(s *validation.SetReport) *Table {
 	t := &Table{Title: s.Name + ", class by class", Columns: []Column{{Head: "class"}, {Head: "vectors", Right: true}, {Head: "precision", Right: true},
 		{Head: "recall", Right: true}, {Head: "F1", Right: true}}}
@@ -326,15 +362,20 @@ func classScores(s *validation.SetReport) *Table {
 		unknown[l.Label] = l.Unknown
 	}
 	for i, c := range s.Metrics.PerClass {
-		if !c.Present() || i >= len(s.Intervals.PerClass) {
-			continue
-		}
-		name := c.Class
+		name, none := c.Class, Text("n/a")
 		if unknown[name] {
 			name += " (unknown)"
 		}
+		if n := s.DroppedOf[c.Class]; n > 0 && c.Support == 0 {
+			t.Notes = append(t.Notes, fmt.Sprintf("%s: all %s vectors have no prediction (not finite)", name, grouped(n)))
+			if !c.Present() {
+				t.Add(Text(name), Text("0"), none, none, none)
+			}
+		}
+		if !c.Present() || i >= len(s.Intervals.PerClass) {
+			continue
+		}
 		in := s.Intervals.PerClass[i]
-		none := Text("n/a")
 		precision, recall := none, none
 		if c.Predicted > 0 {
 			precision = scored(c.Precision, in.Precision)
@@ -470,8 +511,8 @@ func ablationTable(p *validation.AblationPart) *Table {
 	if p.Synthetic != "" {
 		t.Notes = append(t.Notes, p.Synthetic)
 	}
-	t.Columns = []Column{{Head: "windows"}, {Head: "macro-F1", Right: true}, {Head: "accuracy", Right: true}, {Head: "benign recall", Right: true},
-		{Head: "false alarms", Right: true}, {Head: "verdict"}}
+	t.Columns = []Column{{Head: "windows"}, {Head: "vectors", Right: true}, {Head: "balanced accuracy", Right: true}, {Head: "macro-F1", Right: true},
+		{Head: "benign recall", Right: true}, {Head: "false alarms", Right: true}, {Head: "verdict"}}
 	var rows []validation.Ablation
 	for _, a := range p.Rows { // what is hidden from windows comes below them
 		if a.Hidden {
@@ -491,14 +532,22 @@ func ablationTable(p *validation.AblationPart) *Table {
 			recall = formatScore(*a.BenignRecall)
 		}
 		switch {
-		case a.FalseAlarmsPerHour != nil:
+		case a.FalseAlarmsPerHour != nil && a.BenignHours >= validation.LeastHours:
 			alarms = perHour(*a.FalseAlarmsPerHour) + "/h"
 		case a.FalseAlarms != nil:
 			alarms = grouped(*a.FalseAlarms)
 		}
-		t.Add(Text(a.Name), scored(a.MacroF1, a.MacroF1Interval), Text(formatScore(a.Accuracy)), Text(recall), Text(alarms), Text(a.Verdict))
+		t.Add(Text(a.Name), Text(grouped(a.Rows)), scored(a.BalancedAccuracy, a.BalancedAccuracyInterval), Text(formatScore(a.MacroF1)), Text(recall), Text(alarms),
+			Text(a.Verdict))
+		if a.Dropped > 0 && !a.Hidden { // with columns hidden as many
+			t.Notes = append(t.Notes, fmt.Sprintf("%s: %s more vectors have no prediction (not finite)", a.Name, grouped(a.Dropped)))
+		}
 	}
-	t.Notes = append(t.Notes, fmt.Sprintf("collapses: macro-F1 falls by more than %g against the row compared with, and the intervals are apart", validation.CollapseDrop))
+	t.Notes = append(t.Notes, fmt.Sprintf("collapses: balanced accuracy falls by more than %g, and the intervals are apart", validation.CollapseDrop))
+	if slices.ContainsFunc(rows, func(a validation.Ablation) bool { return a.Verdict == validation.Unclear }) {
+		t.Notes = append(t.Notes, "unclear: too few vectors to show such a fall, or to leave it out")
+	}
+	t.Notes = append(t.Notes, p.Notes...)
 	for _, text := range p.NotDone {
 		t.Notes = append(t.Notes, "not done: "+text)
 	}
@@ -511,8 +560,8 @@ func lengthLines(r *validation.Report) []string {
 	for i := range r.Sets {
 		s := &r.Sets[i]
 		l := &s.WindowLength
-		if len(l.Groups) < 2 {
-			continue
+		if l.GroupRecall < l.GroupBaseline+0.05 || l.GroupBaseline == 0 {
+			continue // no better than not to look
 		}
 		line := fmt.Sprintf("%s: Number alone tells classes with windows of ", s.Name)
 		for j, g := range l.Groups {
@@ -521,8 +570,11 @@ func lengthLines(r *validation.Report) []string {
 			}
 			line += fmt.Sprintf("%g (%s)", g.Number, plural(len(g.Classes), "class", "classes"))
 		}
-		lines = append(lines, fmt.Sprintf("%s: %s; the class itself: %s (always the most frequent: %s)", line, FormatRatio(l.GroupAccuracy), FormatRatio(l.Accuracy),
-			FormatRatio(l.Baseline)))
+		line += fmt.Sprintf(" with a mean recall of %s (without looking: %s)", FormatRatio(l.GroupRecall), FormatRatio(l.GroupBaseline))
+		if l.Accuracy > l.Baseline {
+			line += fmt.Sprintf("; the class itself in %s of vectors (always the most frequent: %s)", FormatRatio(l.Accuracy), FormatRatio(l.Baseline))
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }
@@ -604,7 +656,7 @@ func heads(names ...string) []Column {
 func setsCSV(r *validation.Report) *Table {
 	t := &Table{Columns: heads("set", "window", "synthetic", "vectors", "decided", "dropped", "clamped", "macro_f1", "macro_f1_low", "macro_f1_high", "weighted_f1",
 		"accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "mcc", "kappa", "benign_recall", "benign_vectors", "false_alarms", "benign_hours",
-		"false_alarms_per_hour", "detection_rate", "baseline_class", "baseline_accuracy", "baseline_macro_f1")}
+		"false_alarms_per_hour", "false_alarms_per_hour_low", "false_alarms_per_hour_high", "detection_rate", "baseline_class", "baseline_accuracy", "baseline_macro_f1")}
 	for i := range r.Sets {
 		s := &r.Sets[i]
 		m, in := &s.Metrics, &s.Intervals
@@ -622,9 +674,13 @@ func setsCSV(r *validation.Report) *Table {
 		if s.Hours > 0 {
 			hours = &s.Hours
 		}
+		low, high := Text(""), Text("")
+		if i := s.FalseAlarmsPerHourInterval; i != nil {
+			low, high = allDigits(i.Low), allDigits(i.High)
+		}
 		t.Add(Text(s.Name), Text(s.Window), Text(s.Synthetic), count(s.Rows), count(s.Decided), count(s.Dropped), count(s.Clamped), allDigits(m.Macro.F1),
 			allDigits(in.MacroF1.Low), allDigits(in.MacroF1.High), allDigits(m.Weighted.F1), allDigits(m.Accuracy), allDigits(in.Accuracy.Low), allDigits(in.Accuracy.High),
-			allDigits(m.BalancedAccuracy), allDigits(m.MCC), allDigits(m.Kappa), recall, benign, alarms, maybe(hours), maybe(s.FalseAlarmsPerHour), detected,
+			allDigits(m.BalancedAccuracy), allDigits(m.MCC), allDigits(m.Kappa), recall, benign, alarms, maybe(hours), maybe(s.FalseAlarmsPerHour), low, high, detected,
 			Text(m.Baseline.Class), allDigits(m.Baseline.Accuracy), allDigits(m.Baseline.MacroF1))
 	}
 	return t
@@ -691,16 +747,18 @@ func driftCSV(r *validation.Report) *Table {
 }
 
 func ablationCSV(r *validation.Report) *Table {
-	t := &Table{Columns: heads("set", "windows", "hidden", "against", "vectors", "dropped", "macro_f1", "macro_f1_low", "macro_f1_high", "macro_f1_drop", "accuracy",
-		"accuracy_low", "accuracy_high", "benign_recall", "false_alarms", "false_alarms_per_hour", "verdict", "leak")}
+	t := &Table{Columns: heads("set", "windows", "hidden", "against", "vectors", "dropped", "balanced_accuracy", "balanced_accuracy_low",
+		"balanced_accuracy_high", "drop", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "accuracy_low", "accuracy_high", "benign_recall", "false_alarms",
+		"false_alarms_per_hour", "verdict", "leak")}
 	for _, p := range r.Ablation {
 		for _, a := range p.Rows {
 			alarms := Text("")
 			if a.FalseAlarms != nil {
 				alarms = count(*a.FalseAlarms)
 			}
-			t.Add(Text(p.Set), Text(a.Name), Text(a.Columns), Text(a.Against), count(a.Rows), count(a.Dropped), allDigits(a.MacroF1), allDigits(a.MacroF1Interval.Low),
-				allDigits(a.MacroF1Interval.High), allDigits(a.Drop), allDigits(a.Accuracy), allDigits(a.AccuracyInterval.Low), allDigits(a.AccuracyInterval.High),
+			t.Add(Text(p.Set), Text(a.Name), Text(a.Columns), Text(a.Against), count(a.Rows), count(a.Dropped), allDigits(a.BalancedAccuracy),
+				allDigits(a.BalancedAccuracyInterval.Low), allDigits(a.BalancedAccuracyInterval.High), allDigits(a.Drop), allDigits(a.MacroF1),
+				allDigits(a.MacroF1Interval.Low), allDigits(a.MacroF1Interval.High), allDigits(a.Accuracy), allDigits(a.AccuracyInterval.Low), allDigits(a.AccuracyInterval.High),
 				maybe(a.BenignRecall), alarms, maybe(a.FalseAlarmsPerHour), Text(a.Verdict), Text(p.Leak))
 		}
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -27,13 +28,14 @@ func validationReport() *validation.Report {
 		c.AddN(2, 1, 2)
 		alarms := c.Alarms(0)
 		s := validation.SetReport{Name: name, Captures: captures, Sources: []validation.SourceReport{{Name: "x", Rows: 10}}, Rows: 10, Decided: 10, Confusion: c,
-			Metrics: c.Metrics(), Intervals: c.Bootstrap(100, 1, 0.95), Alarms: &alarms, HoursWhy: "tables have no times",
+			Metrics: c.Metrics(), Intervals: drawn(c), Alarms: &alarms, HoursWhy: "tables have no times",
 			Labels: []validation.Label{{Label: "a \x1b[31mnew\nkind", Rows: 2, Unknown: true}}}
 		if captures {
 			hour := 1.0
 			s.Window, s.Synthetic, s.HoursWhy, s.Hours, s.FalseAlarmsPerHour = "N = 10", "synthetic: made from seed 1, not captured", "", 1, &hour
+			s.FalseAlarmsPerHourInterval = &score.Interval{Low: 0, High: 3}
 		}
-		s.WindowLength = validation.LengthReport{Accuracy: 0.6, Baseline: 0.6, GroupAccuracy: 0.99, Leaks: true,
+		s.WindowLength = validation.LengthReport{Accuracy: 0.6, Baseline: 0.6, GroupRecall: 0.99, GroupBaseline: 0.5, Leaks: true,
 			Groups: []validation.LengthGroup{{Number: 10, Classes: []string{"BENIGN"}}, {Number: 100, Classes: []string{"ATTACK", "a"}}}}
 		s.Warnings = []string{"windows are of another length for some classes"}
 		return s
@@ -42,7 +44,7 @@ func validationReport() *validation.Report {
 	recall := 0.5
 	part := validation.AblationPart{Set: "captures", Leak: validation.LeakShown, Finding: "the model needs it", Synthetic: "synthetic: all of it",
 		NotDone: []string{"something"}, Rows: []validation.Ablation{
-			{Name: "by class, as published", MacroF1: 0.9, MacroF1Interval: score.Interval{Low: 0.89, High: 0.91}, BenignRecall: &recall, FalseAlarms: &alarms},
+			{Name: "by class, as published", Rows: 1234, Dropped: 5, BalancedAccuracy: 0.8, BalancedAccuracyInterval: score.Interval{Low: 0.79, High: 0.81}, MacroF1: 0.9, BenignRecall: &recall, FalseAlarms: &alarms},
 			{Name: "N = 10", Against: "by class, as published", MacroF1: 0.3, Drop: 0.6, Verdict: validation.Collapses},
 			{Name: "by class, as published, Number hidden", Hidden: true, Columns: "Number", Against: "by class, as published", MacroF1: 0.9, Verdict: validation.Holds},
 		}}
@@ -54,6 +56,14 @@ func validationReport() *validation.Report {
 	return &validation.Report{Schema: validation.Schema, Model: validation.Model{Name: "m.onnx", SHA256: strings.Repeat("ab", 32), Classes: []string{"BENIGN", "ATTACK"},
 		Columns: []string{"Rate"}}, Settings: validation.Settings{Benign: "BENIGN", NonFinite: "fail"},
 		Sets: []validation.SetReport{set("tables", false), set("captures", true)}, Drift: []validation.DriftReport{drift}, Ablation: []validation.AblationPart{part}}
+}
+
+func drawn(c *score.Confusion) score.Intervals {
+	i, err := c.Bootstrap(context.Background(), 100, 1, 0.95)
+	if err != nil {
+		panic(err)
+	}
+	return i
 }
 
 func TestWriteValidation(t *testing.T) {
@@ -68,10 +78,10 @@ func TestWriteValidation(t *testing.T) {
 		"tables     10 vectors of 1 table\n",
 		"captures   10 vectors of 1 capture, N = 10\n           synthetic: made from seed 1, not captured\n",
 		"settings   values not finite: fail; benign is BENIGN\n",
-		"tables: macro-F1 0.494", "benign recall 0.833, 1 false alarms in",
-		"captures: macro-F1 0.494", "1.00 false",
+		"tables: macro-F1 0.494", "0.833, 1 false alarm in 6 benign vectors",
+		"captures: macro-F1 0.494", "0.833, 1.00 false alarms an hour",
 		"captures: leak of the windows' length: the model needs it",
-		"false alarms                    ", "1.00 in 60 min 00 s",
+		"false alarms                    ", "1.00 [0, 3.00] in 60 min 00 s",
 		"always the most frequent class  ",
 		"no false alarms an hour for tables: tables have no times",
 		"kind (unknown)",
@@ -80,9 +90,9 @@ func TestWriteValidation(t *testing.T) {
 		"captures against tables, columns that drifted most",
 		"Rate  ", "0.400", "IAT  ", "0.100", // within classes first
 		"class shares are 50.0 % apart", "rows do not pair: 9 and 10",
-		"by class, as published", "  Number hidden", "holds", "N = 10", "collapses",
-		"synthetic: all of it", "not done: something",
-		"tables: Number alone tells classes with windows of 10 (1 class) from those of 100 (2 classes):", "99.0 %",
+		"balanced accuracy", "by class, as published", "1,234  0.800 [0.790, 0.810]     0.900", "  Number hidden", "holds", "N = 10", "collapses",
+		"synthetic: all of it", "by class, as published: 5 more vectors have no prediction", "not done: something",
+		"tables: Number alone tells classes with windows of 10 (1 class) from those of", "100 (2 classes) with a mean recall of 99.0 %",
 		"warning: tables: windows are of another length",
 	} {
 		at := strings.Index(text[max(last, 0):], want)
@@ -105,6 +115,43 @@ func TestWriteValidation(t *testing.T) {
 	fault := errors.New("a full disk")
 	if err := WriteValidation(failing{fault}, validationReport(), ValidationText{}); !errors.Is(err, fault) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestFormatScore(t *testing.T) {
+	for v, want := range map[float64]string{1: "1.000", 0.9996: ">0.999", 0.0004: "<0.001", 0: "0.000", -0.0004: ">-0.001", -0.9996: "<-0.999", -1: "-1.000", math.Copysign(0, -1): "0.000", -0.25: "-0.250"} {
+		if got := formatScore(v); got != want {
+			t.Errorf("%v is %s, want %s", v, got, want)
+		}
+	}
+	for i, want := range map[score.Interval]string{{Low: 0.9996, High: 1}: "[0.999, 1.000]", {Low: 0.0001, High: 0.0004}: "[0.000, 0.001]", {Low: -0.0001, High: 0.5}: "[-0.001, 0.500]"} {
+		if got := formatInterval(i); got != want {
+			t.Errorf("%v is %s, want %s", i, got, want)
+		}
+	}
+}
+
+// Few benign minutes give a count, not a rate; a class all of whose vectors are dropped is listed; what tells nothing is not printed.
+func TestWriteValidationOfLittle(t *testing.T) {
+	r := validationReport()
+	s := &r.Sets[1]
+	s.Hours = 0.05
+	s.Confusion.Classes[0] = "Y"
+	s.DroppedOf = map[string]uint64{"gone": 7}
+	s.Metrics.PerClass = append(s.Metrics.PerClass, score.ClassMetrics{Class: "gone"})
+	s.WindowLength.GroupRecall = 0.5
+	var b strings.Builder
+	if err := WriteValidation(&b, r, ValidationText{}); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	for _, want := range []string{"1 false alarm in 3 min", "n/a: only 3 min 00 s", "\n gone ", "gone: all 7 vectors have no prediction"} {
+		if !strings.Contains(strings.ReplaceAll(text, "\ngone", "\n gone"), want) && !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "captures: Number alone") {
+		t.Errorf("what tells nothing is printed:\n%s", text)
 	}
 }
 

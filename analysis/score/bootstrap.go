@@ -1,6 +1,7 @@
 package score
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -59,32 +60,35 @@ const (
 // Draws are made in float64: with more than 2^53 rows they are no longer exact numbers, and below that their spread is right to a per cent at
 // least.
 //
-// Without rows the intervals are those of nothing known, and a warning says so.
-func (c *Confusion) Bootstrap(n int, seed uint64, level float64) Intervals {
+// Without rows the intervals are those of nothing known, and a warning says so. The only error is that of a context that ended.
+func (c *Confusion) Bootstrap(ctx context.Context, n int, seed uint64, level float64) (Intervals, error) {
 	b := newBootstrap(c, n, seed, level)
 	b.out.By = byRows
 	total := c.Total()
 	if total == 0 {
 		b.warn("no rows: nothing is known")
-		return b.finish()
+		return b.finish(), nil
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
 	cells := sparse(c)
 	drawn := make([]uint64, len(cells))
 	for range b.out.Resamples {
+		if ctx.Err() != nil {
+			return Intervals{}, context.Cause(ctx)
+		}
 		multinomial(random, cells, total, drawn)
 		for i, cell := range cells {
 			b.add(cell, drawn[i])
 		}
 		b.keep()
 	}
-	return b.finish()
+	return b.finish(), nil
 }
 
 // BootstrapCaptures draws whole captures, as many as there are, with replacement: what is one capture, or one session, is drawn together, so
 // that rows of it need not be independent. All must have the same classes, as for Merge. Captures without rows are left out. Below MinCaptures
 // it warns: of three captures there are only ten different resamples, and one draw in nine is of a single capture.
-func BootstrapCaptures(captures []*Confusion, n int, seed uint64, level float64) (Intervals, error) {
+func BootstrapCaptures(ctx context.Context, captures []*Confusion, n int, seed uint64, level float64) (Intervals, error) {
 	if len(captures) == 0 {
 		return Intervals{}, fmt.Errorf("no captures to draw")
 	}
@@ -111,6 +115,9 @@ func BootstrapCaptures(captures []*Confusion, n int, seed uint64, level float64)
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range b.out.Resamples {
+		if ctx.Err() != nil {
+			return Intervals{}, context.Cause(ctx)
+		}
 		for range drawn {
 			for _, cell := range drawn[random.IntN(len(drawn))] {
 				b.add(cell, cell.n)

@@ -1,7 +1,9 @@
 package score
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"hash/crc32"
 	"math"
 	"math/rand/v2"
@@ -78,17 +80,38 @@ func TestLn(t *testing.T) {
 	}
 }
 
+func drawn(t testing.TB, c *Confusion, n int, seed uint64, level float64) Intervals {
+	t.Helper()
+	i, err := c.Bootstrap(t.Context(), n, seed, level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func TestBootstrapEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := confusion([]string{"a", "b"}, []uint64{9, 1}, []uint64{1, 9})
+	if _, err := c.Bootstrap(ctx, 10, 1, 0.95); !errors.Is(err, context.Canceled) {
+		t.Errorf("by rows: %v", err)
+	}
+	if _, err := BootstrapCaptures(ctx, []*Confusion{c, c}, 10, 1, 0.95); !errors.Is(err, context.Canceled) {
+		t.Errorf("by captures: %v", err)
+	}
+}
+
 // TestIntervalOfAShare compares with the normal approximation: 400 rows of which 300 are right.
 func TestIntervalOfAShare(t *testing.T) {
 	c := confusion([]string{"a", "b"}, []uint64{150, 50}, []uint64{50, 150})
-	got := c.Bootstrap(4000, 3, 0.95)
+	got := drawn(t, c, 4000, 3, 0.95)
 	half := 1.95996 * math.Sqrt(0.75*0.25/400)
 	near(t, "low", got.Accuracy.Low, 0.75-half, 0.005)
 	near(t, "high", got.Accuracy.High, 0.75+half, 0.005)
 	half = 1.95996 * math.Sqrt(0.75*0.25/200)
 	near(t, "low of the recall", got.PerClass[0].Recall.Low, 0.75-half, 0.007)
 	near(t, "high of the recall", got.PerClass[0].Recall.High, 0.75+half, 0.007)
-	narrow := c.Bootstrap(4000, 3, 0.5)
+	narrow := drawn(t, c, 4000, 3, 0.5)
 	near(t, "low at one half", narrow.Accuracy.Low, 0.75-0.67449*math.Sqrt(0.75*0.25/400), 0.004)
 }
 
@@ -96,7 +119,7 @@ func TestIntervalOfAShare(t *testing.T) {
 func TestRowsOneByOne(t *testing.T) {
 	c := confusion([]string{"a", "b", "c"}, []uint64{40, 5, 1}, []uint64{3, 20, 2}, []uint64{0, 4, 9})
 	resamples := 3000
-	got := c.Bootstrap(resamples, 1, 0.9)
+	got := drawn(t, c, resamples, 1, 0.9)
 	var rows []cell
 	for _, cell := range sparse(c) {
 		for range cell.n {
@@ -129,7 +152,7 @@ func TestRowsOneByOne(t *testing.T) {
 func TestIntervalsAreTheSameEverywhere(t *testing.T) {
 	var all []Intervals
 	for _, c := range randomConfusions(6) {
-		i := c.Bootstrap(100, 7, 0.95)
+		i := drawn(t, c, 100, 7, 0.95)
 		i.Warnings = nil
 		all = append(all, i)
 	}
@@ -150,7 +173,7 @@ func TestCaptures(t *testing.T) {
 		captures = append(captures, good, bad)
 	}
 	captures = append(captures, New(classes)) // no rows: not a capture to draw
-	got, err := BootstrapCaptures(captures, 0, 1, 0)
+	got, err := BootstrapCaptures(t.Context(), captures, 0, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,33 +190,33 @@ func TestCaptures(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if rows := sum.Bootstrap(0, 1, 0); rows.Accuracy.High-rows.Accuracy.Low > 0.1 {
+	if rows := drawn(t, sum, 0, 1, 0); rows.Accuracy.High-rows.Accuracy.Low > 0.1 {
 		t.Errorf("rows drawn one by one: %v", rows.Accuracy)
 	}
 	for _, tt := range []struct {
 		captures []*Confusion
 		warning  string
 	}{{captures[:3], "3 captures are too few"}, {captures[:1], "one capture"}, {captures[10:], "no rows"}} {
-		got, err := BootstrapCaptures(tt.captures, 10, 1, 0.95)
+		got, err := BootstrapCaptures(t.Context(), tt.captures, 10, 1, 0.95)
 		if err != nil || len(got.Warnings) == 0 || !strings.Contains(got.Warnings[0], tt.warning) {
 			t.Errorf("%v: %q, %v", tt.warning, got.Warnings, err)
 		}
 	}
-	if _, err := BootstrapCaptures([]*Confusion{good, New([]string{"a"})}, 10, 1, 0.95); err == nil {
+	if _, err := BootstrapCaptures(t.Context(), []*Confusion{good, New([]string{"a"})}, 10, 1, 0.95); err == nil {
 		t.Error("captures of other classes pass")
 	}
-	if _, err := BootstrapCaptures(nil, 10, 1, 0.95); err == nil {
+	if _, err := BootstrapCaptures(t.Context(), nil, 10, 1, 0.95); err == nil {
 		t.Error("no captures pass")
 	}
 }
 
 func TestIntervalsOfNothing(t *testing.T) {
-	got := New([]string{"a", "b"}).Bootstrap(10, 1, 0.95)
+	got := drawn(t, New([]string{"a", "b"}), 10, 1, 0.95)
 	if got.Accuracy != (Interval{0, 1}) || got.MCC != (Interval{-1, 1}) || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "no rows") {
 		t.Errorf("%+v", got)
 	}
 	// b has no rows and is never predicted: nothing is known of it.
-	got = confusion([]string{"a", "b"}, []uint64{9, 0}, []uint64{0, 0}).Bootstrap(10, 1, 0.95)
+	got = drawn(t, confusion([]string{"a", "b"}, []uint64{9, 0}, []uint64{0, 0}), 10, 1, 0.95)
 	if got.PerClass[1].Recall != (Interval{0, 1}) || got.PerClass[0].Recall != (Interval{1, 1}) {
 		t.Errorf("%+v", got)
 	}
@@ -216,6 +239,6 @@ func BenchmarkBootstrap(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		c.Bootstrap(2000, 1, 0.95)
+		drawn(b, c, 2000, 1, 0.95)
 	}
 }

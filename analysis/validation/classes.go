@@ -55,7 +55,7 @@ type tally struct {
 }
 
 type sourceTally struct {
-	counts  [][]uint64 // [truth][predicted], predicted below known; truth grows
+	counts  [][]uint64 // [truth][predicted], predicted below known; truth grows, nil where the source has no row of it
 	dropped []uint64   // by truth
 }
 
@@ -65,8 +65,11 @@ func (t *tally) at(source, truth int) *sourceTally {
 	}
 	s := &t.sources[source]
 	for len(s.counts) <= truth {
-		s.counts = append(s.counts, make([]uint64, t.known))
+		s.counts = append(s.counts, nil)
 		s.dropped = append(s.dropped, 0)
+	}
+	if s.counts[truth] == nil {
+		s.counts[truth] = make([]uint64, t.known)
 	}
 	return s
 }
@@ -75,6 +78,9 @@ func (t *tally) merge(o *tally) {
 	t.clamped += o.clamped
 	for i := range o.sources {
 		for truth, row := range o.sources[i].counts {
+			if row == nil {
+				continue
+			}
 			to := t.at(i, truth)
 			for predicted, n := range row {
 				to.counts[truth][predicted] += n
@@ -85,6 +91,7 @@ func (t *tally) merge(o *tally) {
 }
 
 // confusions returns the counts of all sources together, and of each. Classes beyond the model's that no label of this set has are left out.
+// Those of a source are to be read only: rows of classes that it does not have are one and the same, as captures are many and have few.
 func (t *tally) confusions(names []string) (all *score.Confusion, each []*score.Confusion, dropped []uint64) {
 	shown := names[:t.known:t.known]
 	place := make([]int, len(names))
@@ -103,22 +110,39 @@ func (t *tally) confusions(names []string) (all *score.Confusion, each []*score.
 		}
 	}
 	all, dropped = score.New(shown), make([]uint64, len(shown))
+	none := make([]uint64, len(shown))
 	for _, s := range t.sources {
-		one := score.New(shown)
+		one := &score.Confusion{Classes: all.Classes, Counts: make([][]uint64, len(shown))}
+		for i := range one.Counts {
+			one.Counts[i] = none
+		}
 		for truth, row := range s.counts {
 			to := place[truth]
-			if to < 0 {
+			if to < 0 || row == nil {
 				continue
 			}
+			one.Counts[to] = make([]uint64, len(shown))
+			copy(one.Counts[to], row)
 			for predicted, n := range row {
 				all.AddN(to, predicted, n)
-				one.AddN(to, predicted, n)
 			}
 			dropped[to] += s.dropped[truth]
 		}
 		each = append(each, one)
 	}
 	return all, each, dropped
+}
+
+// only returns the rows of c that are of the classes that of marks.
+func only(c *score.Confusion, of []bool) *score.Confusion {
+	some := &score.Confusion{Classes: c.Classes, Counts: make([][]uint64, len(c.Counts))}
+	none := make([]uint64, len(c.Classes))
+	for i, row := range c.Counts {
+		if some.Counts[i] = none; i < len(of) && of[i] {
+			some.Counts[i] = row
+		}
+	}
+	return some
 }
 
 func total(counts []uint64) uint64 {

@@ -23,16 +23,22 @@ type LengthReport struct {
 	// class most frequent among all other rows.
 	Accuracy float64 `json:"accuracy"`
 	Baseline float64 `json:"baseline"`
-	// Groups are the classes by their most frequent length. With two or more, GroupAccuracy is how often the length alone tells of which group
-	// a row is, by the same rule.
+	// Groups are the classes by their most frequent length. With two or more, GroupRecall is how well the length alone tells of which group a
+	// row is: that group is said whose other rows have the length most often, in shares of the group, and the recalls are averaged over groups,
+	// so that it does not matter how many rows a group has. Groups of fewer than 10 rows are left out. GroupBaseline is what saying anything
+	// without looking has: 1 / groups. Both are 0 with fewer than two groups.
 	Groups        []LengthGroup `json:"groups"`
-	GroupAccuracy float64       `json:"group_accuracy"`
-	// Leaks says that there are two groups or more and that GroupAccuracy is at least LeakAccuracy.
+	GroupRecall   float64       `json:"group_recall"`
+	GroupBaseline float64       `json:"group_baseline"`
+	// Leaks says that GroupRecall is at least LeakRecall.
 	Leaks bool `json:"leaks"`
 }
 
-// LeakAccuracy is from where on the length of windows is said to tell groups of classes apart.
-const LeakAccuracy = 0.95
+// LeakRecall is from where on the length of windows is said to tell groups of classes apart.
+const LeakRecall = 0.95
+
+// minGroup is how many rows a group needs for its recall to say anything.
+const minGroup = 10
 
 // Length is how many rows have a length of window.
 type Length struct {
@@ -134,8 +140,35 @@ func (l *lengths) report(names []string) LengthReport {
 			grouped[i][group[class]] += n
 		}
 	}
-	r.GroupAccuracy, _ = tells(grouped, len(r.Groups))
-	r.Leaks = r.GroupAccuracy >= LeakAccuracy
+	var recalls float64
+	told := 0
+	for i, g := range r.Groups {
+		if g.Rows < minGroup {
+			continue
+		}
+		right := uint64(0)
+		for _, row := range grouped {
+			if row[i] == 0 {
+				continue
+			}
+			said := true
+			own := float64(row[i]-1) / float64(g.Rows-1)
+			for j, other := range r.Groups {
+				if j != i && other.Rows >= minGroup && float64(row[j])/float64(other.Rows) >= own {
+					said = false
+				}
+			}
+			if said {
+				right += row[i]
+			}
+		}
+		recalls += float64(right) / float64(g.Rows)
+		told++
+	}
+	if told >= 2 {
+		r.GroupRecall, r.GroupBaseline = recalls/float64(told), 1/float64(told)
+		r.Leaks = r.GroupRecall >= LeakRecall
+	}
 	return r
 }
 

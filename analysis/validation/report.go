@@ -70,8 +70,10 @@ type SetReport struct {
 	Alarms   *score.Alarms `json:"alarms,omitempty"`
 	Hours    float64       `json:"benign_hours,omitempty"`
 	HoursWhy string        `json:"benign_hours_unknown,omitempty"`
-	// FalseAlarmsPerHour is Alarms.FalseAlarms over Hours, nil where one of them is missing.
-	FalseAlarmsPerHour *float64 `json:"false_alarms_per_hour"`
+	// FalseAlarmsPerHour is Alarms.FalseAlarms over Hours, nil where one of them is missing. Its interval is that of the benign recall, in
+	// alarms an hour. Hours below LeastHours are too few for a rate to say anything.
+	FalseAlarmsPerHour         *float64        `json:"false_alarms_per_hour"`
+	FalseAlarmsPerHourInterval *score.Interval `json:"false_alarms_per_hour_interval,omitempty"`
 	// Binary are the metrics of benign against all else, nil without a benign class or where there are no other two.
 	Binary *score.Metrics `json:"binary,omitempty"`
 
@@ -89,6 +91,9 @@ func (s *SetReport) BenignRecall() (recall float64, interval score.Interval, ok 
 	}
 	return s.Alarms.BenignRecall(), interval, true
 }
+
+// LeastHours is how many hours of benign capture a rate of false alarms needs to be more than a multiple of a few: ten minutes.
+const LeastHours = 1.0 / 6
 
 // SourceReport is what one table or capture gave.
 type SourceReport struct {
@@ -119,16 +124,17 @@ type AblationPart struct {
 	// Leak is LeakShown, LeakNotShown, LeakPossible or LeakUntested, Finding says it in a sentence.
 	Leak    string `json:"leak"`
 	Finding string `json:"finding"`
-	// NotDone says which rows there are not, and why.
+	// NotDone says which rows there are not, and why, and Notes what to know of those that there are.
 	NotDone []string `json:"not_done,omitempty"`
+	Notes   []string `json:"notes,omitempty"`
 }
 
 // What an ablation showed of the length of windows.
 const (
-	LeakShown    = "shown"     // the model is right because of it
+	LeakShown    = "shown"     // captures in windows by class and of one length: the model is right because of it
 	LeakNotShown = "not shown" // it is as right without
-	LeakPossible = "possible"  // it is not right without columns that tell the length, and more
-	LeakUntested = "untested"  // the data cannot tell
+	LeakPossible = "possible"  // without captures: it is not right without columns that tell the length, and more
+	LeakUntested = "untested"  // the data cannot tell, or are too few
 )
 
 // Ablation is one row of an ablation.
@@ -139,9 +145,13 @@ type Ablation struct {
 	Columns string  `json:"columns,omitempty"` // which, joined by commas
 	Against string  `json:"against,omitempty"` // the Name of the row that it is compared with; empty if with none
 	Rows    uint64  `json:"rows"`              // decided
-	Dropped uint64  `json:"dropped"`           //
-	Verdict string  `json:"verdict,omitempty"` // Collapses, Holds or Rises
-	Drop    float64 `json:"macro_f1_drop"`     // of MacroF1 against that row's
+	Dropped uint64  `json:"dropped"`           // by the policy
+	Verdict string  `json:"verdict,omitempty"` // Collapses, Holds, Rises or Unclear
+	Drop    float64 `json:"drop"`              // of BalancedAccuracy against that row's, over classes that both have rows of
+
+	// BalancedAccuracy decides: the mean recall of the model's classes that have rows, whatever their shares and whatever classes there are not.
+	BalancedAccuracy         float64        `json:"balanced_accuracy"`
+	BalancedAccuracyInterval score.Interval `json:"balanced_accuracy_interval"`
 
 	MacroF1            float64        `json:"macro_f1"`
 	MacroF1Interval    score.Interval `json:"macro_f1_interval"`
@@ -149,16 +159,20 @@ type Ablation struct {
 	AccuracyInterval   score.Interval `json:"accuracy_interval"`
 	BenignRecall       *float64       `json:"benign_recall"`
 	FalseAlarms        *uint64        `json:"false_alarms"`
+	BenignHours        float64        `json:"benign_hours,omitempty"` // as SetReport.Hours
 	FalseAlarmsPerHour *float64       `json:"false_alarms_per_hour"`
 }
 
-// Verdicts on a row of an ablation: it collapses where its macro-F1 is more than CollapseDrop below that of the row it is compared with and
-// its interval lies wholly below that row's; it rises where that is so the other way round; else it holds.
+// Verdicts on a row of an ablation: it collapses where its balanced accuracy is more than CollapseDrop below that of the row it is compared
+// with and its interval lies wholly below that row's; it rises where that is so the other way round. It holds where the intervals, put
+// together, leave out a fall of more than CollapseDrop. Else there are too few rows to tell: it is unclear. Intervals go at
+// least so far to each side as what few rows leave open: the root of the sum over classes of (3 / rows)^2, divided by the number of classes.
 const (
 	Collapses = "collapses"
 	Holds     = "holds"
 	Rises     = "rises"
+	Unclear   = "unclear"
 )
 
-// CollapseDrop is the least drop of macro-F1 that is called a collapse.
+// CollapseDrop is the least drop of balanced accuracy that is called a collapse.
 const CollapseDrop = 0.05

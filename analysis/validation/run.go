@@ -63,6 +63,9 @@ type Config struct {
 	Step func(what string)
 }
 
+// MaxResamples is the largest Config.Resamples.
+const MaxResamples = 100_000
+
 // Run validates m on sets of vectors of feature.Columns. Memory does not grow with them, but for samples of bounded size. An error names the
 // set, the source and the row where it can; a set without rows is one.
 func Run(ctx context.Context, m model.Model, sets []Set, cfg Config) (*Report, error) {
@@ -76,8 +79,8 @@ func Run(ctx context.Context, m model.Model, sets []Set, cfg Config) (*Report, e
 	switch {
 	case len(sets) == 0:
 		faults = append(faults, errors.New("nothing to validate on"))
-	case cfg.Resamples < 1 || cfg.Resamples > 1_000_000:
-		faults = append(faults, fmt.Errorf("%d resamples: choose 1 to 1,000,000", cfg.Resamples))
+	case cfg.Resamples < 1 || cfg.Resamples > MaxResamples:
+		faults = append(faults, fmt.Errorf("%d resamples: choose 1 to %d", cfg.Resamples, MaxResamples))
 	case !(cfg.Level > 0 && cfg.Level < 1):
 		faults = append(faults, fmt.Errorf("level %v: choose one between 0 and 1", cfg.Level))
 	case cfg.Limit < 0:
@@ -108,23 +111,28 @@ func Run(ctx context.Context, m model.Model, sets []Set, cfg Config) (*Report, e
 		return nil, fmt.Errorf("the classes of the model (%s) are one class of the report: group them less", some(m.Classes(), 5))
 	}
 	if cfg.Benign != "" && !slices.Contains(r.classes.names, cfg.Benign) {
-		r.warn("the model has no class %q: every prediction of it is an alarm", cfg.Benign)
+		r.warn("none of the model's classes (%s) is %s, the label of benign traffic: every prediction is an alarm. If one of them means benign traffic, "+
+			"say which", some(r.classes.names, 5), cfg.Benign)
 	}
 	all := slices.Clone(sets)
 	if cfg.Reference != nil {
 		all = append(all, *cfg.Reference)
 	}
+	compared := cfg.Reference != nil || slices.ContainsFunc(sets, func(s Set) bool { return s.Captures != sets[0].Captures })
 	for i := range all {
 		set := &all[i]
 		reference := i == len(sets)
-		e, err := r.evaluate(ctx, set, set.Name, cfg.Ablation && !reference, true)
+		e, err := r.evaluate(ctx, set, set.Name, cfg.Ablation && !reference, compared)
 		if err != nil {
 			return nil, err
 		}
 		if err := r.common(set, e); err != nil {
 			return nil, err
 		}
-		s := r.summary(set, e)
+		s, err := r.summary(ctx, set, e)
+		if err != nil {
+			return nil, err
+		}
 		s.Reference = reference
 		r.report.Sets = append(r.report.Sets, s)
 		if cfg.Ablation && !reference {
@@ -136,8 +144,10 @@ func Run(ctx context.Context, m model.Model, sets []Set, cfg Config) (*Report, e
 		}
 		r.samples = append(r.samples, e.sample)
 	}
-	if err := r.drift(ctx, all); err != nil {
-		return nil, err
+	if compared {
+		if err := r.drift(ctx, all); err != nil {
+			return nil, err
+		}
 	}
 	return r.report, nil
 }
@@ -223,12 +233,29 @@ func (r *runner) evaluate(ctx context.Context, set *Set, what string, hide, samp
 		return nil, err
 	}
 	if e.rows == 0 {
-		return nil, fmt.Errorf("%s: no rows", set.Name)
+		return nil, fmt.Errorf("%s: %w", set.Name, ErrNothing)
+	}
+	if all, _, _ := e.tally.confusions(r.classes.names); all.Total() == 0 {
+		return nil, fmt.Errorf("%s: %w: all %d rows have a value that the model cannot take, in %s", set.Name, ErrNothing, e.rows, r.notFinite(e))
 	}
 	if hide {
 		e.hidden.ready()
 	}
 	return e, nil
+}
+
+// ErrNothing says that there is no row, or none that has a prediction.
+var ErrNothing = errors.New("no rows to judge by")
+
+// notFinite lists the columns with values that are not finite.
+func (r *runner) notFinite(e *evaluation) string {
+	var names []string
+	for c, n := range e.nonFinite {
+		if n > 0 {
+			names = append(names, feature.Columns()[c])
+		}
+	}
+	return some(names, 5)
 }
 
 // variant is one way to predict the rows of a pass.
@@ -448,13 +475,11 @@ func (r *runner) common(set *Set, e *evaluation) error {
 var ErrNoCommonClass = errors.New("the model has none of the classes of the data")
 
 // intervals are by captures where every class has enough of them, else by rows.
-func (r *runner) intervals(captures bool, all *score.Confusion, each []*score.Confusion) score.Intervals {
+func (r *runner) intervals(ctx context.Context, captures bool, all *score.Confusion, each []*score.Confusion) (score.Intervals, error) {
 	if captures && byCaptures(all, each) {
-		if i, err := score.BootstrapCaptures(each, r.cfg.Resamples, r.cfg.Seed, r.cfg.Level); err == nil {
-			return i
-		}
+		return score.BootstrapCaptures(ctx, each, r.cfg.Resamples, r.cfg.Seed, r.cfg.Level)
 	}
-	return all.Bootstrap(r.cfg.Resamples, r.cfg.Seed, r.cfg.Level)
+	return all.Bootstrap(ctx, r.cfg.Resamples, r.cfg.Seed, r.cfg.Level)
 }
 
 // byCaptures reports whether every class with rows has them in at least score.MinCaptures captures.
@@ -477,11 +502,16 @@ func byCaptures(all *score.Confusion, each []*score.Confusion) bool {
 }
 
 // summary makes the report of a set.
-func (r *runner) summary(set *Set, e *evaluation) SetReport {
+func (r *runner) summary(ctx context.Context, set *Set, e *evaluation) (SetReport, error) {
 	all, each, dropped := e.tally.confusions(r.classes.names)
+	intervals, err := r.intervals(ctx, set.Captures, all, each)
+	if err != nil {
+		return SetReport{}, err
+	}
 	s := SetReport{Name: set.Name, Captures: set.Captures, Window: set.Window, Synthetic: set.Synthetic, Rows: e.rows, Decided: all.Total(),
-		Clamped: e.tally.clamped, Confusion: all, Metrics: all.Metrics(), Intervals: r.intervals(set.Captures, all, each)}
+		Clamped: e.tally.clamped, Confusion: all, Metrics: all.Metrics(), Intervals: intervals}
 	warn := func(format string, args ...any) { s.Warnings = append(s.Warnings, fmt.Sprintf(format, args...)) }
+	var gone []string // classes of which no row is left
 	for i, n := range dropped {
 		if n > 0 {
 			if s.DroppedOf == nil {
@@ -489,6 +519,9 @@ func (r *runner) summary(set *Set, e *evaluation) SetReport {
 			}
 			s.DroppedOf[all.Classes[i]] = n
 			s.Dropped += n
+			if total(all.Counts[i]) == 0 {
+				gone = append(gone, all.Classes[i])
+			}
 		}
 	}
 	for i, rows := range e.of {
@@ -534,14 +567,17 @@ func (r *runner) summary(set *Set, e *evaluation) SetReport {
 	if s.Dropped > 0 {
 		warn("%d of %d rows have no prediction, because a value is not finite; they count nowhere", s.Dropped, e.rows)
 	}
+	if len(gone) > 0 {
+		warn("no row of %s has a prediction, because a value is not finite: no score says anything of them", some(gone, 5))
+	}
 	if s.Clamped > 0 {
 		warn("%d of %d rows have a prediction by replaced values, because one is not finite", s.Clamped, e.rows)
 	}
 	r.alarms(&s, set, e)
 	s.WindowLength = e.lengths.report(r.classes.names)
 	if l := s.WindowLength; l.Leaks {
-		warn("the column Number alone tells of which of %d groups of classes a row is, in %.1f %% of rows: windows are of another length for some classes",
-			len(l.Groups), 100*l.GroupAccuracy)
+		warn("the column Number alone tells of which of %d groups of classes a row is, with a mean recall of %.1f %%: windows are of another length for some classes",
+			len(l.Groups), 100*l.GroupRecall)
 	}
 	if supported := len(s.Labels); supported == 1 {
 		warn("all rows have the label %s: how well it is told from others cannot be seen", s.Labels[0].Label)
@@ -551,7 +587,7 @@ func (r *runner) summary(set *Set, e *evaluation) SetReport {
 			score.MinCaptures)
 	}
 	s.Warnings = append(s.Warnings, s.Intervals.Warnings...)
-	return s
+	return s, nil
 }
 
 // alarms fills in what benign vectors gave.
@@ -567,6 +603,10 @@ func (r *runner) alarms(s *SetReport, set *Set, e *evaluation) {
 	}
 	alarms := s.Confusion.Alarms(benign)
 	s.Alarms = &alarms
+	if gone := s.DroppedOf[alarms.Benign]; 100*gone > alarms.BenignRows+gone {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("%d of %d benign rows have no prediction, because a value is not finite: benign recall and false alarms are "+
+			"without them, while their time counts", gone, alarms.BenignRows+gone))
+	}
 	if len(s.Confusion.Classes) > 2 {
 		binary := s.Confusion.Collapse(benign, "any other").Metrics()
 		s.Binary = &binary
@@ -582,6 +622,14 @@ func (r *runner) alarms(s *SetReport, set *Set, e *evaluation) {
 		s.Hours = hours
 		perHour := alarms.PerHour(hours)
 		s.FalseAlarmsPerHour = &perHour
+		if _, recall, ok := s.BenignRecall(); ok {
+			rows := float64(alarms.BenignRows) / hours
+			s.FalseAlarmsPerHourInterval = &score.Interval{Low: float64((1 - recall.High) * rows), High: float64((1 - recall.Low) * rows)}
+		}
+		if hours < LeastHours {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("%d false alarms in %.0f s of benign capture: too short a time for a rate by the hour to be relied on",
+				alarms.FalseAlarms, 3600*hours))
+		}
 	}
 }
 

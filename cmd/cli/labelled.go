@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,6 +107,11 @@ type labelledFlags struct {
 	seed                                uint64
 
 	synthetic map[string]int // how often each synthetic capture was named
+	mapped    string         // label that --group map=FILE gives benign traffic; set by relabel
+
+	guessed   bool              // the user gave no --group: it is what suits a model
+	names     map[string]string // what labels of the data are called, before they are grouped
+	strangers *[]string         // labels that were taken for attacks although nothing knows them; set by relabel
 }
 
 // defaultRowMemory is for how many octets of rows passes after the first need not read files.
@@ -126,9 +132,11 @@ func (l *labelledFlags) add(fs *pflag.FlagSet) {
 	fs.Lookup("memory").DefValue = ""
 }
 
-// benignLabel returns how benign traffic is labelled after grouping.
+// benignLabel returns how benign traffic is labelled after grouping. With a map it is known once relabel was called.
 func (l *labelledFlags) benignLabel() string {
 	switch {
+	case l.mapped != "":
+		return l.mapped
 	case l.benign != "":
 		return l.benign
 	case l.group == groupNone || l.group == "":
@@ -139,16 +147,59 @@ func (l *labelledFlags) benignLabel() string {
 
 // isBenign reports whether a label is benign traffic's in either release of CIC-IoT-2023, or by its name.
 func isBenign(label string) bool {
-	class, ok := cic.Find(label)
+	class, ok := classOfLabel(label)
 	return ok && class.Category == "Benign" || strings.EqualFold(label, "benign")
+}
+
+// classOfLabel returns the class of CIC-IoT-2023 that a label spells, as either release or its folders and files do, in any case. Unlike
+// cic.Find it takes a label for no path, and nothing that copies and pieces of files add.
+func classOfLabel(label string) (cic.Class, bool) {
+	for _, c := range cic.Classes() {
+		for _, name := range []string{c.Label, c.OldLabel, c.Folder, c.CSVFolder, c.Stem} {
+			if strings.EqualFold(label, name) {
+				return c, true
+			}
+		}
+	}
+	return cic.Class{}, false
 }
 
 // relabel returns what spells labels as one, and puts them together as --group says: the two releases of CIC-IoT-2023 and its
 // folders spell a class in several ways, and here the newer release's is taken, by which maps go too. Labels of nothing that it knows
 // stay as they are.
 func (l *labelledFlags) relabel() (func(string) (string, error), error) {
+	group, err := l.grouping()
+	if err != nil || len(l.names) == 0 {
+		return group, err
+	}
+	return func(label string) (string, error) {
+		if name, ok := l.names[label]; ok {
+			label = name
+		}
+		return group(label)
+	}, nil
+}
+
+// isAttack reports whether a label says that traffic is an attack's: a class of CIC-IoT-2023, a category of them, or attack.
+func isAttack(label string) bool {
+	if class, ok := classOfLabel(label); ok {
+		return class.Category != "Benign"
+	}
+	return strings.EqualFold(label, "attack") || !isBenign(label) && slices.ContainsFunc(cic.Classes(), func(c cic.Class) bool { return strings.EqualFold(c.Category, label) })
+}
+
+// takenForAttacks says which labels --group binary took for attacks' although nothing is known of them; "" if there are none.
+func (l *labelledFlags) takenForAttacks() string {
+	if l.strangers == nil || len(*l.strangers) == 0 {
+		return ""
+	}
+	return "taken for attacks, as --group binary says: " + strings.Join(*l.strangers, ", ")
+}
+
+// grouping is relabel without names.
+func (l *labelledFlags) grouping() (func(string) (string, error), error) {
 	spell := func(label string) string {
-		if class, ok := cic.Find(label); ok && !strings.ContainsAny(label, `/\`) {
+		if class, ok := classOfLabel(label); ok {
 			return class.Label
 		}
 		return label
@@ -158,15 +209,26 @@ func (l *labelledFlags) relabel() (func(string) (string, error), error) {
 	switch {
 	case l.group == groupNone || l.group == "":
 		return func(label string) (string, error) {
-			if class, ok := cic.Find(label); ok && class.Category == "Benign" {
+			if class, ok := classOfLabel(label); ok && class.Category == "Benign" {
 				return l.benignLabel(), nil
 			}
 			return spell(label), nil
 		}, nil
 	case l.group == groupBinary:
+		if l.strangers == nil {
+			l.strangers = new([]string)
+		}
+		strangers := l.strangers
 		return func(label string) (string, error) {
-			if benign(label) {
+			switch {
+			case benign(label):
 				return l.benignLabel(), nil
+			case isAttack(label) || slices.Contains(*strangers, label):
+			case l.guessed && l.truth == "":
+				return "", fmt.Errorf("label %q: neither benign nor attack nor a class of CIC-IoT-2023, so what it is cannot be told: --benign %q if it is benign "+
+					"traffic's, --group map=FILE to say what each label is, or --group binary to take all such for attacks", label, label)
+			default:
+				*strangers = append(*strangers, label)
 			}
 			return "Attack", nil
 		}, nil
@@ -175,7 +237,7 @@ func (l *labelledFlags) relabel() (func(string) (string, error), error) {
 			if benign(label) {
 				return l.benignLabel(), nil
 			}
-			class, ok := cic.Find(label)
+			class, ok := classOfLabel(label)
 			if !ok {
 				if slices.ContainsFunc(cic.Classes(), func(c cic.Class) bool { return c.Category == label }) {
 					return label, nil
@@ -194,12 +256,25 @@ func (l *labelledFlags) relabel() (func(string) (string, error), error) {
 		if err != nil {
 			return nil, err
 		}
+		find := func(label string) (to string, ok bool) {
+			if to, ok = m.Label(spell(label)); !ok {
+				to, ok = m.Label(label)
+			}
+			return to, ok
+		}
+		switch to, ok := find(cmp.Or(l.benign, labelled.Benign)); {
+		case slices.Contains(m.Labels(), l.benign):
+			l.mapped = l.benign
+		case ok:
+			l.mapped = to
+		case l.truth != "" || l.benign != "":
+			return nil, usagef("%s: no pattern in it matches %s, the label of benign traffic: add one, or name one of its labels with --benign", value,
+				cmp.Or(l.benign, labelled.Benign))
+		}
 		return func(label string) (string, error) {
-			to, ok := m.Label(spell(label))
+			to, ok := find(label)
 			if !ok {
-				if to, ok = m.Label(label); !ok {
-					return "", fmt.Errorf("%s: no pattern in it matches the label %q", value, spell(label))
-				}
+				return "", fmt.Errorf("%s: no pattern in it matches the label %q", value, spell(label))
 			}
 			return to, nil
 		}, nil
@@ -209,7 +284,7 @@ func (l *labelledFlags) relabel() (func(string) (string, error), error) {
 
 // config returns how rows are made, but for the caller's own fields.
 func (l *labelledFlags) config() (labelled.Config, error) {
-	cfg := labelled.Config{As: l.as.As, Salvage: l.salvage, TruthShare: l.share, Benign: l.benignLabel(), Memory: int64(l.memory)}
+	cfg := labelled.Config{As: l.as.As, Salvage: l.salvage, TruthShare: l.share, Memory: int64(l.memory)}
 	if !(l.share >= 0 && l.share <= 1) {
 		return cfg, usagef("--truth-share %v: want 0 to 1", l.share)
 	}
@@ -220,6 +295,7 @@ func (l *labelledFlags) config() (labelled.Config, error) {
 	if cfg.Relabel, err = l.relabel(); err != nil {
 		return cfg, err
 	}
+	cfg.Benign = l.benignLabel()
 	if l.truth != "" && l.truth != besideCapture {
 		cfg.Attackers, err = readAttackers(l.truth)
 	}
@@ -277,6 +353,10 @@ func (l *labelledFlags) sources(files []string) ([]labelled.Source, error) {
 			return nil, err
 		}
 		s.Span, s.Label, s.Open = made[0].Span, made[0].Label, made[0].Open
+		if l.group == groupBinary && features.label == "folder" && l.truth == "" && !isBenign(s.Label) && s.Label != l.benignLabel() && !isAttack(s.Label) {
+			return nil, usagef("%s: is it benign traffic or an attack? The name of its folder, %q, does not say so: --label text=BENIGN, map=FILE (a pattern and a label a "+
+				"line), or --benign %q", file, s.Label, s.Label)
+		}
 		sources = append(sources, s)
 	}
 	return sources, nil
@@ -292,12 +372,12 @@ func (l *labelledFlags) open(files []string, cfg labelled.Config) (*labelled.Set
 }
 
 // chosenColumns returns the columns that --columns and --drop leave: names, joined by commas or one a line of a file, and
-// window-length for those that feature.WindowLengthColumns lists. Neither is all.
+// window-length for those that feature.WindowLengthColumns lists. Neither is all. A file that is named as a column is not looked at.
 func chosenColumns(columns, drop string) ([]int, error) {
 	all := feature.Columns()
 	read := func(flag, value string) ([]int, error) {
 		names := strings.Split(value, ",")
-		if info, err := os.Stat(value); err == nil && info.Mode().IsRegular() {
+		if info, err := os.Stat(value); err == nil && info.Mode().IsRegular() && names[0] != windowLength && columnIndex(names[0]) < 0 {
 			text, err := os.ReadFile(value)
 			if err != nil {
 				return nil, err
@@ -314,7 +394,7 @@ func chosenColumns(columns, drop string) ([]int, error) {
 				list = append(list, feature.WindowLengthColumns()...)
 				continue
 			}
-			i := slices.IndexFunc(all, func(c string) bool { return strings.EqualFold(c, name) })
+			i := columnIndex(name)
 			if i < 0 {
 				hint := ""
 				if filepath.Ext(name) != "" || strings.ContainsAny(name, `/\`) {
@@ -355,6 +435,11 @@ func chosenColumns(columns, drop string) ([]int, error) {
 		}
 	}
 	return list, nil
+}
+
+// columnIndex returns the index of the column of that name, in any case, -1 if there is none.
+func columnIndex(name string) int {
+	return slices.IndexFunc(feature.Columns(), func(c string) bool { return strings.EqualFold(c, name) })
 }
 
 // windowLength names the columns that tell how long a window is.

@@ -47,7 +47,7 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 		}
 	}
 	fs.StringSliceVar(&m.engines, "engines", engines, "parsers to measure, or all ('"+a.Name+" engines' lists them)")
-	fs.StringSliceVar(&m.settings.Stages, "stages", nil, "work after the parser, in order: NAME or NAME=VALUE, as features,model=FILE ('"+a.Name+" engines' lists it)")
+	fs.StringSliceVar(&m.settings.Stages, "stages", nil, "work after the parser, in order: NAME or NAME=VALUE, as features,model=FILE:drop ('"+a.Name+" engines' lists it)")
 	fs.StringVar(&m.sizes, "sizes", "", "resize frames first: RFC 2544 sizes with FCS, as 64,128,1518, or imix (default: as captured)")
 	fs.StringVar(&m.settings.Queue, "queue", "", "queue before the parser: frames (1024), octets (2MiB) or a preset (see 'engines')")
 	fs.StringVar(&m.settings.Pattern, "pattern", "constant", "arrivals: constant, poisson, burst:N, onoff:ON/OFF, ramp:FROM-TO/TIME, or recorded (scaled to the load)")
@@ -126,7 +126,7 @@ of the goal ndr, sums of 300 ms and bounds of 5 %.` + soakHelp,
   ` + a.Name + ` ceiling -o results --engines direct,gopacket-layers --sizes 64,512,1518 capture.pcapng
   ` + a.Name + ` ceiling --resume results
   ` + a.Name + ` ceiling --quick --synth DDoS-SYN_Flood:200000
-  ` + a.Name + ` ceiling --stages features,model=forest.onnx -o detector capture.pcapng
+  ` + a.Name + ` ceiling --stages features,model=forest.onnx:drop -o detector capture.pcapng
   ` + a.Name + ` ceiling --quick --per-class --engines direct,gopacket-layers -o classes cic-small
   ` + a.Name + ` ceiling --soak 10m --workers 4 -o soak capture.pcapng
   ` + a.Name + ` ceiling --quick --engines direct --fail-if 'ndr<1M' capture.pcap.gz`,

@@ -190,6 +190,9 @@ func (f *selectFlags) run(c *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	out.Warnings = append(out.Warnings, set.Losses()...)
+	if taken := f.takenForAttacks(); taken != "" {
+		out.Warnings = append(out.Warnings, taken)
+	}
 	for column, n := range droppedFor {
 		if n > 0 {
 			if out.DroppedFor == nil {

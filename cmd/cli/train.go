@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,8 +22,10 @@ import (
 	"pcaplab/analysis/score"
 	"pcaplab/datasets"
 	"pcaplab/datasets/labelled"
+	"pcaplab/datasets/truth"
 	"pcaplab/parse/feature"
 	"pcaplab/parse/model"
+	"pcaplab/parse/model/hoeffding"
 )
 
 // trainFlags are the flags of all trainings.
@@ -37,6 +40,10 @@ type trainFlags struct {
 	split      labelled.SplitConfig
 	json       bool
 	ways       string // what --split may be
+
+	// Of train hoeffding: the tree to go on learning with and its file, and the file of the curve.
+	tree          *hoeffding.Tree
+	resume, curve string
 }
 
 // nonFiniteFlag is a flag for what becomes of rows with NaN or infinite values.
@@ -61,8 +68,12 @@ func (f *trainFlags) add(c *cobra.Command, split string) {
 	fs.StringVar(&f.columns, "columns", "", "learn from these columns only: names joined by commas, or a `file` of one a line")
 	fs.StringVar(&f.drop, "drop", "", "leave columns out: as --columns, or window-length for what tells a window's length (Number, Tot sum, ..._count)")
 	f.nonFinite.Policy = labelled.Fail
-	fs.Var(&f.nonFinite, "non-finite", "rows with NaN or an infinity in such a column: fail, drop or clamp (NaN to 0, infinities to the column's extremes)")
-	fs.StringVar(&f.ways, "split", split, "keep rows back for a test: capture (whole files), time (the last of each file), random, or none (default: capture where each class is in two files, else time)")
+	fs.Var(&f.nonFinite, "non-finite", "rows with NaN, an infinity or what float32 cannot hold in such a column: fail, drop or clamp (NaN to 0, else the column's extremes)")
+	byDefault := " (default: capture where each class is in two files, else time)"
+	if split == splitNone {
+		byDefault = ": each row is predicted before it is learnt anyway"
+	}
+	fs.StringVar(&f.ways, "split", split, "keep rows back for a test: capture (whole files), time (the last of each file), random, or none"+byDefault)
 	fs.Float64Var(&f.split.TestShare, "test-share", labelled.DefaultTestShare, "of the rows, with --split")
 	f.labelledFlags.add(fs)
 	fs.BoolVar(&f.json, "json", false, "print everything as a JSON object")
@@ -82,13 +93,16 @@ func (a *app) trainCommand() *cobra.Command {
 		Short: "Train a model on labelled feature vectors, without Python",
 		Long: `Trains one of two baselines on tables of feature vectors (CSV or Parquet with a column Label, as 'features --label' writes) and on
 captures, whose vectors are computed while they are read: a logistic regression (lr) or a Hoeffding tree (hoeffding), which learns row by row and
-can go on learning. Both test on rows that were kept back. The model is used by 'validate', and by 'ceiling --stages features,model=FILE'.
+can go on learning. lr tests on rows that were kept back; hoeffding predicts each row before it learns it, and tests besides with --split or
+--test. The model is used by 'validate', and by 'ceiling --stages features,model=FILE'.
 
-Rows of one capture are alike. A test on neighbours of what was learnt flatters every model, so --split capture, whole files to one side, is
-the default where there are files enough; what else was done is said.`,
-		Example: `  ` + a.Name + ` train lr --data PCAP/*/*.pcap --window 100 -o lr.json
+Rows of one capture are alike. A test on neighbours of what was learnt flatters every model, so whole files to one side (--split capture) is
+the default of lr where there are files enough; what else was done is said.
+
+Rate of a window without time between its packets is infinite, so captures mostly need --non-finite drop (or clamp).`,
+		Example: `  ` + a.Name + ` train lr --data PCAP/*/*.pcap --window 100 --non-finite drop -o lr.json
   ` + a.Name + ` train lr --data train.csv --test test.parquet --class-weights balanced -o lr.onnx
-  ` + a.Name + ` train hoeffding --data PCAP/*/*.pcap --order shuffled --curve curve.csv -o tree.json`,
+  ` + a.Name + ` train hoeffding --data PCAP/*/*.pcap --non-finite drop --order shuffled --curve curve.csv -o tree.json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -112,6 +126,7 @@ type training struct {
 	test    *labelled.Set // nil: none
 	show    func(done, total int64)
 	report  trainReport
+	written bool // the model
 }
 
 // trainReport is what a training says, as JSON.
@@ -127,14 +142,15 @@ type trainReport struct {
 	Policy  labelled.Policy `json:"non_finite"`
 	Seed    uint64          `json:"seed"`
 	// Synthetic says what of the data is made up.
-	Synthetic string             `json:"synthetic,omitempty"`
-	Learnt    *labelled.Summary  `json:"learnt"`
-	Tested    *labelled.Summary  `json:"tested,omitempty"`
-	Split     *labelled.Division `json:"split,omitempty"`
-	Warnings  []string           `json:"warnings,omitempty"`
-	Training  any                `json:"training"`
-	Seconds   float64            `json:"seconds,omitempty"` // of learning
-	Test      *testReport        `json:"test,omitempty"`
+	Synthetic     string             `json:"synthetic,omitempty"`
+	SyntheticTest string             `json:"synthetic_test,omitempty"`
+	Learnt        *labelled.Summary  `json:"learnt"`
+	Tested        *labelled.Summary  `json:"tested,omitempty"`
+	Split         *labelled.Division `json:"split,omitempty"`
+	Warnings      []string           `json:"warnings,omitempty"`
+	Training      any                `json:"training"`
+	Seconds       float64            `json:"seconds,omitempty"` // of learning
+	Test          *testReport        `json:"test,omitempty"`
 }
 
 // testReport is how a model did on rows that it did not learn.
@@ -154,16 +170,23 @@ func (f *trainFlags) begin(c *cobra.Command, a *app, args []string, kind string)
 		return nil, usagef("no model to write: -o FILE.json%s", map[bool]string{true: " or FILE.onnx"}[kind == kindLR])
 	case len(f.test.files) > 0 && c.Flags().Changed("split"):
 		return nil, usagef("--test names what to test with, --split keeps a part of --data for it: give one")
+	case len(f.test.files) > 0 && c.Flags().Changed("test-share"):
+		return nil, usagef("--test names what to test with, --test-share is a part of --data: give one")
 	case f.ways == splitNone && c.Flags().Changed("test-share"):
 		return nil, usagef("--test-share needs --split")
 	case !(f.split.TestShare > 0 && f.split.TestShare < 1):
 		return nil, usagef("--test-share %v: want more than 0 and less than 1", f.split.TestShare)
 	}
-	if err := f.checkOutput(append(slices.Clone(files), f.test.files...), kind); err != nil {
+	if err := f.checkOutputs(f.reads(append(slices.Clone(files), f.test.files...)), kind); err != nil {
 		return nil, err
 	}
 	var err error
-	if t.columns, err = chosenColumns(f.columns, f.drop); err != nil {
+	if f.tree == nil {
+		t.columns, err = chosenColumns(f.columns, f.drop)
+	} else {
+		t.columns, err = columnsOf(f.tree, f.resume)
+	}
+	if err != nil {
 		return nil, err
 	}
 	for _, i := range t.columns {
@@ -200,8 +223,24 @@ func (f *trainFlags) begin(c *cobra.Command, a *app, args []string, kind string)
 	return t, t.ended(c.Context(), t.part(c.Context(), kind))
 }
 
-// checkOutput refuses what cannot become a model's file, before hours of work.
-func (f *trainFlags) checkOutput(files []string, kind string) error {
+// reads returns all files that are read for these data, but the tree to go on with.
+func (f *trainFlags) reads(data []string) []string {
+	all := slices.Clone(data)
+	for _, file := range data {
+		if f.truth == besideCapture {
+			all = append(all, file+truth.Suffix)
+		}
+	}
+	for _, flag := range []string{f.group, f.label} {
+		if kind, file, _ := strings.Cut(flag, "="); kind == "map" {
+			all = append(all, file)
+		}
+	}
+	return append(all, f.columns, f.drop, f.truth) // as far as they are files
+}
+
+// checkOutputs refuses what cannot become the files to write, before hours of work.
+func (f *trainFlags) checkOutputs(reads []string, kind string) error {
 	switch ext := strings.ToLower(filepath.Ext(f.output)); {
 	case ext == ".json":
 	case ext == ".onnx" && kind == kindLR:
@@ -210,22 +249,67 @@ func (f *trainFlags) checkOutput(files []string, kind string) error {
 	default:
 		return usagef("-o %s: want a name that ends in .json%s", f.output, map[bool]string{true: " or .onnx"}[kind == kindLR])
 	}
-	if info, err := os.Stat(filepath.Dir(f.output)); err != nil || !info.IsDir() {
-		return usagef("-o %s: want a folder that is there", f.output)
+	if err := checkOutput("-o", f.output, reads); err != nil || f.curve == "" {
+		return err
 	}
-	info, err := os.Stat(f.output)
-	if err != nil {
-		return nil
+	if samePath(f.curve, f.output) {
+		return usagef("--curve %s is the model's file", f.curve)
 	}
-	if !info.Mode().IsRegular() {
-		return usagef("-o %s: not a regular file", f.output)
+	if f.resume != "" { // which -o may replace, with the same tree grown
+		reads = append(reads, f.resume)
 	}
-	for _, file := range files {
-		if other, err := os.Stat(file); err == nil && os.SameFile(info, other) {
-			return usagef("-o %s is a file to read", f.output)
+	return checkOutput("--curve", f.curve, reads)
+}
+
+// checkOutput refuses a file to write that cannot be made, or would replace one to read.
+func checkOutput(flag, path string, reads []string) error {
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return usagef("%s %s: want a folder that is there", flag, path)
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return usagef("%s %s: not a regular file", flag, path)
+	}
+	for _, file := range reads {
+		if file != "" && samePath(path, file) {
+			return usagef("%s %s is a file to read", flag, path)
 		}
 	}
-	return nil
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		target = path
+	}
+	probe, err := os.CreateTemp(filepath.Dir(target), ".*.tmp")
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", flag, path, err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// samePath reports whether two paths are of one file, which need not be there.
+func samePath(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	if errX == nil && errY == nil {
+		return os.SameFile(x, y)
+	}
+	if errX == nil || errY == nil || filepath.Base(a) != filepath.Base(b) {
+		return false
+	}
+	x, errX = os.Stat(filepath.Dir(a))
+	y, errY = os.Stat(filepath.Dir(b))
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// columnsOf returns the columns of a tree, in its order.
+func columnsOf(tree *hoeffding.Tree, path string) (columns []int, err error) {
+	for _, name := range tree.Columns() {
+		i := slices.Index(feature.Columns(), name)
+		if i < 0 {
+			return nil, fmt.Errorf("%s: its column %q is none of feature vectors: they have %s", path, name, strings.Join(feature.Columns(), ", "))
+		}
+		columns = append(columns, i)
+	}
+	return columns, nil
 }
 
 // apart refuses files that are both learnt from and tested with.
@@ -255,7 +339,8 @@ func (t *training) part(ctx context.Context, kind string) error {
 		if err != nil {
 			return err
 		}
-		if len(all.Labels) < 2 {
+		t.noteEmpty(all)
+		if t.classes(all) < 2 {
 			return fmt.Errorf("%d rows of %s: two classes at least are needed to tell them apart (--label says how captures are labelled)", all.Rows,
 				cmp.Or(strings.Join(labelNames(all.Labels), ", "), "no class"))
 		}
@@ -270,8 +355,9 @@ func (t *training) part(ctx context.Context, kind string) error {
 			if r.Tested, err = t.test.Survey(ctx); err != nil {
 				return err
 			}
+			t.noteEmpty(r.Tested)
 			if r.Tested.Rows == 0 {
-				return errors.New("--test: no rows")
+				return fmt.Errorf("--test: no rows, %d were dropped", r.Tested.Dropped)
 			}
 		case t.ways != splitNone:
 			if t.train, t.test, r.Split, err = t.set.Split(ctx, t.split); err != nil {
@@ -296,7 +382,10 @@ func (t *training) part(ctx context.Context, kind string) error {
 		return err
 	}
 	r.Classes = labelNames(r.Learnt.Labels)
-	if len(r.Classes) < 2 {
+	if taken := t.takenForAttacks(); taken != "" {
+		r.Warnings = append(r.Warnings, taken)
+	}
+	if t.classes(r.Learnt) < 2 {
 		return fmt.Errorf("only %s is left to learn from: split otherwise", r.Classes)
 	}
 	for _, s := range []*labelled.Summary{r.Learnt, r.Tested} {
@@ -307,17 +396,67 @@ func (t *training) part(ctx context.Context, kind string) error {
 			r.Windows, r.As = t.window, t.as.String()
 		}
 	}
-	var sources []labelled.Source
-	for _, s := range r.Learnt.Sources {
-		source, _ := t.set.Source(s.Index)
-		sources = append(sources, source)
+	learnt, err := t.caption(t.train, r.Learnt)
+	if err != nil {
+		return err
 	}
-	caption, err := captionOf(sources, t.seed)
-	if caption != "" {
-		r.Synthetic = caption
-		r.Warnings = append(r.Warnings, caption+": what was learnt is a generator, not a network")
+	if learnt != "" {
+		r.Synthetic = learnt
+		r.Warnings = append(r.Warnings, learnt+": what was learnt is a generator, not a network")
+	}
+	if r.Tested == nil {
+		return nil
+	}
+	if r.SyntheticTest, err = t.caption(t.test, r.Tested); err == nil && r.SyntheticTest != "" && (learnt == "" || len(t.trainFlags.test.files) > 0) {
+		r.Warnings = append(r.Warnings, "test: "+r.SyntheticTest+": the result is of a generator, not of a network")
 	}
 	return err
+}
+
+// caption says what of the rows is made up.
+func (t *training) caption(set *labelled.Set, s *labelled.Summary) (string, error) {
+	var sources []labelled.Source
+	for _, of := range s.Sources {
+		source, _ := set.Source(of.Index)
+		sources = append(sources, source)
+	}
+	return captionOf(sources, t.seed)
+}
+
+// classes is how many classes the model will have: those of the rows, and of a tree that goes on learning.
+func (t *training) classes(s *labelled.Summary) int {
+	names := labelNames(s.Labels)
+	if t.tree != nil {
+		for _, class := range t.tree.Classes() {
+			if !slices.Contains(names, class) {
+				names = append(names, class)
+			}
+		}
+	}
+	return len(names)
+}
+
+// noteEmpty says which files gave no rows, and why.
+func (t *training) noteEmpty(s *labelled.Summary) {
+	for _, source := range s.Sources {
+		switch {
+		case source.Vectors > 0 && source.Rows == 0:
+			t.a.note("%s: all %s rows were dropped (--non-finite drop)", source.Path, datasets.FormatCount(uint64(source.Vectors)))
+		case source.Vectors > 0:
+		case source.Table:
+			t.a.note("%s: a table without rows", source.Path)
+		case source.Frames == 0:
+			t.a.note("%s: a capture without packets", source.Path)
+		default:
+			var why []string
+			for _, reason := range slices.Sorted(maps.Keys(source.NoRow)) {
+				if n := source.NoRow[reason]; n > 0 {
+					why = append(why, fmt.Sprintf("%s %s", reason, datasets.FormatCount(n)))
+				}
+			}
+			t.a.note("%s: none of its %s packets counts in a window: %s", source.Path, datasets.FormatCount(source.Frames), strings.Join(why, ", "))
+		}
+	}
 }
 
 func labelNames(labels []labelled.LabelCount) (names []string) {
@@ -330,7 +469,11 @@ func labelNames(labels []labelled.LabelCount) (names []string) {
 // ended says what an interrupted training leaves.
 func (t *training) ended(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		t.a.note("no model was written")
+		if t.written {
+			t.a.note("the model was written, %s; the test was not done", t.output)
+		} else {
+			t.a.note("no model was written")
+		}
 	}
 	return err
 }
@@ -387,6 +530,7 @@ func (t *training) write(ctx context.Context, trained predictor, write func(io.W
 	}); err != nil {
 		return nil, err
 	}
+	t.written = true
 	return model.Open(t.output)
 }
 
@@ -473,11 +617,17 @@ func (t *training) end(more func(w io.Writer)) error {
 		fmt.Fprintf(w, "split    by %s%s\n", s.By, chosen)
 	}
 	fmt.Fprintf(w, "columns  %d of %d\n", len(t.columns), feature.NumColumns)
-	if d := r.Learnt.Dropped; d > 0 {
-		fmt.Fprintf(w, "dropped  %s rows to learn from, %s\n", datasets.FormatCount(uint64(d)), nonFiniteColumns(r.Learnt))
-	}
-	if d := r.Learnt.Clamped; d > 0 {
-		fmt.Fprintf(w, "clamped  %s rows to learn from, %s\n", datasets.FormatCount(uint64(d)), nonFiniteColumns(r.Learnt))
+	for i, s := range []*labelled.Summary{r.Learnt, r.Tested} {
+		if s == nil {
+			continue
+		}
+		to := []string{"to learn from", "to test with"}[i]
+		if s.Dropped > 0 {
+			fmt.Fprintf(w, "dropped  %s rows %s, %s\n", datasets.FormatCount(uint64(s.Dropped)), to, nonFiniteColumns(s))
+		}
+		if s.Clamped > 0 {
+			fmt.Fprintf(w, "clamped  %s rows %s, %s\n", datasets.FormatCount(uint64(s.Clamped)), to, nonFiniteColumns(s))
+		}
 	}
 	more(w)
 	fmt.Fprintf(w, "model    %s\n", t.output)
@@ -490,13 +640,17 @@ func (t *training) end(more func(w io.Writer)) error {
 	if _, err := w.WriteTo(t.a.stdout); err != nil {
 		return err
 	}
+	said := map[string]bool{} // of a file that stands on both sides
 	for _, s := range []*labelled.Summary{r.Learnt, r.Tested} {
 		if s == nil {
 			continue
 		}
 		for _, source := range s.Sources {
 			for _, loss := range source.Losses {
-				t.a.note("%s: %s", source.Path, loss)
+				if loss = source.Path + ": " + loss; !said[loss] {
+					said[loss] = true
+					t.a.note("%s", loss)
+				}
 			}
 		}
 	}

@@ -6,9 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,12 +25,10 @@ import (
 // hoeffdingFlags are the flags of train hoeffding.
 type hoeffdingFlags struct {
 	trainFlags
-	cfg    hoeffding.Config
-	order  string
-	resume string
-	curve  string
-	every  int
-	tree   bool
+	cfg   hoeffding.Config
+	order string
+	every int
+	print bool
 }
 
 func (a *app) trainHoeffdingCommand() *cobra.Command {
@@ -45,8 +42,9 @@ before it was learnt is the prequential result. Memory is the tree's, whatever t
 
 An online learner forgets nothing and sees no row twice, so the order of the rows matters: a stream that is sorted by class leaves a tree that
 expects the last one. --order interleaved spreads each file's rows evenly over the pass, in their order; shuffled draws them from a buffer of
---memory besides; read takes file after file. What is interrupted writes nothing.`,
-		Example: `  ` + a.Name + ` train hoeffding --data PCAP/*/*.pcap --window 100 --curve curve.csv -o tree.json
+--memory besides; read takes file after file. No rows are kept back for a test unless --split or --test says so. What is interrupted while it
+learns writes nothing.`,
+		Example: `  ` + a.Name + ` train hoeffding --data PCAP/*/*.pcap --window 100 --non-finite drop --curve curve.csv -o tree.json
   ` + a.Name + ` train hoeffding --data monday.csv --order read --split time -o tree.json
   ` + a.Name + ` train hoeffding --resume-from tree.json --data tuesday.csv -o tree.json
   ` + a.Name + ` train hoeffding --data Merged*.csv --order shuffled --group category --leaf mc -o tree.json`,
@@ -65,7 +63,7 @@ expects the last one. --order interleaved spreads each file's rows evenly over t
 	fs.StringVar(&f.resume, "resume-from", "", "go on learning with this tree; it keeps its columns and settings")
 	fs.StringVar(&f.curve, "curve", "", "write the prequential result by rows to this CSV `file`")
 	fs.IntVar(&f.every, "curve-every", 1000, "rows between lines of --curve, and those of its recent accuracy")
-	fs.BoolVar(&f.tree, "tree", false, "print the tree")
+	fs.BoolVar(&f.print, "tree", false, "print the tree")
 	offer(c, map[string][]string{
 		"leaf": pairs(hoeffding.MajorityClass, "majority class", hoeffding.NaiveBayes, "naive Bayes", hoeffding.Adaptive, "whichever was right more often"),
 		"order": pairs(labelled.AsRead, "file after file", labelled.Interleaved, "each file spread evenly over the pass",
@@ -80,7 +78,7 @@ func (f *hoeffdingFlags) run(c *cobra.Command, a *app, args []string) error {
 	}
 	order := labelled.Order{By: f.order, Seed: f.seed}
 	if f.order == labelled.Shuffled {
-		order.Buffer = max(1, int(int64(f.memory)/rowOctets))
+		order.Buffer = int(min(max(1, int64(f.memory)/rowOctets), math.MaxInt32)) // an int of 32 bit holds it
 	}
 	if err := order.Check(); err != nil {
 		return usagef("--order: %w", err)
@@ -88,11 +86,7 @@ func (f *hoeffdingFlags) run(c *cobra.Command, a *app, args []string) error {
 	if f.every < 1 || f.every > hoeffding.MaxWindow {
 		return usagef("--curve-every %d: want 1 to %d", f.every, hoeffding.MaxWindow)
 	}
-	if f.curve != "" {
-		if info, err := os.Stat(filepath.Dir(f.curve)); err != nil || !info.IsDir() {
-			return usagef("--curve %s: want a folder that is there", f.curve)
-		}
-	} else if c.Flags().Changed("curve-every") {
+	if f.curve == "" && c.Flags().Changed("curve-every") {
 		return usagef("--curve-every needs --curve")
 	}
 	if f.cfg.Tau == 0 { // which the package takes for its default
@@ -113,7 +107,7 @@ func (f *hoeffdingFlags) run(c *cobra.Command, a *app, args []string) error {
 		if tree, err = hoeffding.ReadJSON(bufio.NewReader(file)); err != nil {
 			return fmt.Errorf("%s: %w", f.resume, err)
 		}
-		f.columns = strings.Join(tree.Columns(), ",")
+		f.tree = tree
 	} else if _, err := hoeffding.New(feature.Columns(), nil, f.cfg); err != nil {
 		return usageError{err}
 	}
@@ -125,8 +119,6 @@ func (f *hoeffdingFlags) run(c *cobra.Command, a *app, args []string) error {
 		if tree, err = hoeffding.New(t.names, t.report.Classes, f.cfg); err != nil {
 			return err
 		}
-	} else if !slices.Equal(tree.Columns(), t.names) {
-		return fmt.Errorf("%s: its columns are not in the order of this program's, %s", f.resume, strings.Join(t.names, ", "))
 	}
 	return t.ended(c.Context(), t.hoeffding(c.Context(), tree, order, f))
 }
@@ -186,7 +178,11 @@ func (t *training) hoeffding(ctx context.Context, tree *hoeffding.Tree, order la
 	}
 	err := t.train.EachIn(ctx, order, func(row *labelled.Row) error {
 		t.pick(x, row)
-		class := classes[row.Label]
+		class, ok := classes[row.Label]
+		if !ok {
+			return fmt.Errorf("%s: row %d: class %q was not there when classes were counted: the data changed meanwhile; train again",
+				t.train.Path(row.Source), row.Number, row.Label)
+		}
 		predicted, err := tree.Predict(x, nil)
 		if err == nil {
 			err = tree.Learn(x, class)
@@ -221,9 +217,13 @@ func (t *training) hoeffding(ctx context.Context, tree *hoeffding.Tree, order la
 	r.Seconds = time.Since(begin).Seconds()
 	how.Config, how.Tree, how.Metrics = tree.Config(), tree.Summary(), confusion.Metrics()
 	how.Expected = changesByChance(r.Learnt)
-	if order.By != labelled.Shuffled && how.Expected > 20 && float64(how.Changes) < how.Expected/10 {
+	if how.Expected > 20 && float64(how.Changes) < how.Expected/10 {
+		remedy := "--order shuffled"
+		if order.By == labelled.Shuffled {
+			remedy = "more --memory, or files in which classes alternate"
+		}
 		r.Warnings = append(r.Warnings, fmt.Sprintf("THE ROWS ARE SORTED BY CLASS: the class changed %d times, %.0f would be chance; a tree that learns so expects "+
-			"the class of the last rows, and its prequential result says little: --order shuffled", how.Changes, how.Expected))
+			"the class of the last rows, and its prequential result says little: %s", how.Changes, how.Expected, remedy))
 	}
 	if order.By == labelled.Shuffled && int64(order.Buffer) < r.Learnt.Rows {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("shuffled within a buffer of %s of %s rows: --memory holds more", datasets.FormatCount(uint64(order.Buffer)),
@@ -251,7 +251,7 @@ func (t *training) hoeffding(ctx context.Context, tree *hoeffding.Tree, order la
 		fmt.Fprintf(w, "prequential, each row before it was learnt: macro-F1 %.4f, accuracy %.4f, balanced %.4f, MCC %.4f; always %s: macro-F1 %.4f, accuracy %.4f\n",
 			m.Macro.F1, m.Accuracy, m.BalancedAccuracy, m.MCC, m.Baseline.Class, m.Baseline.MacroF1, m.Baseline.Accuracy)
 	})
-	if f.tree && !t.json && err == nil {
+	if f.print && !t.json && err == nil {
 		err = tree.WriteTree(t.a.stdout)
 	}
 	return errors.Join(tested, err)

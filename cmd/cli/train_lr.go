@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"strings"
 	"time"
@@ -34,20 +35,20 @@ coefficients for two classes, softmax for more. The training reads the rows seve
 files again at each pass, so the data may be larger than memory. The same data, flags and seed give the same model.
 
 The model is written as JSON of this program, or as ONNX (a Scaler and a LinearClassifier) for any runtime; both hold the names of the columns.`,
-		Example: `  ` + a.Name + ` train lr --data PCAP/*/*.pcap --window 100 -o lr.json
+		Example: `  ` + a.Name + ` train lr --data PCAP/*/*.pcap --window 100 --non-finite drop -o lr.json
   ` + a.Name + ` train lr --data captured.csv --split time --class-weights balanced -o lr.onnx
   ` + a.Name + ` train lr --data Merged*.csv --group category --drop window-length --non-finite drop -o lr.json
-  ` + a.Name + ` train lr --data synth:Benign_Final:20000 synth:DDoS-SYN_Flood:20000 -o first.json`,
+  ` + a.Name + ` train lr --data synth:Benign_Final:20000 synth:DDoS-SYN_Flood:20000 --non-finite drop -o first.json`,
 		RunE: func(c *cobra.Command, args []string) error {
-			switch {
-			case !(cfg.C > 0):
-				return usagef("--C %v: want more than 0", cfg.C)
+			switch inverse := 1 / cfg.C; {
+			case !(inverse > 0) || math.IsInf(inverse, 0):
+				return usagef("--C %v: want a number above 0, and it and 1/C finite", cfg.C)
 			case cfg.ClassWeights != "none" && cfg.ClassWeights != "balanced":
 				return usagef("--class-weights %q: want none or balanced", cfg.ClassWeights)
 			case cfg.MaxIterations < 1:
 				return usagef("--max-iterations %d: want 1 or more", cfg.MaxIterations)
-			case !(cfg.Tolerance > 0):
-				return usagef("--tolerance %v: want more than 0", cfg.Tolerance)
+			case !(cfg.Tolerance > 0) || math.IsInf(cfg.Tolerance, 0):
+				return usagef("--tolerance %v: want more than 0, and finite", cfg.Tolerance)
 			}
 			t, err := f.begin(c, a, args, kindLR)
 			if err != nil {
@@ -60,7 +61,7 @@ The model is written as JSON of this program, or as ONNX (a Scaler and a LinearC
 	fs := c.Flags()
 	fs.StringVar(&cfg.ClassWeights, "class-weights", "none", "none: each row counts the same; balanced: each class does")
 	fs.Float64Var(&cfg.C, "C", 1, "inverse of the strength of the penalty, as scikit-learn's C")
-	fs.IntVar(&cfg.MaxIterations, "max-iterations", 1000, "end the training after so many, with a warning")
+	fs.IntVar(&cfg.MaxIterations, "max-iterations", 1000, "end the training after so many, or about as many passes, with a warning")
 	fs.Float64Var(&cfg.Tolerance, "tolerance", 1e-6, "end the training where no component of the gradient, a mean over rows, is larger")
 	offer(c, map[string][]string{"class-weights": pairs("none", "each row counts the same", "balanced", "each class does")})
 	return c
@@ -82,8 +83,12 @@ func (t *training) lr(ctx context.Context, cfg linear.Config) error {
 	begin := time.Now()
 	m, how, err := linear.Train(ctx, t.names, t.report.Classes, func(yield func(x []float64, class int) error) error {
 		return t.train.Each(ctx, func(r *labelled.Row) error {
+			class, ok := classes[r.Label]
+			if !ok {
+				return fmt.Errorf("a row of class %q, of which there was none when classes were counted: the data changed meanwhile; train again", r.Label)
+			}
 			t.pick(x, r)
-			return yield(x, classes[r.Label])
+			return yield(x, class)
 		})
 	}, cfg)
 	bars.done()

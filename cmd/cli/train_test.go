@@ -9,14 +9,18 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"pcaplab/datasets/labelled"
 	"pcaplab/parse/feature"
 	"pcaplab/parse/feature/vectorio"
 	"pcaplab/parse/model"
+	"pcaplab/parse/model/hoeffding"
 )
 
 // trainedReport is what train prints with --json, as far as tests look.
@@ -199,6 +203,10 @@ func TestTrainHoeffding(t *testing.T) {
 	if !strings.Contains(strings.Join(r.Warnings, ";"), "SORTED BY CLASS") || r.Tested.Rows != 0 {
 		t.Errorf("%+v", r)
 	}
+	r, _ = train(t, "hoeffding", "--data", a, "-o", out, "--order", "shuffled", "--memory", "10k")
+	if !strings.Contains(strings.Join(r.Warnings, ";"), "more --memory") {
+		t.Errorf("%q", r.Warnings)
+	}
 	r, _ = train(t, "hoeffding", "--data", a, "-o", out, "--order", "shuffled", "--split", "random", "--curve", curve, "--leaf", "mc", "--curve-every", "500")
 	if len(r.Warnings) == 0 || strings.Contains(strings.Join(r.Warnings, ";"), "SORTED") || r.Training.Metrics.Accuracy < 0.8 || r.Test.Metrics.Accuracy < 0.99 ||
 		r.Training.Config.Leaf != "mc" || r.Training.Tree.Rows != int(r.Learnt.Rows) {
@@ -251,7 +259,13 @@ func TestTrainUsage(t *testing.T) {
 	if err := os.WriteFile(plain, vectorio.AppendHeader(nil, false), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	out := filepath.Join(dir, "m.json")
+	out, grown, names, groups := filepath.Join(dir, "m.json"), filepath.Join(dir, "grown.json"), filepath.Join(dir, "names.json"), filepath.Join(dir, "groups.tsv")
+	train(t, "hoeffding", "--data", table, "-o", grown)
+	for path, text := range map[string]string{names: "AVG\n", groups: "DDOS*\tbad\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		name string
 		code int
@@ -265,6 +279,15 @@ func TestTrainUsage(t *testing.T) {
 		{"a tree as onnx", ExitUsage, []string{"hoeffding", "--data", table, "-o", filepath.Join(dir, "m.onnx")}, "naive Bayes"},
 		{"no folder", ExitUsage, []string{"lr", "--data", table, "-o", filepath.Join(dir, "none", "m.json")}, "a folder that is there"},
 		{"test and split", ExitUsage, []string{"lr", "--data", table, "--test", other, "--split", "time", "-o", out}, "give one"},
+		{"test and share", ExitUsage, []string{"lr", "--data", table, "--test", other, "--test-share", "0.2", "-o", out}, "give one"},
+		{"curve over data", ExitUsage, []string{"hoeffding", "--data", table, "--curve", table, "-o", out}, "--curve " + table + " is a file to read"},
+		{"curve over the test", ExitUsage, []string{"hoeffding", "--data", table, "--test", other, "--curve", other, "-o", out}, "is a file to read"},
+		{"curve over the model", ExitUsage, []string{"hoeffding", "--data", table, "--curve", filepath.Join(dir, ".", "m.json"), "-o", out}, "is the model's file"},
+		{"curve over the tree", ExitUsage, []string{"hoeffding", "--data", table, "--resume-from", grown, "--curve", grown, "-o", out}, "is a file to read"},
+		{"curve over columns", ExitUsage, []string{"hoeffding", "--data", table, "--columns", names, "--curve", names, "-o", out}, "is a file to read"},
+		{"model over a map", ExitUsage, []string{"lr", "--data", table, "--group", "map=" + names, "-o", names}, "is a file to read"},
+		{"model over addresses", ExitUsage, []string{"lr", "--data", table, "--truth", names, "-o", names}, "is a file to read"},
+		{"benign is in no map", ExitUsage, []string{"lr", "--data", table, "--group", "map=" + groups, "--benign", "good", "-o", out}, "no pattern in it matches good"},
 		{"share without split", ExitUsage, []string{"hoeffding", "--data", table, "--test-share", "0.2", "-o", out}, "needs --split"},
 		{"share", ExitUsage, []string{"lr", "--data", table, "--test-share", "1", "-o", out}, "less than 1"},
 		{"split", ExitUsage, []string{"lr", "--data", table, "--split", "half", "-o", out}, "choose capture, time or random"},
@@ -308,6 +331,150 @@ func TestTrainUsage(t *testing.T) {
 	}
 }
 
+// TestTrainCannotWrite wants to hear it before the data are read.
+func TestTrainCannotWrite(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if probe, err := os.CreateTemp(dir, ""); err == nil { // as root, or on a system without such permissions
+		probe.Close()
+		if dir = "/proc/self"; runtime.GOOS != "linux" {
+			t.Skip("every folder can be written in")
+		}
+	}
+	for _, args := range [][]string{{"-o", filepath.Join(dir, "m.json")}, {"-o", filepath.Join(t.TempDir(), "m.json"), "--curve", filepath.Join(dir, "c.csv")}} {
+		code, _, stderr := runIn(context.Background(), strings.NewReader(""), append([]string{"train", "hoeffding", "--data", "none.csv"}, args...)...)
+		if code != ExitFailed || strings.Contains(stderr, "none.csv") {
+			t.Errorf("%q: exit code %d, %s", args, code, stderr)
+		}
+	}
+}
+
+// TestTrainResumes wants learning to go on with data of one class, and a tree's columns to be found whatever files are there.
+func TestTrainResumes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	tableOf(t, "a.csv", inTurn(600, "BENIGN", "DDoS-SYN_Flood"))
+	tableOf(t, "b.csv", slices.Repeat([]string{"BENIGN"}, 300))
+	if err := os.WriteFile("syn_flag_number", []byte("Rate\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := train(t, "hoeffding", "--data", "a.csv", "--columns", "syn_flag_number", "-o", "tree.json")
+	if !slices.Equal(r.Columns, []string{"syn_flag_number"}) {
+		t.Errorf("columns %q", r.Columns)
+	}
+	r, _ = train(t, "hoeffding", "--resume-from", "tree.json", "--data", "b.csv", "-o", "tree.json")
+	if r.Training.Tree.Rows != 900 || !slices.Equal(r.Classes, []string{"BENIGN", "DDOS-SYN_FLOOD"}) || !slices.Equal(r.Columns, []string{"syn_flag_number"}) {
+		t.Errorf("%+v", r)
+	}
+	// A tree of columns in another order.
+	tree, err := hoeffding.New([]string{"AVG", "syn_flag_number"}, []string{"BENIGN", "DDOS-SYN_FLOOD"}, hoeffding.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := tree.WriteJSON(&text); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("other.json", text.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ = train(t, "hoeffding", "--resume-from", "other.json", "--data", "a.csv", "-o", "o.json"); !slices.Equal(r.Columns, tree.Columns()) {
+		t.Errorf("columns %q", r.Columns)
+	}
+}
+
+// TestTrainMapAndTruth wants one benign class where a map puts labels together and a truth tells packets apart.
+func TestTrainMapAndTruth(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("groups.tsv", []byte("BENIGN\tgood\nDDOS*\tbad\n*\tugly\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	same := append([]string{"lr", "-o", "m.json", "--truth", "beside", "--non-finite", "drop", "--split", "time"}, synthData...)
+	r, _ := train(t, append(same, "--group", "map=groups.tsv")...)
+	if !slices.Equal(r.Classes, []string{"bad", "good"}) {
+		t.Errorf("classes %q", r.Classes)
+	}
+}
+
+// TestTrainLabels wants labels to be spelled by what they are, not as paths.
+func TestTrainLabels(t *testing.T) {
+	t.Chdir(t.TempDir())
+	tableOf(t, "a.csv", inTurn(400, "BenignTraffic", " benign_final", "benign 2", "a/XSS"))
+	r, _ := train(t, "lr", "--data", "a.csv", "-o", "m.json")
+	if got := strings.Join(r.Classes, ", "); got != "BENIGN, a/XSS, benign 2" {
+		t.Errorf("classes %s", got)
+	}
+}
+
+// TestTrainSaysWhatIsLeftOut wants dropped rows of the test, and captures without a window, to be said.
+func TestTrainSaysWhatIsLeftOut(t *testing.T) {
+	t.Chdir(t.TempDir())
+	row := strings.Repeat("1e300,", feature.NumColumns) + "BENIGN\n"
+	tableOf(t, "a.csv", inTurn(100, "BENIGN", "DDoS-SYN_Flood"))
+	tableOf(t, "b.csv", inTurn(100, "BENIGN", "DDoS-SYN_Flood"), row)
+	tableOf(t, "none.csv", nil)
+	out, notes := run(t, ExitDone, "train", "lr", "--data", "a.csv", "none.csv", "--test", "b.csv", "synth:Benign_Final:100", "--non-finite", "drop", "-o", "m.json")
+	for _, want := range []string{"rows to test with, Header_Length not finite in 1"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	for _, want := range []string{"none.csv: a table without rows", "warning: test: 1 of 2 files are synthetic"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("no %q in\n%s", want, notes)
+		}
+	}
+	_, notes = run(t, ExitFailed, "train", "lr", "--data", "a.csv", "b.csv", "-o", "m.json")
+	if !strings.Contains(notes, "b.csv: row 101") || !strings.Contains(notes, "beyond the range of float32") {
+		t.Errorf("%s", notes)
+	}
+	// Frames that are no Ethernet, IPv4 or ARP count in no window.
+	capture := append([]byte{0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0}, // pcap, Ethernet
+		1, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0, 14, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 0x88, 0xcc) // a frame of LLDP
+	if err := os.WriteFile("lldp.pcap", capture, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, notes = run(t, ExitFailed, "train", "lr", "--data", "lldp.pcap", "--label", "text=BENIGN", "-o", "m.json")
+	if !strings.Contains(notes, "lldp.pcap: none of its 1 packets counts in a window: ") {
+		t.Errorf("%s", notes)
+	}
+}
+
+// TestTrainExamples runs what the help shows, on files of those names.
+func TestTrainExamples(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for i, class := range []string{"Benign_Final", "DDoS-SYN_Flood"} {
+		for n := range 2 {
+			path := filepath.Join("PCAP", class, fmt.Sprintf("%d.pcap", n))
+			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			run(t, ExitDone, "synth", class, "--frames", "2000", "--seed", fmt.Sprint(2*i+n+1), "-o", path)
+		}
+	}
+	for _, name := range []string{"captured.csv", "train.csv", "test.parquet", "monday.csv", "tuesday.csv", "Merged01.csv", "Merged02.csv"} {
+		tableOf(t, name, inTurn(300, "BENIGN", "DDoS-SYN_Flood", "Mirai-udpplain")) // told apart by content
+	}
+	a := &app{Program: program()}
+	for _, c := range []*cobra.Command{a.trainCommand(), a.trainLRCommand(), a.trainHoeffdingCommand()} {
+		for _, line := range strings.Split(c.Example, "\n") {
+			var args []string
+			for _, word := range strings.Fields(line)[1:] {
+				found, err := filepath.Glob(word)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(found) == 0 || !strings.Contains(word, "*") {
+					found = []string{strings.Replace(word, ":20000", ":1000", 1)}
+				}
+				args = append(args, found...)
+			}
+			run(t, ExitDone, args...)
+		}
+	}
+}
+
 // TestTrainInterrupted wants nothing to be left behind.
 func TestTrainInterrupted(t *testing.T) {
 	dir := t.TempDir()
@@ -323,6 +490,14 @@ func TestTrainInterrupted(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var notes bytes.Buffer
+	written := &training{trainFlags: &trainFlags{output: "m.json"}, a: &app{stderr: &notes}, written: true}
+	if err := written.ended(ctx, ctx.Err()); err == nil || !strings.Contains(notes.String(), "the model was written, m.json") {
+		t.Errorf("%v, %s", err, &notes)
 	}
 }
 

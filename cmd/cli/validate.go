@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
@@ -143,19 +144,28 @@ func (f *validateFlags) run(c *cobra.Command, a *app, args []string) error {
 		return usagef("--non-finite: %w", err)
 	}
 	switch {
-	case f.resamples < 1 || f.resamples > 1_000_000:
-		return usagef("--resamples %d: want 1 to 1,000,000", f.resamples)
+	case f.resamples < 1 || f.resamples > validation.MaxResamples:
+		return usagef("--resamples %d: want 1 to %d", f.resamples, validation.MaxResamples)
 	case f.limit < 0:
 		return usagef("--limit %d: want 0 for all, or more", f.limit)
 	case f.interpreter != "" && f.python == "":
 		return usagef("--interpreter is for --python")
 	}
+	if f.window != windowCIC {
+		if _, err := feature.ParseSpan(f.window); err != nil {
+			return usagef("--window: %w", err)
+		}
+	}
 	if err := errors.Join(f.speed.check(a), f.load.check()); err != nil {
 		return err
 	}
 	if f.output != "" {
+		_, missing := os.Stat(f.output)
 		if err := report.CheckValidation(f.output); err != nil {
 			return err
+		}
+		if missing != nil {
+			defer os.Remove(f.output) // if nothing came into it
 		}
 	}
 	v := &validated{a: a, f: f, name: before[0], policy: policy}
@@ -164,14 +174,18 @@ func (f *validateFlags) run(c *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	defer close()
-	if err := v.nameClasses(c.Flags().Changed("group")); err != nil {
+	if err := v.nameClasses(c.Flags()); err != nil {
 		return err
 	}
-	condition, err := v.condition()
+	tables, captures, err := byKind(data)
 	if err != nil {
 		return err
 	}
-	if err := v.validate(c.Context(), data); err != nil {
+	condition, err := v.condition(len(tables) > 0, len(captures) > 0)
+	if err != nil {
+		return err
+	}
+	if err := v.validate(c.Context(), tables, captures); err != nil {
 		return err
 	}
 	if err := v.measure(c.Context()); err != nil {
@@ -200,10 +214,11 @@ func (v *validated) open(ctx context.Context) (close func(), err error) {
 }
 
 // nameClasses finds what the model's classes are called in the report, and how labels are grouped to match unless the user said so.
-func (v *validated) nameClasses(grouped bool) error {
+func (v *validated) nameClasses(flags *pflag.FlagSet) error {
 	f := v.f
+	grouped := flags.Changed("group")
 	names := slices.Clone(v.model.Classes())
-	if f.classNames != "" {
+	if flags.Changed("class-names") {
 		given, err := listOrFile(f.classNames)
 		if err != nil {
 			return err
@@ -211,10 +226,16 @@ func (v *validated) nameClasses(grouped bool) error {
 		if len(given) != len(names) {
 			return usagef("--class-names: %d names for the %d classes of the model: %s", len(given), len(names), strings.Join(names, ", "))
 		}
+		f.names = make(map[string]string) // labels may be what the model calls its classes
+		for i, name := range names {
+			if !slices.Contains(given, name) {
+				f.names[name] = given[i]
+			}
+		}
 		names = given
 	}
 	if !grouped {
-		f.group = groupOf(names)
+		f.group, f.guessed = groupOf(names, f.benign), true
 		if f.group != groupNone {
 			v.a.note("labels are grouped as the model's classes are: --group %s", f.group)
 		}
@@ -237,6 +258,10 @@ func (v *validated) nameClasses(grouped bool) error {
 	}
 	v.classes = names
 	v.benign = f.benignLabel()
+	if !slices.Contains(names, v.benign) {
+		v.a.note("none of the model's classes (%s) is %s: --benign LABEL says which is benign traffic's, --class-names A,B,... what numbers mean",
+			strings.Join(names, ", "), v.benign)
+	}
 	return nil
 }
 
@@ -260,10 +285,10 @@ func (f *validateFlags) areGroups(names []string) (bool, error) {
 }
 
 // groupOf returns the --group that gives labels of CIC-IoT-2023 the names of a model's classes.
-func groupOf(names []string) string {
+func groupOf(names []string, benignLabel string) string {
 	benign, classes, categories := 0, 0, 0
 	for _, name := range names {
-		if isBenign(name) {
+		if isBenign(name) || name == benignLabel {
 			benign++
 			categories++
 			continue
@@ -295,8 +320,11 @@ func listOrFile(value string) ([]string, error) {
 		value, separator = strings.TrimSpace(strings.TrimPrefix(string(text), "\ufeff")), "\n"
 	}
 	var names []string
-	for _, name := range strings.Split(value, separator) {
-		names = append(names, strings.TrimSpace(name))
+	for i, name := range strings.Split(value, separator) {
+		if name = strings.TrimSpace(name); name == "" {
+			return nil, usagef("--class-names: name %d is empty", i+1)
+		}
+		names = append(names, name)
 	}
 	return names, nil
 }
@@ -444,36 +472,34 @@ func captionOf(sources []labelled.Source, seed uint64) (string, error) {
 	return caption, nil
 }
 
-// validate reads the data and makes the report.
-func (v *validated) validate(ctx context.Context, data []string) (err error) {
-	f := v.f
-	if v.cfg, err = f.config(); err != nil {
-		return err
-	}
-	var tables, captures []string
-	split := func(files []string) (tables, captures []string, err error) {
-		for _, file := range files {
-			table := false
-			if !strings.HasPrefix(file, synthPrefix) && file != stdin {
-				if table, _, err = labelled.KindOf(file); err != nil {
-					return nil, nil, err
-				}
-			}
-			if table {
-				tables = append(tables, file)
-			} else {
-				captures = append(captures, file)
+// byKind tells tables and captures apart.
+func byKind(files []string) (tables, captures []string, err error) {
+	for _, file := range files {
+		table := false
+		if !strings.HasPrefix(file, synthPrefix) && file != stdin {
+			if table, _, err = labelled.KindOf(file); err != nil {
+				return nil, nil, err
 			}
 		}
-		return tables, captures, nil
+		if table {
+			tables = append(tables, file)
+		} else {
+			captures = append(captures, file)
+		}
 	}
-	if tables, captures, err = split(data); err != nil {
+	return tables, captures, nil
+}
+
+// validate reads the data and makes the report.
+func (v *validated) validate(ctx context.Context, tables, captures []string) (err error) {
+	f := v.f
+	if v.cfg, err = f.config(); err != nil {
 		return err
 	}
 	if err := f.load.suits(v.path != "", len(captures) > 0); err != nil {
 		return err
 	}
-	refTables, refCaptures, err := split(f.reference.files)
+	refTables, refCaptures, err := byKind(f.reference.files)
 	if err != nil {
 		return err
 	}
@@ -520,8 +546,13 @@ func (v *validated) validate(ctx context.Context, data []string) (err error) {
 		return fmt.Errorf("%w (--non-finite drop or clamp)", err)
 	case errors.Is(err, validation.ErrNoCommonClass):
 		return fmt.Errorf("%w: --class-names says what the model's classes are called, --group map=FILE puts labels under its names", err)
+	case errors.Is(err, validation.ErrNothing) && v.policy == model.Drop:
+		return fmt.Errorf("%w (--non-finite clamp replaces them)", err)
 	case err != nil:
 		return err
+	}
+	if taken := f.takenForAttacks(); taken != "" {
+		v.report.Warnings = append(v.report.Warnings, taken)
 	}
 	v.report.Version = version()
 	v.report.Settings.Group = f.group
@@ -628,9 +659,9 @@ func (v *validated) show(condition *analysis.Condition) error {
 	if condition == nil {
 		return nil
 	}
-	found, err := condition.Check(v.measures())
+	found, err := v.checked(condition)
 	if err != nil {
-		return fmt.Errorf("--fail-if: %w", err)
+		return err
 	}
 	for _, m := range found {
 		v.a.note("%v", m)

@@ -1,41 +1,91 @@
 package cli
 
 import (
+	"fmt"
 	"math"
+	"regexp"
+	"slices"
+	"strings"
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/validation"
 )
 
-// condition reads --fail-if, and refuses what no report of the model can have.
-func (v *validated) condition() (*analysis.Condition, error) {
+// metricNames finds each metric of a condition that can be parsed, and what stands behind it in brackets.
+var metricNames = regexp.MustCompile(`([^,\[<>=\s]+)\s*(?:\[([^\]]*)\])?\s*[<>]`)
+
+// condition reads --fail-if, and refuses what no report of the model on such data can have. Classes may be spelled as labels are.
+func (v *validated) condition(tables, captures bool) (*analysis.Condition, error) {
 	if v.f.failIf == "" {
 		return nil, nil
 	}
-	c, err := analysis.ParseCondition(v.f.failIf)
-	if err != nil {
+	if _, err := analysis.ParseCondition(v.f.failIf); err != nil {
 		return nil, usagef("--fail-if: %w", err)
 	}
-	var planned []analysis.Measure
-	for _, set := range []string{"tables", "captures"} {
-		s := validation.SetReport{Name: set}
-		for _, m := range setMeasures(&s) {
-			m.Value, m.Why = 0, ""
-			planned = append(planned, m)
+	relabel, err := v.f.relabel()
+	if err != nil {
+		return nil, err
+	}
+	var ofSets []string
+	for _, m := range setMeasures(&validation.SetReport{}) {
+		ofSets = append(ofSets, m.Metric)
+	}
+	given := map[string]bool{"tables": tables, "captures": captures}
+	text, end := "", 0
+	for _, at := range metricNames.FindAllStringSubmatchIndex(v.f.failIf, -1) {
+		metric, name := v.f.failIf[at[2]:at[3]], ""
+		if at[4] >= 0 {
+			name = strings.TrimSpace(v.f.failIf[at[4]:at[5]])
+		}
+		switch {
+		case slices.Contains(classMetrics, metric):
+			if at[4] < 0 {
+				break
+			}
+			class := name
+			if !slices.Contains(v.classes, class) {
+				if to, err := relabel(class); err == nil {
+					class = to
+				}
+			}
+			if !slices.Contains(v.classes, class) {
+				return nil, usagef("--fail-if: %s[%s]: the model has no such class: there are %s", metric, name, strings.Join(v.classes, ", "))
+			}
+			text += v.f.failIf[end:at[4]] + class
+			end = at[5]
+		case !slices.Contains(ofSets, metric):
+			return nil, usagef("--fail-if: unknown metric %q: there are %s; and, of a class in brackets, %s", metric, strings.Join(ofSets, ", "), strings.Join(classMetrics, ", "))
+		case name != "" && name != "tables" && name != "captures":
+			return nil, usagef("--fail-if: %s[%s]: it is of all vectors of tables or captures: %[1]s[tables] or %[1]s[captures]", metric, name)
+		case name != "" && !given[name]:
+			return nil, usagef("--fail-if: %s[%s]: no %[2]s were given", metric, name)
+		case metric == perHourMetric && tables && name != "captures":
+			if captures {
+				return nil, usagef("--fail-if: %s: tables have no times: %[1]s[captures]", metric)
+			}
+			return nil, usagef("--fail-if: %s: tables have no times: give captures, or compare false_alarms", metric)
 		}
 	}
-	for _, class := range v.classes {
-		for _, metric := range classMetrics {
-			planned = append(planned, analysis.Measure{Engine: class, Metric: metric})
-		}
-	}
-	if _, err := c.Check(planned); err != nil {
-		return nil, usagef("--fail-if: %w (in brackets stands tables or captures, or a class)", err)
+	c, err := analysis.ParseCondition(text + v.f.failIf[end:])
+	if err != nil {
+		return nil, usagef("--fail-if: %w", err)
 	}
 	return &c, nil
 }
 
+// checked compares the report with a condition.
+func (v *validated) checked(c *analysis.Condition) ([]analysis.Match, error) {
+	found, err := c.Check(v.measures())
+	if err != nil { // engines are what a condition else speaks of
+		return nil, fmt.Errorf("--fail-if: %s", strings.ReplaceAll(err.Error(), " of engine ", " of "))
+	}
+	return found, nil
+}
+
 var classMetrics = []string{"precision", "recall", "f1"}
+
+// perHourMetric is what tables cannot have.
+const perHourMetric = "false_alarms_per_hour"
 
 // measures are what --fail-if compares: of each set but the reference, by its name, and of each class of it, by the class's.
 func (v *validated) measures() []analysis.Measure {
@@ -99,7 +149,7 @@ func setMeasures(s *validation.SetReport) []analysis.Measure {
 	}
 	add("benign_recall", recall, noBenign)
 	add("false_alarms", alarms, noBenign)
-	add("false_alarms_per_hour", perHour, why)
+	add(perHourMetric, perHour, why)
 	add("detection_rate", detected, noAttack)
 	for i := range list {
 		list[i].Engine = s.Name

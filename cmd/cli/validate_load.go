@@ -34,7 +34,7 @@ type loadFlags struct {
 
 func (l *loadFlags) add(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&l.rates, "rates", nil, "quality under load, at multiples of the service ceiling: 0.1x..3x, or 0.5x,1x,2x")
-	fs.StringVar(&l.clock, "clock", "warp", "of --rates: warp (skips idle time), system (waits) or cpu (warp; service in CPU time of the thread)")
+	fs.StringVar(&l.clock, "clock", "warp", "of --rates: warp (skips idle time), system (waits) or cpu (warp in CPU time of the thread; costly to read for each packet)")
 	fs.StringVar(&l.queue, "queue", "", "of --rates: queue before the parser: frames (1024), octets (2MiB) or a preset (see 'engines')")
 	fs.IntVar(&l.batch, "batch", 1, "of --rates: frames per clock reading at most; 1 is exact, more lose packets in runs")
 	fs.StringVar(&l.stamp, "stamp", string(replay.StampCapture), "of --rates: time that the features see: capture, so that only loss changes them, or due")
@@ -80,7 +80,7 @@ func (l *loadFlags) suits(file, captures bool) error {
 	return nil
 }
 
-// loads are the multiples that --rates names.
+// loads are the multiples that --rates names, rising, each once.
 func (l *loadFlags) loads() ([]float64, error) {
 	rates, err := parseRates(l.rates)
 	if err != nil {
@@ -89,11 +89,15 @@ func (l *loadFlags) loads() ([]float64, error) {
 	loads := []float64{}
 	for _, r := range rates {
 		if !r.OfService {
-			return nil, fmt.Errorf("--rates: want multiples of the service ceiling, as 0.5x or 0.1x..3x")
+			return nil, errors.New("--rates: want multiples of the service ceiling, as 0.5x or 0.1x..3x")
+		}
+		if r.Value < quality.LeastLoad || r.Value > quality.MostLoad {
+			return nil, fmt.Errorf("--rates: %gx: want %gx to %gx of the service ceiling", r.Value, quality.LeastLoad, float64(quality.MostLoad))
 		}
 		loads = append(loads, r.Value)
 	}
-	return loads, nil
+	slices.Sort(loads)
+	return slices.Compact(loads), nil
 }
 
 // measure finds how right the model is where packets are lost. classes are those of the traffic.
@@ -102,7 +106,15 @@ func (l *loadFlags) measure(ctx context.Context, v *validated, classes *trafficC
 	if err != nil {
 		return nil, err
 	}
-	b, err := model.Bind(v.model, feature.Columns(), v.policy)
+	if len(traffic) == 0 {
+		return nil, errors.New("quality under load: the captures have no packets")
+	}
+	policy := v.policy
+	if policy == model.Fail {
+		policy = model.Drop
+		v.a.note("--rates: loss makes other windows than were validated: under load those that are not finite are dropped (--non-finite fail)")
+	}
+	b, err := model.Bind(v.model, feature.Columns(), policy)
 	if err != nil {
 		return nil, err
 	}
@@ -123,10 +135,7 @@ func (l *loadFlags) measure(ctx context.Context, v *validated, classes *trafficC
 		Progress: func(done, total int) { bar.set(int64(done), int64(total)) },
 	}, traffic)
 	bar.done()
-	switch {
-	case errors.As(err, new(*model.NonFiniteError)):
-		return nil, fmt.Errorf("quality under load: %w: --non-finite drop or clamp", err)
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("quality under load: %w", err)
 	}
 	report.Synthetic, err = captionOf(v.captures, v.f.seed)
@@ -161,7 +170,7 @@ func (c *trafficClasses) index(name string) int {
 	return len(c.names) - 1
 }
 
-// traffic brings the first packets of each capture into memory. The function that it returns frees them.
+// traffic brings the first packets of each capture that has any into memory. The function that it returns frees them.
 func (v *validated) traffic(ctx context.Context) (*trafficClasses, []quality.Traffic, func(), error) {
 	classes := classesOf(v)
 	var traffic []quality.Traffic
@@ -182,12 +191,16 @@ func (v *validated) traffic(ctx context.Context) (*trafficClasses, []quality.Tra
 			free()
 			return nil, nil, func() {}, err
 		}
+		bar.set(int64(i+1), int64(len(v.captures)))
+		if t.Frames == nil {
+			v.a.note("%s: no packets: left out of speed and quality under load", s.Path)
+			continue
+		}
 		traffic = append(traffic, t)
 		left -= t.Frames.MappedOctets()
 		if cut {
 			v.a.note("%s: speed and quality under load are of its first %d packets (--packets)", s.Path, t.Frames.Len())
 		}
-		bar.set(int64(i+1), int64(len(v.captures)))
 	}
 	return classes, traffic, free, nil
 }
@@ -198,7 +211,7 @@ type told interface {
 	Attack() bool
 }
 
-// load reads one capture. cut tells whether there was more.
+// load reads one capture. cut tells whether there was more. Of one without packets Frames is nil.
 func (v *validated) load(ctx context.Context, classes *trafficClasses, s labelled.Source, limit int64) (t quality.Traffic, cut bool, err error) {
 	t = quality.Traffic{Name: s.Path, Span: s.Span}
 	relabel := v.cfg.Relabel
@@ -206,10 +219,11 @@ func (v *validated) load(ctx context.Context, classes *trafficClasses, s labelle
 		relabel = func(label string) (string, error) { return label, nil }
 	}
 	var frames extract.Frames
+	var capture *datasets.Capture
 	if s.Open != nil {
 		frames, err = s.Open()
+		t.Clock = feature.Clock{Decimal: true} // as extract.Source has it
 	} else {
-		var capture *datasets.Capture
 		if capture, err = datasets.Open(s.Path, datasets.OpenConfig{Salvage: v.cfg.Salvage}); err == nil {
 			defer capture.Close()
 			frames = capture
@@ -281,6 +295,9 @@ func (v *validated) load(ctx context.Context, classes *trafficClasses, s labelle
 			cut = true
 			break
 		}
+		if capture != nil && b.Len() == 0 {
+			t.Clock = extract.ClockOf(capture.Container(), capture.Described())
+		}
 		if err := b.Append(&f); err != nil {
 			return t, false, fmt.Errorf("%s: %w: name fewer captures, or keep fewer of their packets in memory with --packets", s.Path, err)
 		}
@@ -309,7 +326,7 @@ func (v *validated) load(ctx context.Context, classes *trafficClasses, s labelle
 		t.Of = append(t.Of, uint16(i))
 	}
 	if b.Len() == 0 {
-		return t, false, fmt.Errorf("%s: no packets", s.Path)
+		return t, false, nil
 	}
 	t.Frames, err = b.Finish()
 	return t, cut, err

@@ -12,6 +12,7 @@ import (
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
 	"pcaplab/analysis/score"
+	"pcaplab/analysis/validation"
 	"pcaplab/replay/quality"
 )
 
@@ -108,6 +109,55 @@ func TestQualityUnderLoadOfMixedTraffic(t *testing.T) {
 	}
 }
 
+// TestNoLossIsTheQualitySection: without loss the scores are those of the section above, to the last digit, of captures of other
+// lengths, times in ns and last windows that are short; equal loads are one.
+func TestNoLossIsTheQualitySection(t *testing.T) {
+	modelFile(t)
+	writeTraffic(t, "DDoS-UDP_Flood/a.pcap", "DDoS-UDP_Flood", 3, 1234)
+	writeTraffic(t, "Benign_Final/b.pcap", "Benign_Final", 4, 2007)
+	writeTraffic(t, "Benign_Final/short.pcap", "Benign_Final", 5, 7)
+	stdout, _ := run(t, ExitDone, append([]string{"validate", "lr.onnx", "--json", "--no-speed", "--rates", "1x,0.5x,1.0x", "--queue", "100",
+		"--data", "synth:Recon-PortScan:1501", "DDoS-UDP_Flood/a.pcap", "Benign_Final/b.pcap", "Benign_Final/short.pcap"}, swift...)...)
+	var whole struct {
+		Sets []validation.SetReport
+		Load *quality.Report
+	}
+	if err := json.Unmarshal([]byte(stdout), &whole); err != nil {
+		t.Fatalf("%v in %s", err, stdout)
+	}
+	set, r := whole.Sets[0], whole.Load
+	if len(r.Points) != 2 || len(r.Traffic) != 4 {
+		t.Fatalf("%+v", r)
+	}
+	for _, p := range r.Points {
+		for i, s := range p.BaselineScores {
+			if s.MacroF1 != set.Metrics.Macro.F1 || s.BalancedAccuracy != set.Metrics.BalancedAccuracy || s.BenignRecall != set.Alarms.BenignRecall() || s.Accuracy != set.Metrics.Accuracy {
+				t.Errorf("%gx: %+v, validated %+v", p.Load, s, set.Metrics)
+			}
+			for truth, row := range p.Baseline[i].Confusion.Counts {
+				for predicted, n := range row {
+					if name := r.Classes[truth]; n != uint64(r.Passes)*set.Confusion.Counts[set.Confusion.Class(name)][set.Confusion.Class(r.Classes[predicted])] {
+						t.Errorf("%gx: %s taken for %s %d times in %d passes: %v", p.Load, name, r.Classes[predicted], n, r.Passes, set.Confusion)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestEmptyCaptureUnderLoad: one without packets is left out, and it is said; and what loss makes does not end the run.
+func TestEmptyCaptureUnderLoad(t *testing.T) {
+	modelFile(t)
+	writeTraffic(t, "Benign_Final/none.pcap", "Benign_Final", 1, 0)
+	args := append([]string{"validate", "lr.onnx", "--rates", "0.1x", "--data", "synth:DDoS-SYN_Flood:100", "Benign_Final/none.pcap"}, swift...)
+	_, stderr := run(t, ExitDone, append(args, "--non-finite", "fail")...)
+	for _, want := range []string{"none.pcap: no packets: left out", "those that are not finite are dropped"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in\n%s", want, stderr)
+		}
+	}
+}
+
 // TestSpeed: what is on top of what is not quicker, and vectors are as many as windows.
 func TestSpeed(t *testing.T) {
 	modelFile(t)
@@ -155,6 +205,8 @@ func TestLoadFaults(t *testing.T) {
 		{[]string{"--rates", "fast"}, "fast"},
 		{[]string{"--rates", "10k"}, "multiples of the service ceiling"},
 		{[]string{"--rates", "3x..1x"}, "rising"},
+		{[]string{"--rates", "1x,2000x"}, "2000x: want 0.001x to 1000x"},
+		{[]string{"--rates", "0.0001x..1x"}, "0.001x to 1000x"},
 		{[]string{"--clock", "sun"}, "sun"},
 		{[]string{"--queue", "long"}, "long"},
 		{[]string{"--stamp", "now"}, "now"},

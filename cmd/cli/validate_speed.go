@@ -99,11 +99,18 @@ func (s *speedFlags) measure(ctx context.Context, v *validated, traffic []qualit
 			return nil, err
 		}
 	} else {
-		speed.NotDone = append(speed.NotDone, "extraction: there are tables only, no captures")
+		why := "extraction: there are tables only, no captures"
+		if len(v.captures) > 0 {
+			why = "extraction: the captures have no packets"
+		}
+		speed.NotDone = append(speed.NotDone, why)
 		var err error
 		if vectors, err = tableVectors(ctx, v); err != nil {
 			return nil, err
 		}
+	}
+	if v.path == "" {
+		speed.NotDone = append(speed.NotDone, "memory of the worker: it is a process of its own")
 	}
 	return speed, s.alone(ctx, v, vectors, speed)
 }
@@ -234,6 +241,7 @@ func vectorsOf(v *validated, traffic []quality.Traffic) ([]feature.Vector, error
 		if err != nil {
 			return nil, err
 		}
+		x.SetClock(t.Clock)
 		pl := parse.NewPipeline(engine, x)
 		var f parse.Frame
 		for n := 0; n < t.Frames.Len() && len(vectors) < last; n++ {
@@ -242,12 +250,18 @@ func vectorsOf(v *validated, traffic []quality.Traffic) ([]feature.Vector, error
 				return nil, err
 			}
 		}
+		if len(vectors) < last && x.Flush() { // the last window of the capture
+			vectors = append(vectors, *x.Vector())
+		}
 	}
 	return vectors, nil
 }
 
-// tableVectors returns the first vectors of the tables.
+// tableVectors returns the first vectors of the tables, none without tables.
 func tableVectors(ctx context.Context, v *validated) ([]feature.Vector, error) {
+	if len(v.tables) == 0 {
+		return nil, nil
+	}
 	cfg := v.cfg
 	cfg.NonFinite, cfg.Progress, cfg.Memory = labelled.Pass, nil, 0
 	set, err := labelled.Open(v.tables, cfg)
@@ -274,6 +288,10 @@ func (s *speedFlags) alone(ctx context.Context, v *validated, vectors []feature.
 	if err != nil {
 		return err
 	}
+	if len(vectors) == 0 {
+		speed.NotDone = append(speed.NotDone, "the model alone: no packet counts in a window, so there are no vectors")
+		return nil
+	}
 	width := v.model.Width()
 	batcher, batches := v.model.(model.Batcher)
 	var xs []float64
@@ -294,7 +312,7 @@ func (s *speedFlags) alone(ctx context.Context, v *validated, vectors []feature.
 	}
 	speed.Vectors = len(kept)
 	if len(kept) == 0 {
-		speed.NotDone = append(speed.NotDone, "the model alone: there is no vector that it can take")
+		speed.NotDone = append(speed.NotDone, "the model alone: every vector has a value that is not finite (--non-finite clamp replaces it)")
 		return nil
 	}
 	runtime.LockOSThread()

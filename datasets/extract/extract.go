@@ -353,8 +353,8 @@ func (s *sourceRun) open(hash bool) (Frames, *datasets.Capture, error) {
 	return c, c, err
 }
 
-// clockOf returns how dpkt's readers make seconds of the times of an interface.
-func clockOf(container string, i pcapio.Interface) feature.Clock {
+// ClockOf returns how dpkt's readers make seconds of the times of an interface of a container (pcapio.Pcap, pcapio.PcapNG).
+func ClockOf(container string, i pcapio.Interface) feature.Clock {
 	switch {
 	case container == pcapio.PcapNG && i.Resolution <= 9:
 		c := feature.Clock{Divisor: 1, UnitNano: 1, Offset: i.TimeOffset}

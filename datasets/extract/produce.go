@@ -150,7 +150,7 @@ func (p *producer) begin(lost map[uint64]bool) (err error) {
 func (p *producer) interfaces() {
 	p.iface = p.capture.Interface()
 	i := p.capture.Described()
-	clock := clockOf(p.capture.Container(), i)
+	clock := ClockOf(p.capture.Container(), i)
 	p.dec.SetClock(clock)
 	p.dec.SetSnaplen(i.Snaplen)
 	if decimal := clock.Decimal && p.job.cfg.As == feature.AsExtractor; decimal != p.decimal {

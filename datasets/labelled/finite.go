@@ -9,7 +9,8 @@ import (
 	"pcaplab/parse/feature"
 )
 
-// Policy says what becomes of rows with values that are NaN or infinite.
+// Policy says what becomes of rows with values that are not finite: NaN, infinite, or beyond the range of float32, with which models
+// compute.
 type Policy uint8
 
 const (
@@ -19,7 +20,7 @@ const (
 	Fail
 	// Drop leaves the row out, counted.
 	Drop
-	// Clamp makes NaN 0, and infinities the greatest or least finite value of the column (Limits), counted.
+	// Clamp makes NaN 0, and what is above or below float32's range the greatest or least finite value of the column (Limits), counted.
 	Clamp
 )
 
@@ -57,7 +58,11 @@ type NonFiniteError struct {
 
 // Error says where it is and what can be done.
 func (e *NonFiniteError) Error() string {
-	return fmt.Sprintf("%s: row %d, column %q is %v: such rows can be dropped or clamped, or the column left out", e.Name, e.Row, e.Column, e.Value)
+	is := fmt.Sprint(e.Value)
+	if e.Value-e.Value == 0 {
+		is += ", beyond the range of float32"
+	}
+	return fmt.Sprintf("%s: row %d, column %q is %s: such rows can be dropped or clamped, or the column left out", e.Name, e.Row, e.Column, is)
 }
 
 // Limits are the least and greatest finite values of the columns of a set; 0 of a column that has none.
@@ -74,8 +79,12 @@ func (s *Set) Limits(ctx context.Context) (*Limits, error) {
 	return &l, nil
 }
 
-// SetLimits makes Clamp use the limits of another set, as a test uses those of the rows that were learnt from.
-func (s *Set) SetLimits(l *Limits) { s.limits, s.survey = l, nil }
+// SetLimits makes Clamp use the limits of another set, as a test uses those of the rows that were learnt from. Parts of the set use them
+// too; limits of its own a set does not hand down to its parts.
+func (s *Set) SetLimits(l *Limits) { s.given, s.limits, s.survey = l, l, nil }
+
+// finite reports whether a value is a number within the range of float32.
+func finite(v float64) bool { return v >= -math.MaxFloat32 && v <= math.MaxFloat32 }
 
 // ready finds limits where they are wanted.
 func (s *Set) ready(ctx context.Context) error {
@@ -112,7 +121,7 @@ func (s *Set) finite(r *Row) (ok bool, err error) {
 
 func (s *Set) finiteColumn(r *Row, c int) (ok bool, err error) {
 	v := r.Values[c]
-	if v-v == 0 {
+	if finite(v) {
 		return true, nil
 	}
 	switch {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -72,11 +73,12 @@ type Config struct {
 	// TruthShare is the least share of a window's rows that must be an attack's for the window to have its label, where packets
 	// are told apart by Attackers or truth. At 0 one row is enough.
 	TruthShare float64 `json:"truth_share,omitempty"`
-	Benign     string  `json:"benign,omitempty"` // "" means the constant Benign
+	// Benign is the label of benign windows as Relabel gives it. "" means what Relabel makes of the constant Benign.
+	Benign string `json:"benign,omitempty"`
 	// Relabel, if set, replaces each label, of files, sources and truth alike: to spell them as one, or to put classes together. It is
-	// called once a label. An error ends the pass.
+	// called once a label, without the blanks around it. An error ends the pass.
 	Relabel func(label string) (string, error) `json:"-"`
-	// NonFinite says what becomes of rows with NaN or infinite values.
+	// NonFinite says what becomes of rows with values that are not finite.
 	NonFinite Policy `json:"non_finite"`
 	// Columns are those that NonFinite looks at, as indices; nil is all.
 	Columns []int `json:"columns,omitempty"`
@@ -91,7 +93,8 @@ type Set struct {
 	*pool
 	keep   func(source int, number int64) bool // nil: all
 	used   []bool                              // sources that have rows of the set
-	limits *Limits
+	limits *Limits                             // that Clamp uses, nil until they are known
+	given  *Limits                             // nil: they are the set's own
 	survey *Summary
 }
 
@@ -119,11 +122,17 @@ type source struct {
 
 // Open looks at the sources, and reads them as far as it takes to tell what they are. All that is wrong with them is one error.
 func Open(sources []Source, cfg Config) (*Set, error) {
-	if cfg.Benign == "" {
-		cfg.Benign = Benign
-	}
 	p := &pool{cfg: cfg, left: cfg.Memory, labels: make(map[string]string)}
 	var faults []error
+	if p.cfg.Benign == "" {
+		var err error
+		if p.cfg.Benign, err = p.relabel(Benign); err != nil {
+			p.cfg.Benign = Benign
+			if cfg.Attackers != nil || slices.ContainsFunc(sources, func(s Source) bool { return s.Truth != "" || s.TruthOfFrames }) {
+				faults = append(faults, fmt.Errorf("benign traffic: %w", err))
+			}
+		}
+	}
 	if len(sources) == 0 {
 		faults = append(faults, errors.New("no tables or captures"))
 	}
@@ -174,18 +183,15 @@ func (s *source) look() (fs.FileInfo, error) {
 		}
 		return nil, nil
 	}
+	if s.TruthOfFrames {
+		return nil, fmt.Errorf("%s: a file's frames do not say what they are: name the table of it in Truth", s.Path)
+	}
 	if s.Path == "-" {
 		return nil, errors.New("standard input can be read only once, and rows are read again and again: name a file")
 	}
 	info, err := os.Stat(s.Path)
 	if err != nil {
 		return nil, err
-	}
-	if info.IsDir() {
-		return nil, &fs.PathError{Op: "read", Path: s.Path, Err: errors.New("is a folder: name the files in it")}
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file: rows are read again and again", s.Path)
 	}
 	s.size = info.Size()
 	if s.table, s.labelled, s.extra, err = kindOf(s.Path); err != nil {
@@ -215,6 +221,14 @@ func KindOf(path string) (table, labels bool, err error) {
 }
 
 func kindOf(path string) (table, labels bool, extra []string, err error) {
+	switch info, err := os.Stat(path); { // opening a pipe would wait for who writes it
+	case err != nil:
+		return false, false, nil, err
+	case info.IsDir():
+		return false, false, nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("is a folder: name the files in it")}
+	case !info.Mode().IsRegular():
+		return false, false, nil, fmt.Errorf("%s: not a regular file, and rows are read again and again: write it to a file first", path)
+	}
 	capture, err := datasets.Open(path, datasets.OpenConfig{})
 	if err == nil {
 		return false, false, nil, capture.Close()
@@ -303,7 +317,7 @@ func (s *Set) source(ctx context.Context, i int, read func(int64), f func(*Row) 
 	})
 }
 
-// relabel returns what a label is replaced by.
+// relabel returns what a label is replaced by. Blanks around a label are not part of it.
 func (p *pool) relabel(label string) (to string, err error) {
 	to, known := p.labels[label]
 	if known {
@@ -312,20 +326,22 @@ func (p *pool) relabel(label string) (to string, err error) {
 	if !utf8.ValidString(label) || strings.ContainsFunc(label, unicode.IsControl) {
 		return "", fmt.Errorf("label %q: want UTF-8 without control characters", label)
 	}
-	to = label
+	if to = strings.TrimSpace(label); to == "" {
+		return "", errors.New("the label is empty")
+	}
 	if p.cfg.Relabel != nil {
-		if to, err = p.cfg.Relabel(label); err != nil {
+		if to, err = p.cfg.Relabel(to); err != nil {
 			return "", err
 		}
 	}
-	if len(p.labels) >= maxLabels {
+	if len(p.labels) > maxLabels {
 		return "", fmt.Errorf("more than %d labels: is the column of labels one of numbers?", maxLabels)
 	}
 	p.labels[label] = to
 	return to, nil
 }
 
-// maxLabels bounds how many labels there may be.
+// maxLabels bounds how many labels there may be, besides that of benign traffic.
 const maxLabels = 10_000
 
 // errEnd ends a pass that was left early.

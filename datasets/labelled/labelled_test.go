@@ -124,7 +124,8 @@ func TestFaultsOfTables(t *testing.T) {
 	}{
 		{"cut", cut, labelled.Config{}, 2, "cut.csv: row 3 (line 4): the file was cut"},
 		{"cut, salvaged", cut, labelled.Config{Salvage: true}, 2, ""},
-		{"empty label", empty, labelled.Config{}, 1, `empty.csv: row 2, column "Label": is empty`},
+		{"empty label", empty, labelled.Config{}, 1, `empty.csv: row 2, column "Label": the label is empty`},
+		{"blank label", table(t, "blank.csv", "x", "  "), labelled.Config{}, 1, `row 2, column "Label": the label is empty`},
 		{"no label", unlabelled, labelled.Config{}, 0, "needs a label"},
 		{"relabelled", good, labelled.Config{Relabel: func(l string) (string, error) {
 			if l == "y" {
@@ -344,6 +345,44 @@ func TestTruth(t *testing.T) {
 	}
 }
 
+// TestBenignIsRelabelled wants no second benign class where labels are put together.
+func TestBenignIsRelabelled(t *testing.T) {
+	path := capture(t, "x.pcap", frames("bbbbxxxxbbbb"), 12)
+	relabel := func(label string) (string, error) {
+		switch label {
+		case "BENIGN":
+			return "good", nil
+		case "class x":
+			return "bad", nil
+		}
+		return "", fmt.Errorf("no place for %s", label)
+	}
+	text := "packets,class,attack,source,first\n4,BENIGN,,,0\n4,class x,1,,0\n4,class x,0,,0\n"
+	source := labelled.Source{Path: path, Span: feature.Span{Rows: 4}, Truth: write(t, "x.pcap.truth.csv", text)}
+	if got := names(all(t, open(t, labelled.Config{Relabel: relabel}, source), labelled.Order{})); got != "0.1good 0.2bad 0.3good" {
+		t.Errorf("rows %s", got)
+	}
+	none := func(string) (string, error) { return "", errors.New("no place for it") }
+	if _, err := labelled.Open([]labelled.Source{source}, labelled.Config{Relabel: none}); err == nil || !strings.Contains(err.Error(), "benign traffic: no place") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLabelsAreTrimmed(t *testing.T) {
+	s := open(t, labelled.Config{Relabel: func(label string) (string, error) { return "<" + label + ">", nil }},
+		labelled.Source{Path: table(t, "a.csv", "x", " x", "x\u00a0", " y z ")})
+	if got := names(all(t, s, labelled.Order{})); got != "0.1<x> 0.2<x> 0.3<x> 0.4<y z>" {
+		t.Errorf("rows %s", got)
+	}
+}
+
+func TestTruthOfFramesNeedsFramesThatTell(t *testing.T) {
+	path := capture(t, "x.pcap", frames("bbbb"), 4)
+	if _, err := labelled.Open([]labelled.Source{{Path: path, TruthOfFrames: true, Label: "x"}}, labelled.Config{}); err == nil {
+		t.Error("the frames of a file were to say what they are")
+	}
+}
+
 func TestAttackers(t *testing.T) {
 	attackers, err := feature.ReadAttackers(strings.NewReader("00:00:00:00:00:78\n"), "test") // 'x'
 	if err != nil {
@@ -470,6 +509,21 @@ func TestNonFinite(t *testing.T) {
 	s := open(t, labelled.Config{NonFinite: labelled.Fail}, labelled.Source{Path: path})
 	err := s.Each(ctx, func(*labelled.Row) error { return nil })
 	if e := new(labelled.NonFiniteError); !errors.As(err, &e) || e.Row != 2 || e.Column != "Rate" {
+		t.Errorf("%v", err)
+	}
+	// What float32 cannot hold is not finite either: models compute with that.
+	fields := slices.Repeat([]string{"1"}, feature.NumColumns)
+	var wide string
+	for _, rate := range []string{"5", "1e300", "-1e39", "3e38"} {
+		fields[feature.Rate] = rate
+		wide += strings.Join(fields, ",") + ",x\n"
+	}
+	beyond := labelled.Source{Path: write(t, "wide.csv", string(vectorio.AppendHeader(nil, true))+wide)}
+	if got := rates(open(t, labelled.Config{NonFinite: labelled.Clamp}, beyond)); got != "5 3e+38 5 3e+38" {
+		t.Errorf("clamped: %s", got)
+	}
+	_, err = open(t, labelled.Config{NonFinite: labelled.Fail}, beyond).Survey(ctx)
+	if err == nil || !strings.Contains(err.Error(), `wide.csv: row 2, column "Rate" is 1e+300, beyond the range of float32`) {
 		t.Errorf("%v", err)
 	}
 	var p labelled.Policy

@@ -160,10 +160,14 @@ func (s *Set) pull(ctx context.Context, i int, read func(int64)) iter.Seq2[*Row,
 }
 
 func (s *Set) shuffled(ctx context.Context, o Order, f func(*Row) error) error {
+	sum, err := s.Survey(ctx)
+	if err != nil {
+		return err
+	}
 	random := rand.New(rand.NewPCG(o.Seed, 1))
-	var buffer []Row
+	buffer := make([]Row, 0, min(int64(o.Buffer), sum.Rows)) // at once: growing would hold it twice
 	var out Row
-	err := s.interleaved(ctx, func(r *Row) error {
+	err = s.interleaved(ctx, func(r *Row) error {
 		if len(buffer) < o.Buffer {
 			buffer = append(buffer, *r)
 			return nil

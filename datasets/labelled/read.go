@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"pcaplab/datasets/extract"
@@ -175,10 +176,7 @@ func (p *pool) readTable(ctx context.Context, s *source, row *Row, sum *SourceSu
 		}
 		if s.labelled && (rec.Label != from || from == "") {
 			from = rec.Label
-			if label, err = p.relabel(from); from == "" {
-				err = errors.New("is empty")
-			}
-			if err != nil {
+			if label, err = p.relabel(from); err != nil {
 				return &vectorio.RowError{Name: s.Path, Row: r.Rows(), Column: vectorio.LabelColumn, Err: err}
 			}
 		}
@@ -344,7 +342,7 @@ type labelRows struct {
 // of takes what a frame is. Where it is not known whether it is an attack's, its class decides, which is that of its file.
 func (m *marks) of(class string, attack truth.Attack) (err error) {
 	if class != m.class || m.label == "" {
-		if class == "" {
+		if strings.TrimSpace(class) == "" {
 			return errors.New("has no class")
 		}
 		if m.label, err = m.relabel(class); err != nil {

@@ -1,6 +1,7 @@
 package labelled
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ type Division struct {
 // unless Survey was called.
 //
 // ByCapture is stratified: sources are taken for the test by their most frequent label, of each label's at least one and not all,
-// as the seed has it, until the share is reached. A label with one source is learnt from only. ByTime takes the first rows of each source, in its order, to learn
+// as the seed has it, near to the share. A label with one source is learnt from only, and so is a source without rows. ByTime takes the first rows of each source, in its order, to learn
 // from, which for a capture is the order of its frames. ByChance draws each row.
 func (s *Set) Split(ctx context.Context, cfg SplitConfig) (train, test *Set, d *Division, err error) {
 	if err := cfg.Check(); err != nil {
@@ -93,7 +94,7 @@ func (s *Set) Split(ctx context.Context, cfg SplitConfig) (train, test *Set, d *
 
 // part returns a set of all rows of s, to be cut.
 func (s *Set) part() *Set {
-	return &Set{pool: s.pool, keep: s.keep, used: slices.Clone(s.used), limits: s.limits}
+	return &Set{pool: s.pool, keep: s.keep, used: slices.Clone(s.used), limits: s.given, given: s.given}
 }
 
 // alone returns the labels that stand in one source only.
@@ -116,7 +117,8 @@ func (s *Set) byCapture(sum *Summary, d *Division, train, test *Set) error {
 	strata := map[string][]SourceSummary{} // by most frequent label
 	var order []string
 	for _, source := range sum.Sources {
-		if source.Rows == 0 {
+		if source.Rows == 0 { // all were dropped: it is learnt from, so that it is counted once
+			test.used[source.Index] = false
 			continue
 		}
 		most := source.Labels[0]
@@ -133,26 +135,24 @@ func (s *Set) byCapture(sum *Summary, d *Division, train, test *Set) error {
 	slices.Sort(order)
 	random := rand.New(rand.NewPCG(d.Seed, 0))
 	tested := 0
+	var far []string
 	for _, label := range order {
 		sources := strata[label]
-		random.Shuffle(len(sources), func(i, j int) { sources[i], sources[j] = sources[j], sources[i] })
-		var all, taken float64
+		taken, share := draw(sources, d.TestShare, random)
 		for _, source := range sources {
-			all += float64(source.Rows)
-		}
-		wanted := float64(d.TestShare * all) // not fused with what is subtracted from it: the same on every architecture
-		for i, source := range sources {
-			// Taken where that brings the rows nearer to the share; the first always, where another is left.
-			rows := float64(source.Rows)
-			near := math.Abs(taken+rows-wanted) < math.Abs(taken-wanted)
-			if i < len(sources)-1 && (i == 0 || near) {
-				taken += rows
+			if taken[source.Index] {
 				train.used[source.Index] = false
 				tested++
 			} else {
 				test.used[source.Index] = false
 			}
 		}
+		if len(taken) > 0 && (share < d.TestShare/2 || 1-share < (1-d.TestShare)/2) {
+			far = append(far, fmt.Sprintf("%s %.3g %%", label, 100*share))
+		}
+	}
+	if len(far) > 0 {
+		d.warn("whole files come no nearer to the share of %.3g %%: tested are of %s", 100*d.TestShare, strings.Join(far, ", "))
 	}
 	if tested == 0 {
 		return errors.New("no label has two captures, so none can be tested by capture: part by time, or name captures to test with")
@@ -164,6 +164,45 @@ func (s *Set) byCapture(sum *Summary, d *Division, train, test *Set) error {
 		}
 	}
 	return nil
+}
+
+// draws is how many orders of a label's sources are tried to come near to the share.
+const draws = 8
+
+// draw takes sources of one label for the test, by Index, and returns which share of their rows that is. It takes none of a single one.
+// In an order by lot each is taken that brings the rows nearer to the share, but not all; if there is none such, the smallest. The first
+// order that comes within a quarter of the share is used, or the nearest of some.
+func draw(sources []SourceSummary, share float64, random *rand.Rand) (best map[int]bool, of float64) {
+	if len(sources) < 2 {
+		return nil, 0
+	}
+	var all float64
+	for _, source := range sources {
+		all += float64(source.Rows)
+	}
+	wanted := float64(share * all) // not fused with what is subtracted from it: the same on every architecture
+	var nearest float64
+	for range draws {
+		random.Shuffle(len(sources), func(i, j int) { sources[i], sources[j] = sources[j], sources[i] })
+		taken, rows := map[int]bool{}, 0.0
+		for _, source := range sources {
+			with := rows + float64(source.Rows)
+			if len(taken) < len(sources)-1 && math.Abs(with-wanted) < math.Abs(rows-wanted) {
+				taken[source.Index], rows = true, with
+			}
+		}
+		if len(taken) == 0 {
+			least := slices.MinFunc(sources, func(a, b SourceSummary) int { return cmp.Compare(a.Rows, b.Rows) })
+			taken[least.Index], rows = true, float64(least.Rows)
+		}
+		if off := math.Abs(rows - wanted); best == nil || off < nearest {
+			best, nearest, of = taken, off, rows/all
+		}
+		if nearest <= wanted/4 {
+			break
+		}
+	}
+	return best, of
 }
 
 func (s *Set) byTime(sum *Summary, d *Division, train, test *Set) {
@@ -233,7 +272,7 @@ func (d *Division) compare(ctx context.Context, train, test *Set) error {
 	}
 	if train.limits == nil && train.cfg.NonFinite == Clamp { // the test knows nothing but what was learnt from
 		train.limits = &a.limits
-		test.limits = train.limits
+		test.SetLimits(train.limits)
 	}
 	b, err := test.Survey(ctx)
 	if err != nil {

@@ -91,6 +91,46 @@ func TestSplitByCapture(t *testing.T) {
 	}
 }
 
+// TestSplitByCaptureNearTheShare wants no file that is far too large where others are nearer, and a word where none is.
+func TestSplitByCaptureNearTheShare(t *testing.T) {
+	s := open(t, labelled.Config{}, many(t, map[string][]int{"x": {500, 5, 90, 110}, "y": {300, 6}})...)
+	for seed := range uint64(8) {
+		train, test, d := sides(t, s, labelled.SplitConfig{Seed: seed})
+		count := map[string]int{}
+		for _, r := range test {
+			count[r.Label]++
+		}
+		if count["x"] < 150 || count["x"] > 250 || count["y"] != 6 || len(train) == 0 {
+			t.Errorf("seed %d: tested %v, want about 211 of x, and 6 of y", seed, count)
+		}
+		if text := strings.Join(d.Warnings, "\n"); !strings.Contains(text, "share of 30 %: tested are of y 1.96 %") {
+			t.Errorf("warnings %s", text)
+		}
+	}
+}
+
+// TestSplitCountsDroppedFilesOnce wants a file of which all rows are dropped on one side.
+func TestSplitCountsDroppedFilesOnce(t *testing.T) {
+	bad := string(vectorio.AppendHeader(nil, true)) + strings.Repeat(strings.Repeat("nan,", feature.NumColumns)+"x\n", 7)
+	sources := append(many(t, map[string][]int{"x": {20, 20}, "y": {20, 20}}), labelled.Source{Path: write(t, "bad.csv", bad)})
+	s := open(t, labelled.Config{NonFinite: labelled.Drop}, sources...)
+	train, test, _, err := s.Split(ctx, labelled.SplitConfig{By: labelled.ByCapture})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := train.Survey(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := test.Survey(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Dropped+b.Dropped != 7 || len(a.Sources)+len(b.Sources) != 5 {
+		t.Errorf("%d and %d dropped in %d and %d files", a.Dropped, b.Dropped, len(a.Sources), len(b.Sources))
+	}
+}
+
 func TestSplitByTime(t *testing.T) {
 	s := open(t, labelled.Config{}, many(t, map[string][]int{"x": {100, 1}, "y": {10}})...)
 	train, test, d := sides(t, s, labelled.SplitConfig{})
@@ -156,6 +196,7 @@ func TestTestClampsByWhatWasLearnt(t *testing.T) {
 		text += strings.Join(fields, ",") + ",x\n"
 	}
 	s := open(t, labelled.Config{NonFinite: labelled.Clamp}, labelled.Source{Path: write(t, "a.csv", text)})
+	all(t, s, labelled.Order{}) // finds the limits of the whole, which the parts must not use
 	train, test, _, err := s.Split(ctx, labelled.SplitConfig{By: labelled.ByTime})
 	if err != nil {
 		t.Fatal(err)

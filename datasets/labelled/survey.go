@@ -16,7 +16,7 @@ type Summary struct {
 	// Dropped and Clamped are the rows that Config.NonFinite concerned. Dropped ones are not in Rows.
 	Dropped int64 `json:"dropped,omitempty"`
 	Clamped int64 `json:"clamped,omitempty"`
-	// NonFinite counts, by column, the values of all rows that are NaN or infinite, whatever the policy.
+	// NonFinite counts, by column, the values of all rows that are not finite (Policy), whatever the policy.
 	NonFinite map[string]int64 `json:"non_finite,omitempty"`
 	// Covered is the capture time of the rows (Row.Covered), dropped ones included.
 	Covered time.Duration   `json:"covered_ns,omitempty"`
@@ -150,7 +150,7 @@ func (s *Set) surveySource(ctx context.Context, i int, read func(int64)) (*surve
 // look counts values that are not finite and reports whether one of the columns is. nil is all columns.
 func (s *survey) look(values *[feature.NumColumns]float64, columns []int) (touched bool) {
 	for c, v := range values {
-		if v-v != 0 {
+		if !finite(v) {
 			s.bad[c]++
 			touched = touched || columns == nil || slices.Contains(columns, c)
 			continue

@@ -2,14 +2,19 @@ package model
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
+
+	"pcaplab/parse/model/onnx"
+	"pcaplab/parse/model/xgboost"
 )
 
 // Policy says what becomes of vectors that a model cannot take: with a value that is not finite, or that is not within
-// float32's range, in a column that the model uses.
+// float32's range, in a column that the model uses; or whose scores the model makes NaN of, for which there is no class whatever
+// is put in their place: with Fail an error, else no prediction, counted.
 type Policy uint8
 
 // Policies.
@@ -80,7 +85,9 @@ func (e *SchemaError) Error() string {
 			fmt.Fprintf(&b, ", %d %s", e.Given, other)
 		}
 	}
-	if len(e.Missing) > 0 {
+	if n := len(e.Missing); n > 100 {
+		fmt.Fprintf(&b, "; missing: %s and %d more", strings.Join(e.Missing[:100], ", "), n-100)
+	} else if n > 0 {
 		fmt.Fprintf(&b, "; missing: %s", strings.Join(e.Missing, ", "))
 	}
 	if len(e.Foreign) > 0 && len(e.Foreign) <= 12 {
@@ -127,7 +134,7 @@ type Bound struct {
 
 // Bind fits m to vectors of the named columns. A model that names its columns takes them by name, whatever their order and
 // however many others there are; names that differ only in case, spaces and punctuation are the same where that is not
-// ambiguous. A model that does not takes as many columns as there are, in their order. The error is a *SchemaError.
+// ambiguous and no column has the name itself. A model that does not takes as many columns as there are, in their order. The error is a *SchemaError.
 func Bind(m Model, columns []string, p Policy) (*Bound, error) {
 	b := &Bound{m: m, columns: slices.Clone(columns), policy: p, x: make([]float64, m.Width())}
 	names := m.Columns()
@@ -166,22 +173,28 @@ func Bind(m Model, columns []string, p Policy) (*Bound, error) {
 		folded[f] = i
 	}
 	taken := make([]bool, len(columns))
+	b.used = make([]int, len(names))
+	exact := make(map[string]int, len(columns))
+	for i, c := range columns {
+		exact[c] = i
+	}
+	for i, name := range names {
+		at, found := exact[name]
+		if b.used[i] = -1; found {
+			b.used[i], taken[at] = at, true
+		}
+	}
 	b.same = true
 	for i, name := range names {
-		at := slices.Index(columns, name)
-		if at < 0 {
-			var found bool
-			if at, found = folded[fold(name)]; !found {
-				at = -1
+		if b.used[i] < 0 {
+			at, found := folded[fold(name)]
+			if !found || at < 0 || taken[at] {
+				e.Missing = append(e.Missing, name)
+				continue
 			}
+			b.used[i], taken[at] = at, true
 		}
-		if at < 0 || taken[at] {
-			e.Missing = append(e.Missing, name)
-			continue
-		}
-		taken[at] = true
-		b.used = append(b.used, at)
-		b.same = b.same && at == i
+		b.same = b.same && b.used[i] == i
 	}
 	if len(e.Missing) > 0 {
 		for i, c := range columns {
@@ -231,7 +244,7 @@ func (b *Bound) Used() []int { return slices.Clone(b.used) }
 // Vectors returns how many vectors were given.
 func (b *Bound) Vectors() uint64 { return b.vectors }
 
-// Dropped returns how many vectors got no prediction because of a value that is not finite.
+// Dropped returns how many vectors got no prediction because of a value that is not finite, or because their scores were NaN.
 func (b *Bound) Dropped() uint64 { return b.dropped }
 
 // Clamped returns how many vectors had a value that was not finite replaced.
@@ -250,14 +263,30 @@ func (b *Bound) Clone() *Bound {
 func finite32(v float64) bool { return v >= -math.MaxFloat32 && v <= math.MaxFloat32 }
 
 // Predict returns the class of a vector of all the columns given to Bind, and its scores as Model.Predict does. ok is false
-// for a vector that the policy dropped. With the policy Fail the error is a *NonFiniteError. It allocates nothing otherwise.
+// for a vector that the policy dropped, and for one whose scores are NaN unless the policy is Fail. With Fail the error of a
+// vector that the model cannot take is a *NonFiniteError. It allocates nothing otherwise.
 func (b *Bound) Predict(values, scores []float64) (class int, ok bool, err error) {
 	x, ok, err := b.Take(values)
 	if err != nil || !ok {
 		return 0, false, err
 	}
 	class, err = b.m.Predict(x, scores)
-	return class, err == nil, err
+	switch {
+	case err == nil:
+		return class, true, nil
+	case !errors.Is(err, onnx.ErrNaN) && !errors.Is(err, xgboost.ErrNaN):
+		return 0, false, err
+	case b.policy == Fail:
+		at := 0
+		for i, v := range x {
+			if math.Abs(v) > math.Abs(x[at]) {
+				at = i
+			}
+		}
+		return 0, false, fmt.Errorf("vector %d (its greatest value: %s is %v): %w: choose to drop such vectors", b.vectors, b.columns[b.used[at]], x[at], err)
+	}
+	b.dropped++
+	return 0, false, nil
 }
 
 // Take returns what the model takes of a vector of all the columns given to Bind, after the policy and counted, until the next

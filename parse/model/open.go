@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unicode"
+	"unicode/utf8"
 
 	"pcaplab/parse/model/hoeffding"
 	"pcaplab/parse/model/linear"
 	"pcaplab/parse/model/onnx"
 )
 
-// MaxSize is the largest file that Open reads, in octets.
+// MaxSize is the largest file that Open reads, in octets; of JSON, which takes ten times as much memory until it is read, half.
 const MaxSize = onnx.MaxSize
 
 // Format is what the JSON of this project's own models says under "format". Under "kind" it says whose it is: linear.Kind or
@@ -30,9 +32,17 @@ func Open(path string) (Model, error) {
 }
 
 func open(path string) (Model, error) {
+	switch info, err := os.Stat(path); {
+	case err != nil:
+		return nil, errors.Unwrap(err) // the name is put before it
+	case info.IsDir():
+		return nil, errors.New("a folder, not a file with a model")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("a pipe or device: put the model into a file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, errors.Unwrap(err) // the name is put before it
+		return nil, errors.Unwrap(err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
@@ -47,19 +57,63 @@ func open(path string) (Model, error) {
 
 // Read is Open for a file in memory. data is not kept.
 func Read(data []byte) (Model, error) {
-	switch text := bytes.TrimLeft(data, " \t\r\n\ufeff"); {
-	case len(data) == 0:
+	switch text := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\ufeff")), " \t\r\n"); {
+	case len(text) == 0:
 		return nil, errors.New("empty file: not a model")
-	case bytes.HasPrefix(text, []byte("{")):
-		return readJSON(data)
-	case foreign(data) != "":
-		return nil, fmt.Errorf("%s: it is never unpickled here; give the program that knows it with --python, or export it to ONNX", foreign(data))
+	case text[0] == '{' && len(text) > MaxSize/2:
+		return nil, fmt.Errorf("more than %d MiB of JSON: export the model to ONNX", MaxSize/2>>20)
+	case text[0] == '{':
+		return readJSON(text)
 	}
-	m, err := onnx.Read(data)
-	if err != nil {
-		return nil, err
+	if what := foreign(data); what != "" {
+		return nil, fmt.Errorf("%s: it is never unpickled here; give the program that knows it with --python, or export it to ONNX", what)
 	}
-	return adapt(m), nil
+	what := alien(data)
+	if what == "" {
+		m, err := onnx.Read(data)
+		if err == nil {
+			return adapt(m), nil
+		}
+		if what = script(data); what == "" {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%s, not a model: ONNX, XGBoost's JSON and pcaplab's JSON are read here", what)
+}
+
+// alien says what a file is that begins as no model does, "" if that cannot be told.
+func alien(data []byte) string {
+	for _, kind := range []struct{ start, what string }{
+		{"\x1f\x8b", "compressed by gzip (unpack it)"}, {"BZh", "compressed by bzip2 (unpack it)"}, {"\xfd7zXZ\x00", "compressed by xz (unpack it)"},
+		{"\x28\xb5\x2f\xfd", "compressed by zstd (unpack it)"}, {"\xd4\xc3\xb2\xa1", "a capture (pcap)"}, {"\xa1\xb2\xc3\xd4", "a capture (pcap)"},
+		{"\x4d\x3c\xb2\xa1", "a capture (pcap)"}, {"\xa1\xb2\x3c\x4d", "a capture (pcap)"}, {"\x0a\x0d\x0d\x0a", "a capture (pcapng)"},
+		{"PAR1", "a table (Parquet)"}, {"tree\nversion=", "a model of LightGBM (export it to ONNX)"},
+	} {
+		if bytes.HasPrefix(data, []byte(kind.start)) {
+			return kind.what
+		}
+	}
+	return ""
+}
+
+// script says what text that is not ONNX may be; "" if it is no text.
+func script(data []byte) string {
+	head := data[:min(len(data), 512)]
+	for i := 0; len(data) > len(head) && i < utf8.UTFMax-1 && !utf8.Valid(head); i++ {
+		head = head[:len(head)-1] // which may have cut a character
+	}
+	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' }
+	if !utf8.Valid(head) || bytes.ContainsFunc(head, control) {
+		return ""
+	}
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	switch {
+	case bytes.HasPrefix(head, []byte("#!")), bytes.HasPrefix(head, []byte("import ")), bytes.HasPrefix(head, []byte("from ")):
+		return "a program (Python's is given with --python)"
+	case bytes.IndexByte(line, ',') > 0:
+		return "a table (CSV)"
+	}
+	return "text"
 }
 
 // foreign says what else a file is that models are kept in, "" if none.
@@ -81,8 +135,8 @@ func foreign(data []byte) string {
 // readJSON tells our JSON and XGBoost's apart.
 func readJSON(data []byte) (Model, error) {
 	var head struct {
-		Format string `json:"format"`
-		Kind   string `json:"kind"`
+		Format any `json:"format"`
+		Kind   any `json:"kind"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil && json.Valid(data) {
 		return nil, err
@@ -96,7 +150,7 @@ func readJSON(data []byte) (Model, error) {
 	case hoeffding.Kind:
 		return readHoeffding(data)
 	}
-	return nil, fmt.Errorf("a model of kind %q: this version reads %s and %s", head.Kind, linear.Kind, hoeffding.Kind)
+	return nil, fmt.Errorf("a model of kind \"%v\": this version reads %s and %s", head.Kind, linear.Kind, hoeffding.Kind)
 }
 
 // predictor is what every model below has; their Clone returns their own type.

@@ -3,6 +3,8 @@ package model
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"pcaplab/parse"
@@ -58,6 +60,9 @@ func (s *Stage) Process(*parse.Frame, *parse.Packet) error {
 	v := s.x.Vector()
 	class, ok, err := s.b.Predict(v.Values[:], nil)
 	if err != nil {
+		if s.b.Policy() == Fail {
+			err = fmt.Errorf("%w: as a stage, model=FILE:drop or model=FILE:clamp", err)
+		}
 		return fmt.Errorf("model: window %d: %w", n, err)
 	}
 	if ok {
@@ -100,6 +105,11 @@ func Kind() parse.StageKind {
 			}
 			m, err := Open(path)
 			if err != nil {
+				if at := strings.LastIndexByte(path, ':'); at > 0 && errors.Is(err, fs.ErrNotExist) {
+					if _, statErr := os.Stat(path[:at]); statErr == nil {
+						return nil, fmt.Errorf("%s: %w", path[:at], policy.UnmarshalText([]byte(path[at+1:])))
+					}
+				}
 				return nil, err
 			}
 			b, err := Bind(m, feature.Columns(), policy)

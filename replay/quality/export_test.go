@@ -12,7 +12,7 @@ func Allocs(cfg *Config, t *Traffic) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	j.source = t.Frames.Source(0, t.Frames.Len(), 0, true)
+	j.source = t.Frames.Source(0, t.Frames.Len(), 0, false)
 	var f parse.Frame
 	return testing.AllocsPerRun(5, func() {
 		for range 1000 {

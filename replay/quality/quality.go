@@ -28,11 +28,12 @@ type Traffic struct {
 	// Class is of all frames, an index into Config.Classes. Where Of is set it is of no meaning.
 	Class int
 	// Of is the class of each frame where they are of several: Config.Benign, or that of an attack.
-	Of   []uint16
-	Span feature.Span // of the windows
+	Of    []uint16
+	Span  feature.Span  // of the windows
+	Clock feature.Clock // of the capture's times
 }
 
-// Config is what Run measures. The zero values of Clock, Queue, Batch, Stamp, Trial, Repeats and Loads mean the documented defaults.
+// Config is what Run measures. The zero values of Clock, Queue, Batch, Stamp, Trial and Repeats mean the documented defaults.
 type Config struct {
 	Engine  parse.Engine
 	As      feature.As   // not of pieces
@@ -46,7 +47,7 @@ type Config struct {
 	// AttackShare is the least share of a window's rows that must be of attacks to make the window one, where rows are told apart;
 	// at least one row must.
 	AttackShare float64
-	Loads       []float64     // multiples of the service ceiling; nil: Loads(0.1, 3, 8)
+	Loads       []float64     // multiples of the service ceiling
 	Trial       time.Duration // of a closed loop, and of a load at the ceiling at least; default 300 ms
 	Repeats     int           // default 3
 	Clock       string        // as replay.NewClock names it; default "warp"
@@ -67,29 +68,14 @@ const Width = 0.005
 // queues is how many times the queue a load offers at least: a queue hides the loss of less.
 const queues = 16
 
-// maxFrames bounds what one load offers.
-const maxFrames = 1 << 32
+// maxFrames bounds what one load offers, and so its passes.
+const maxFrames = math.MaxInt32
 
-// Loads returns n multiples of the service ceiling from low to high, evenly on a logarithmic axis, with 1 added where it lies
-// between and is not among them.
-func Loads(low, high float64, n int) []float64 {
-	var loads []float64
-	for i := range n {
-		v := low
-		if i > 0 {
-			v = low * math.Pow(high/low, float64(i)/float64(n-1))
-		}
-		if i == n-1 && i > 0 {
-			v = high
-		}
-		loads = append(loads, v)
-	}
-	if low < 1 && high > 1 && !slices.Contains(loads, 1) {
-		loads = append(loads, 1)
-		slices.Sort(loads)
-	}
-	return loads
-}
+// Bounds of a load, in service ceilings.
+const (
+	LeastLoad = 0.001
+	MostLoad  = 1000
+)
 
 // Normalize fills in defaults and reports all faults at once.
 func (c Config) Normalize() (Config, error) {
@@ -109,9 +95,6 @@ func (c Config) Normalize() (Config, error) {
 	}
 	if c.Batch == 0 {
 		c.Batch = 1
-	}
-	if c.Loads == nil {
-		c.Loads = Loads(0.1, 3, 8)
 	}
 	if c.Engine.New == nil {
 		add("no engine")
@@ -156,8 +139,8 @@ func (c Config) Normalize() (Config, error) {
 		add("an attack share of %g: want 0 to 1", c.AttackShare)
 	}
 	for i, l := range c.Loads {
-		if !(l >= 0.001 && l <= 1000) {
-			add("load %gx: want 0.001x to 1000x of the service ceiling", l)
+		if !(l >= LeastLoad && l <= MostLoad) {
+			add("load %gx: want %gx to %gx of the service ceiling", l, LeastLoad, float64(MostLoad))
 		} else if slices.Contains(c.Loads[:i], l) {
 			add("load %gx is named twice", l)
 		}
@@ -181,9 +164,10 @@ func (c Config) Normalize() (Config, error) {
 }
 
 // Run measures every load on every capture, Repeats times, on one locked thread of this process. In each repeat each capture is
-// fed on its own: a warm-up, a closed loop that gives its service ceiling, then the loads, rising, each from the capture's first
-// frame with windows that begin anew. So all loads, and the baseline without loss, see the same frames. Cancelling ctx ends it with
-// ctx's error.
+// fed on its own: a warm-up, a closed loop that gives its service ceiling, then the loads, rising, each in whole passes over the
+// capture. Windows begin anew with each pass, and the one under way at its end closes there, as at the end of a capture. So all loads,
+// and the baseline without loss, see the same frames, and a pass without loss gives the vectors of the capture. Cancelling ctx ends it
+// with ctx's error.
 func Run(ctx context.Context, cfg Config, traffic []Traffic) (*Report, error) {
 	cfg, err := cfg.Normalize()
 	if err != nil {
@@ -254,14 +238,22 @@ func (r *runner) measure(t *Traffic, facts *TrafficFacts, repeat int) error {
 		return fmt.Errorf("classes of %d frames, and there are %d", len(t.Of), n)
 	}
 	t.Frames.Touch()
-	cost, err := r.feedCost(t)
+	pacer, err := replay.ConstantPPS(1e6)
+	if err != nil {
+		return err
+	}
+	closed, err := r.feedCost(t, nil)
+	if err != nil {
+		return err
+	}
+	open, err := r.feedCost(t, pacer)
 	if err != nil {
 		return err
 	}
 	// The closed loop goes on without end; only its pace is wanted.
 	pace := func(d time.Duration) (replay.Result, []string, error) {
 		defer r.step()
-		res, _, marks, err := r.trial(t, replay.Config{Duration: d, FeedCost: cost}, 0, nil)
+		res, _, marks, err := r.trial(t, replay.Config{Duration: d, FeedCost: closed}, 0, nil)
 		return res, marks, err
 	}
 	if _, _, err := pace(r.cfg.Trial / 4); err != nil {
@@ -276,6 +268,7 @@ func (r *runner) measure(t *Traffic, facts *TrafficFacts, repeat int) error {
 		return errors.New("nothing was taken in closed loop")
 	}
 	facts.Service = append(facts.Service, ceiling)
+	facts.FeedShare = append(facts.FeedShare, service.FeedShare())
 	facts.addMarks(marks)
 	if facts.Passes == 0 { // by the first repeat: all have the same frames
 		facts.Passes = r.passes(t, ceiling)
@@ -287,7 +280,7 @@ func (r *runner) measure(t *Traffic, facts *TrafficFacts, repeat int) error {
 				return fmt.Errorf("without loss: %w", err)
 			}
 		}
-		m, err := r.load(t, load*ceiling, facts.Passes, cost)
+		m, err := r.load(t, load*ceiling, facts.Passes, open)
 		if err != nil {
 			return fmt.Errorf("at %.3gx: %w", load, err)
 		}
@@ -315,15 +308,16 @@ func (r *runner) passes(t *Traffic, ceiling float64) int {
 	return int(max(1, math.Ceil(min(want, maxFrames)/n)))
 }
 
-// feedCost is the feed's own time for a frame.
-func (r *runner) feedCost(t *Traffic) (float64, error) {
-	pacer, err := replay.ConstantPPS(1e6)
-	if err != nil {
-		return 0, err
-	}
+// feedCost is the feed's own time for a frame, of a closed loop without a pacer, in ns of the clock in use: the feed reads it for each
+// batch.
+func (r *runner) feedCost(t *Traffic, pacer replay.Pacer) (float64, error) {
 	best := math.Inf(1)
 	for range 3 {
-		ns, err := replay.Calibrate(r.ctx, replay.Config{Pacer: pacer, Queue: r.queue, Batch: r.cfg.Batch, Frames: 20_000}, t.Frames.Source(0, t.Frames.Len(), 0, true))
+		clock, err := r.cfg.NewClock()
+		if err != nil {
+			return 0, err
+		}
+		ns, err := replay.Calibrate(r.ctx, replay.Config{Pacer: pacer, Queue: r.queue, Batch: r.cfg.Batch, Frames: 20_000, Clock: clock}, t.Frames.Source(0, t.Frames.Len(), 0, false))
 		if err != nil {
 			return 0, fmt.Errorf("calibrate the feed: %w", err)
 		}
@@ -346,7 +340,7 @@ func (r *runner) baseline(t *Traffic, pps float64, passes int) (*Measure, error)
 	if res.Delivered != res.Intended {
 		return nil, fmt.Errorf("%d of %d frames came through a feed that loses none: a fault of the feed", res.Delivered, res.Intended)
 	}
-	return j.measure(&res, nil), nil
+	return j.measure(&res, nil)
 }
 
 func (r *runner) load(t *Traffic, pps float64, passes int, cost float64) (*Measure, error) {
@@ -359,7 +353,7 @@ func (r *runner) load(t *Traffic, pps float64, passes int, cost float64) (*Measu
 	if err != nil {
 		return nil, err
 	}
-	return j.measure(&res, marks), nil
+	return j.measure(&res, marks)
 }
 
 // offered is the load of all passes at a rate.
@@ -378,7 +372,7 @@ func (r *runner) trial(t *Traffic, cfg replay.Config, passes int, clock replay.C
 	if err != nil {
 		return replay.Result{}, nil, nil, err
 	}
-	j.source = t.Frames.Source(0, t.Frames.Len(), passes, true)
+	j.source = t.Frames.Source(0, t.Frames.Len(), passes, false)
 	named := clock == nil
 	if cfg.Clock = clock; named {
 		if cfg.Clock, err = r.cfg.NewClock(); err != nil {
@@ -452,6 +446,8 @@ type judge struct {
 	source   *arena.Source
 	pipeline *parse.Pipeline
 	at       int // the frame under way, from 0 in the capture
+	pass     int // that it is of
+	fed      int // the pass of the frame that was written last
 
 	t         *Traffic
 	classes   []int // of the model
@@ -459,6 +455,7 @@ type judge struct {
 	share     float64
 	marked    bool // rows are told apart by addresses
 	x         *feature.Extractor
+	stage     *model.Stage
 	confusion *score.Confusion
 	undecided uint64
 
@@ -478,9 +475,11 @@ func newJudge(cfg *Config, t *Traffic) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.SetClock(t.Clock)
 	j := &judge{t: t, classes: cfg.ModelClasses, benign: cfg.Benign, share: cfg.AttackShare, marked: cfg.Attackers != nil && t.Of == nil, x: x, truth: t.Class,
 		confusion: score.New(cfg.Classes), of: make([]ofClass, 0, len(cfg.Classes))}
 	stage := model.NewStage(cfg.Model.Clone(), j.decided)
+	j.stage = stage
 	stages := []parse.Stage{x, stage}
 	if t.Of != nil {
 		stages = []parse.Stage{x, tally{j}, stage}
@@ -502,11 +501,36 @@ func newJudge(cfg *Config, t *Traffic) (*judge, error) {
 // Next implements replay.Source.
 func (j *judge) Next(f *parse.Frame) error {
 	j.at = j.source.Position()
-	return j.source.Next(f)
+	err := j.source.Next(f)
+	j.pass = j.source.Loop()
+	return err
 }
 
 // WriteFrame implements replay.Sink.
-func (j *judge) WriteFrame(f *parse.Frame) error { return j.pipeline.WriteFrame(f) }
+func (j *judge) WriteFrame(f *parse.Frame) error {
+	if j.pass != j.fed {
+		j.fed = j.pass
+		if err := j.end(); err != nil {
+			return err
+		}
+	}
+	return j.pipeline.WriteFrame(f)
+}
+
+// end closes the window under way, and begins anew, as at the end of a capture.
+func (j *judge) end() error {
+	if j.x.Flush() {
+		if j.t.Of != nil {
+			j.vectors = j.x.Vectors()
+			j.close()
+		}
+		if err := j.stage.Process(nil, nil); err != nil {
+			return err
+		}
+	}
+	j.x.Reset()
+	return nil
+}
 
 // decided counts what the model said of a window.
 func (j *judge) decided(v *feature.Vector, class int, ok bool) {
@@ -577,9 +601,13 @@ func (j *judge) close() {
 	j.truth, j.of = truth, j.of[:0]
 }
 
-func (j *judge) measure(res *replay.Result, marks []string) *Measure {
+// measure ends the trial's last pass and returns what it gave.
+func (j *judge) measure(res *replay.Result, marks []string) (*Measure, error) {
+	if err := j.end(); err != nil {
+		return nil, err
+	}
 	return &Measure{
 		Offered: res.Intended, Delivered: res.Delivered, Lost: res.Dropped + res.Residual + res.Unsent, Duration: res.Duration,
 		Vectors: j.x.Vectors(), Undecided: j.undecided, Confusion: j.confusion, DelayP99: res.Lateness.P99, Marks: marks,
-	}
+	}, nil
 }

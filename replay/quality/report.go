@@ -33,8 +33,8 @@ type Report struct {
 	Passes  int            `json:"passes"`
 	Traffic []TrafficFacts `json:"traffic"`
 	Points  []Point        `json:"points"` // by rising load
-	// KeepsUp is the highest load up to which, in the median of the repeats, at least KeptCoverage of the windows are decided and macro-F1
-	// is at most KeptF1 below that without loss; nil if there is none.
+	// KeepsUp is the highest load up to which, in the median of the repeats, at least KeptShare of the frames are delivered and of the
+	// windows decided, and macro-F1 is at most KeptF1 below that without loss; nil if there is none.
 	KeepsUp *KeepsUp `json:"keeps_up"`
 }
 
@@ -42,13 +42,14 @@ type Report struct {
 type KeepsUp struct {
 	Load float64 `json:"of_service"`
 	Rate float64 `json:"pps"`     // offered, median
+	Net  float64 `json:"net_pps"` // the same without the feed's part of the service ceiling: what engine, features and model would take alone
 	Most bool    `json:"highest"` // no higher load was measured: it may keep up with more
 }
 
 // What is nothing to speak of.
 const (
-	KeptCoverage = 0.99
-	KeptF1       = 0.01
+	KeptShare = 0.99
+	KeptF1    = 0.01
 )
 
 // TrafficFacts is what is known of one capture.
@@ -60,8 +61,10 @@ type TrafficFacts struct {
 	// Covered is the capture time of one pass, without the gaps longer than MaxGap.
 	Covered time.Duration `json:"covered_ns"`
 	Passes  int           `json:"passes"`  // over the capture that it was fed at each load
-	Service []float64     `json:"service"` // ceiling, pps, in each repeat
-	Marks   []string      `json:"marks,omitempty"`
+	Service []float64     `json:"service"` // ceiling, pps, feed included, in each repeat
+	// FeedShare is the part of the time at the ceiling that is the feed's own, in each repeat: reading the clock, queue, frames.
+	FeedShare []float64 `json:"feed_share"`
+	Marks     []string  `json:"marks,omitempty"`
 
 	benign bool // there are benign frames
 }
@@ -90,6 +93,8 @@ type Measure struct {
 	// DelayP99 is how long after its due time the 99th of 100 delivered frames was started, in the worst capture.
 	DelayP99 time.Duration `json:"delay_p99_ns"`
 	Marks    []string      `json:"marks,omitempty"`
+
+	net time.Duration // Duration without the feed's part
 }
 
 func newReport(cfg *Config, traffic []Traffic) *Report {
@@ -171,7 +176,9 @@ func (p *Point) add(passes int, t taken) {
 		sum.Offered += offered
 		sum.Delivered += delivered
 		sum.Lost += offered - delivered
-		sum.Duration += time.Duration(float64(one.Duration) * weight)
+		duration := float64(one.Duration) * weight
+		sum.Duration += time.Duration(duration)
+		sum.net += time.Duration(duration * (1 - min(t.facts.FeedShare[t.repeat], 1)))
 		if t.facts.benign {
 			sum.BenignTime += time.Duration(min(float64(t.facts.Covered)*float64(passes), math.MaxInt64/4))
 		}
@@ -216,8 +223,10 @@ func share(part, all uint64) float64 {
 	return float64(part) / float64(all)
 }
 
-// Score is what a measure says, beside its baseline.
+// Score is what a measure says, beside its baseline. Shares of no windows are 0: where no window was decided (Coverage 0) there is no score.
 type Score struct {
+	// MacroF1 and BalancedAccuracy are means over the classes that take part in them with or without loss: one that was lost altogether
+	// counts as 0.
 	MacroF1          float64 `json:"macro_f1"`
 	BalancedAccuracy float64 `json:"balanced_accuracy"`
 	Accuracy         float64 `json:"accuracy"`
@@ -239,9 +248,33 @@ func (m *Measure) Scores(baseline *Measure, benign int) Score {
 		BenignRecall: alarms.BenignRecall(), DetectionRate: alarms.DetectionRate(), FalseAlarms: alarms.FalseAlarms,
 		FalseAlarmsHour: alarms.PerHour(m.BenignTime.Hours()), BenignWindows: alarms.BenignRows, AttackWindows: alarms.AttackRows,
 	}
+	f1, recall := lost(metrics.PerClass, baseline.Confusion.Metrics().PerClass)
+	s.MacroF1 *= f1
+	s.BalancedAccuracy *= recall
 	s.Coverage = share(m.Decided(), baseline.Decided())
 	s.AttacksFound = share(alarms.Detected, baseline.Confusion.Alarms(benign).AttackRows)
 	return s
+}
+
+// lost returns by what means over classes are to be multiplied so that those of the baseline that are missing count as 0.
+func lost(classes, baseline []score.ClassMetrics) (f1, recall float64) {
+	var present, supported, all, allSupported float64
+	for i, c := range classes {
+		b := &baseline[i]
+		if c.Present() {
+			present++
+		}
+		if c.Present() || b.Present() {
+			all++
+		}
+		if c.Support > 0 {
+			supported++
+		}
+		if c.Support > 0 || b.Support > 0 {
+			allSupported++
+		}
+	}
+	return present / max(all, 1), supported / max(allSupported, 1)
 }
 
 // score fills in what follows from the counts.
@@ -264,10 +297,15 @@ func (r *Report) score() {
 			slices.Sort(values)
 			return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 		}
-		if median(func(n int) float64 { return p.Scores[n].Coverage }) < KeptCoverage ||
+		if median(func(n int) float64 { return p.Measured[n].DeliveredShare() }) < KeptShare ||
+			median(func(n int) float64 { return p.Scores[n].Coverage }) < KeptShare ||
 			median(func(n int) float64 { return p.BaselineScores[n].MacroF1 - p.Scores[n].MacroF1 }) > KeptF1 {
 			return
 		}
-		r.KeepsUp = &KeepsUp{p.Load, median(func(n int) float64 { return p.Measured[n].OfferedRate() }), i == len(r.Points)-1}
+		r.KeepsUp = &KeepsUp{
+			Load: p.Load, Most: i == len(r.Points)-1,
+			Rate: median(func(n int) float64 { return p.Measured[n].OfferedRate() }),
+			Net:  median(func(n int) float64 { return perSecond(p.Measured[n].Offered, p.Measured[n].net) }),
+		}
 	}
 }

@@ -18,8 +18,12 @@ import (
 func findStages(kinds []parse.StageKind, given []string, files []StageFile) ([]parse.StageKind, error) {
 	var found []parse.StageKind
 	var faults faultList
-	for _, text := range given {
+	for n, text := range given {
 		name, value, valued := strings.Cut(text, "=")
+		if slices.Contains(given[:n], text) {
+			faults.add("stage %s is named twice: it would be counted under one name", text)
+			continue
+		}
 		i := slices.IndexFunc(kinds, func(k parse.StageKind) bool { return k.Name == name })
 		if i < 0 {
 			var known []string

@@ -94,6 +94,14 @@ func TestEngineAloneBesideItsStages(t *testing.T) {
 	}
 }
 
+// TestStageNamedTwice: two stages of one name would have one count.
+func TestStageNamedTwice(t *testing.T) {
+	s := staged(t, frames(t, "iot-1", 10), "features", "flow", "features")
+	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "stage features is named twice") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestStagesSeeNothingOfTheEngineAlone: what it feeds is missing in the counts of the stages, and in nothing else.
 func TestStagesSeeNothingOfTheEngineAlone(t *testing.T) {
 	s := staged(t, frames(t, "iot-1", 1000), "features=fixed")

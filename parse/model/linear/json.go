@@ -25,19 +25,32 @@ type file struct {
 	Parameters
 }
 
+// numbers are values of which none is null, which encoding/json would take for 0.
+type numbers []float64
+
+func (n *numbers) UnmarshalJSON(data []byte) error {
+	if bytes.Contains(data, []byte("null")) {
+		return errors.New("null where a number is wanted")
+	}
+	return json.Unmarshal(data, (*[]float64)(n))
+}
+
 // WriteJSON writes the model as JSON: one object with "format", "kind", "version" and the fields of Parameters. Numbers have
-// the digits that it takes to read the same ones again.
+// the digits that it takes to read the same ones again. What would be larger than MaxFile is an error, and nothing is written.
 func (m *Model) WriteJSON(w io.Writer) error {
 	data, err := json.MarshalIndent(file{Format, Kind, Version, *m.p}, "", " ")
 	if err != nil {
 		return err
 	}
+	if len(data) >= MaxFile {
+		return fmt.Errorf("a model of %d octets, where %d MiB is the most that is read again: train on fewer columns or classes", len(data), MaxFile>>20)
+	}
 	_, err = w.Write(append(data, '\n'))
 	return err
 }
 
-// ReadJSON reads what WriteJSON wrote. Unknown fields, another kind or version, wrong numbers of values, and anything behind
-// the object are errors; none of them names the file.
+// ReadJSON reads what WriteJSON wrote. Unknown fields, another kind or version, wrong numbers of values, null for a number, and
+// anything behind the object are errors; none of them names the file.
 func ReadJSON(r io.Reader) (*Model, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
 	if err != nil {
@@ -62,7 +75,13 @@ func ReadJSON(r io.Reader) (*Model, error) {
 	case head.Version != Version:
 		return nil, fmt.Errorf("version %d of %q models; this program reads version %d", head.Version, Kind, Version)
 	}
-	var f file
+	var f struct {
+		file
+		Offset       numbers   `json:"offset"`
+		Scale        numbers   `json:"scale"`
+		Coefficients []numbers `json:"coefficients"`
+		Intercepts   numbers   `json:"intercepts"`
+	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&f); err != nil {
@@ -74,5 +93,10 @@ func ReadJSON(r io.Reader) (*Model, error) {
 	if bytes.Equal(f.Trained, []byte("null")) {
 		f.Trained = nil
 	}
-	return New(f.Parameters)
+	p := f.Parameters
+	p.Offset, p.Scale, p.Intercepts = f.Offset, f.Scale, f.Intercepts
+	for _, row := range f.Coefficients {
+		p.Coefficients = append(p.Coefficients, row)
+	}
+	return New(p)
 }

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode/utf8"
 )
 
 // Parameters are what a logistic regression consists of.
@@ -77,6 +78,8 @@ func (p *Parameters) check() error {
 				return fmt.Errorf("%s %d has no name", list.what, i+1)
 			case seen[name]:
 				return fmt.Errorf("%s %q is there twice", list.what, name)
+			case !utf8.ValidString(name):
+				return fmt.Errorf("%s %d, %q, is not UTF-8, which files of models are", list.what, i+1, name)
 			}
 			seen[name] = true
 		}
@@ -140,8 +143,9 @@ func (m *Model) Clone() *Model {
 	return &Model{p: m.p, transpose: m.transpose, logits: make([]float64, len(m.logits))}
 }
 
-// Predict returns the class of x, the first of those that have the highest probability, and sets scores, if not nil, to the
-// probabilities of all classes. It returns ErrNotFinite where x does not lead to finite numbers. It allocates nothing.
+// Predict returns the class of x, the first of those that have the highest logit (of two classes: the second one if its logit is above
+// 0), and sets scores, if not nil, to the probabilities of all classes. Different logits may round to the same probability. It returns
+// ErrNotFinite where x does not lead to finite numbers. It allocates nothing.
 func (m *Model) Predict(x, scores []float64) (int, error) {
 	p := m.p
 	if len(x) != len(p.Columns) {

@@ -61,7 +61,7 @@ func (d *data) rows(yield func([]float64, int) error) error {
 // constant one; and with classes that overlap.
 func synthetic(n, classes int) *data {
 	r := rand.New(rand.NewPCG(8, uint64(classes)))
-	d := &data{columns: []string{"a", "b", "c", "sum", "again", "constant"}, classes: []string{"zero", "one", "two", "three"}[:classes]}
+	d := &data{columns: []string{"a", "b", "c", "sum", "again", "constant"}, classes: strings.Fields("zero one two three four five six seven eight nine ten eleven")[:classes]}
 	for range n {
 		y := r.IntN(classes * classes)
 		y = int(math.Sqrt(float64(y))) // later classes more often
@@ -204,6 +204,9 @@ func TestJSON(t *testing.T) {
 		{`"coefficients": [`, `"coefficients": [[1], `, "4 rows of coefficients"},
 		{"0.3333333333333333", "-0.3333333333333333", "above 0"},
 		{"0.3333333333333333", "1e999", "1e999"},
+		{"0.3333333333333333", "null", "null where a number"},
+		{"   0,", "   null,", "null where a number"},
+		{`"b"`, "null", "column 2 has no name"},
 		{`"scale"`, `"intercepts"`, ""},
 		{"{", "{,", "not a model"},
 		{"{", "", "not a model"},

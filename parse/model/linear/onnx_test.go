@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"pcaplab/parse/model/onnx"
@@ -42,6 +43,20 @@ func compareONNX(t *testing.T, m *Model, d *data) float64 {
 		}
 	}
 	return worst
+}
+
+// TestONNXRefuses: a scale that float32 makes 0 would leave its column out.
+func TestONNXRefuses(t *testing.T) {
+	p := small()
+	p.Scale[1] = 1e-40
+	m, err := New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if err := m.WriteONNX(&file); err == nil || !strings.Contains(err.Error(), `scale of column "b" is 1e-40`) || file.Len() > 0 {
+		t.Errorf("%v, %d octets", err, file.Len())
+	}
 }
 
 // TestONNX: what is written is the same model, in float32.

@@ -16,22 +16,25 @@ type Rows func(yield func(x []float64, class int) error) error
 // machine, so neither do the sums on the number of workers. 1024 rows of 39 columns are 320 kB.
 const blockRows = 1024
 
+// maxMemory is what blocks and sums may take together, in octets, unless one worker alone takes more.
+const maxMemory = 64 << 20
+
 // A block is rows and what they come to. It is used again and again.
 type block struct {
 	xs      []float64 // rows one behind the other
 	classes []int
-	sums    []float64
-	ready   chan struct{} // one value when the sums are there
-	busy    bool
+	sums    []float64 // of the worker that has it
+	number  int       // of the pass
 }
 
 // A trainer goes over the rows.
 type trainer struct {
 	columns, classes []string
 	rows             Rows
-	blocks           []*block
-	workers          int
-	count            uint64 // rows of a pass; 0 before the first one
+	blocks           []*block    // two a worker
+	sums             [][]float64 // of each worker
+	workers          int         // at most
+	count            uint64      // rows of a pass; 0 before the first one
 	passes           int
 	progress         func(pass int, rows uint64)
 }
@@ -41,47 +44,60 @@ func newTrainer(columns, classes []string, rows Rows, cfg Config) *trainer {
 	if t.workers <= 0 {
 		t.workers = runtime.GOMAXPROCS(0)
 	}
-	for range 2*t.workers + 1 {
-		t.blocks = append(t.blocks, &block{xs: make([]float64, 0, blockRows*len(columns)), classes: make([]int, 0, blockRows), ready: make(chan struct{}, 1)})
-	}
 	return t
 }
 
+// parallel is how many workers a pass with sums of size values has: each takes its sums and two blocks of rows.
+func (t *trainer) parallel(size int) int {
+	return max(1, min(t.workers, maxMemory/(8*(size+2*blockRows*len(t.columns)))))
+}
+
 // pass goes over all rows once. work sets the sums of a block, size values, which are zero before; it is called by several
-// goroutines. add takes the blocks in their order.
+// goroutines. add takes the blocks in their order, one at a time.
 func (t *trainer) pass(ctx context.Context, size int, work func(b *block), add func(b *block)) error {
 	t.passes++
-	queue := make(chan *block, len(t.blocks))
+	parallel := t.parallel(size)
+	for len(t.sums) < parallel {
+		t.sums = append(t.sums, nil)
+		for range 2 {
+			t.blocks = append(t.blocks, &block{xs: make([]float64, 0, blockRows*len(t.columns)), classes: make([]int, 0, blockRows)})
+		}
+	}
+	free, queue := make(chan *block, 2*parallel), make(chan *block, 2*parallel)
+	for _, b := range t.blocks[:2*parallel] {
+		free <- b
+	}
+	turn := sync.NewCond(new(sync.Mutex))
+	added := 0 // blocks
 	var workers sync.WaitGroup
-	for range t.workers {
+	for i := range parallel {
 		workers.Go(func() {
 			for b := range queue {
+				if cap(t.sums[i]) < size {
+					t.sums[i] = make([]float64, size)
+				}
+				b.sums = t.sums[i][:size]
 				clear(b.sums)
 				work(b)
-				b.ready <- struct{}{}
+				turn.L.Lock()
+				for added != b.number { // an earlier one is with another worker, as the queue is in order
+					turn.Wait()
+				}
+				add(b)
+				added++
+				turn.Broadcast()
+				turn.L.Unlock()
+				free <- b
 			}
 		})
 	}
-	for _, b := range t.blocks {
-		if cap(b.sums) < size {
-			b.sums = make([]float64, size)
-		}
-		b.xs, b.classes, b.sums, b.busy = b.xs[:0], b.classes[:0], b.sums[:size], false
-	}
-	next := 0
-	take := func() { // the oldest block becomes free
-		b := t.blocks[next]
-		if b.busy {
-			<-b.ready
-			add(b)
-			b.xs, b.classes, b.busy = b.xs[:0], b.classes[:0], false
-		}
-	}
+	var b *block // the one that is being filled
+	sent := 0
 	send := func() {
-		t.blocks[next].busy = true
-		queue <- t.blocks[next]
-		next = (next + 1) % len(t.blocks)
-		take()
+		b.number = sent
+		sent++
+		queue <- b
+		b = nil
 	}
 	var count uint64
 	var refused error // what yield returned, in case rows does not hand it on
@@ -97,7 +113,10 @@ func (t *trainer) pass(ctx context.Context, size int, work func(b *block), add f
 				return fmt.Errorf("row %d: column %q is %v; drop such rows or replace the value before training", count+1, t.columns[j], v)
 			}
 		}
-		b := t.blocks[next]
+		if b == nil {
+			b = <-free
+			b.xs, b.classes = b.xs[:0], b.classes[:0]
+		}
 		b.xs = append(b.xs, x...)
 		b.classes = append(b.classes, class)
 		count++
@@ -119,22 +138,13 @@ func (t *trainer) pass(ctx context.Context, size int, work func(b *block), add f
 	if err == nil {
 		err = refused
 	}
-	if err == nil && len(t.blocks[next].classes) > 0 {
+	if err == nil && b != nil {
 		send()
 	}
 	close(queue)
 	workers.Wait()
 	if err != nil {
-		for _, b := range t.blocks { // nothing may be left for the next pass
-			if b.busy {
-				<-b.ready
-			}
-		}
 		return err
-	}
-	for range t.blocks {
-		take()
-		next = (next + 1) % len(t.blocks)
 	}
 	if t.progress != nil {
 		t.progress(t.passes, count)

@@ -110,8 +110,8 @@ func TestSklearnCoefficients(t *testing.T) {
 	}
 }
 
-// TestCICRealRowsLogisticRegression: 10,730 real rows, the first 70 % in time order for training. Labels come as good as scikit-learn's
-// with its own settings.
+// TestCICRealRowsLogisticRegression: 10,730 real rows, the first 70 % in time order for training. Labels are those of scikit-learn with
+// its own settings, but for a few where its solver's tolerance of 1e-4 may decide.
 func TestCICRealRowsLogisticRegression(t *testing.T) {
 	dir := os.Getenv("PCAPLAB_CIC")
 	if dir == "" {
@@ -161,14 +161,17 @@ json.dump({"none": labels(None), "balanced": labels("balanced")}, sys.stdout)`, 
 			t.Fatalf("%v: %+v", err, report)
 		}
 		var got []int
-		differ := 0
+		differ, scores := 0, make([]float64, 2)
 		for i := n; i < len(all.ys); i++ {
-			class, err := m.Predict(all.row(i), nil)
+			class, err := m.Predict(all.row(i), scores)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if class != want[i-n] {
 				differ++
+				if math.Abs(scores[0]-scores[1]) > 1e-2 {
+					t.Errorf("row %d: class %d with %v, scikit-learn has the other one", i+1, class, scores)
+				}
 			}
 			got = append(got, class)
 		}
@@ -179,8 +182,8 @@ json.dump({"none": labels(None), "balanced": labels("balanced")}, sys.stdout)`, 
 		if worst := compareONNX(t, m, all); worst > 2e-6 {
 			t.Errorf("as ONNX, probabilities differ by %v", worst)
 		}
-		if math.Abs(accuracy-theirAccuracy) > 0.01 || math.Abs(f1-theirF1) > 0.01 {
-			t.Error("more than a point away")
+		if differ > 3 || math.Abs(accuracy-theirAccuracy) > 0.01 || math.Abs(f1-theirF1) > 0.01 {
+			t.Error("not scikit-learn's labels")
 		}
 	}
 }

@@ -23,12 +23,13 @@ type Config struct {
 	// Tolerance ends the training: no component of the gradient of the objective, which is a mean over rows, is
 	// larger. 0 is 1e-8, and 1e-6 with L-BFGS, which rounding stops earlier.
 	Tolerance float64 `json:"tolerance"`
-	// MaxIterations ends it too, with a warning. 0 is 1000.
+	// MaxIterations ends it too, with a warning. An iteration takes a pass, or several where a step was too long: then it also bounds
+	// the passes, of which there are at most three more (for means and deviations, at the start, at the best point). 0 is 1000.
 	MaxIterations int `json:"max_iterations"`
-	// Workers is how many goroutines go over a block of rows each, beside the one that reads them. 0 is GOMAXPROCS.
-	// The result does not depend on it.
+	// Workers is how many goroutines go over a block of rows each, beside the one that reads them. 0 is GOMAXPROCS. There are
+	// fewer where they would take more than 64 MB together. The result does not depend on it.
 	Workers int `json:"-"`
-	// Progress, if not nil, is called after some hundred rows and at the end of a pass. It is called by one goroutine at a time.
+	// Progress, if not nil, is called after each 1024 rows and at the end of a pass. It is called by one goroutine at a time.
 	Progress func(pass int, rows uint64) `json:"-"`
 }
 
@@ -52,8 +53,8 @@ func (cfg *Config) defaults() error {
 	if cfg.C == 0 {
 		cfg.C = 1
 	}
-	if !(cfg.C > 0) || !finite(cfg.C) {
-		err = errors.Join(err, fmt.Errorf("the penalty is of C %v, which must be above 0 and finite", cfg.C))
+	if inverse := 1 / cfg.C; !(inverse > 0) || !finite(inverse) {
+		err = errors.Join(err, fmt.Errorf("the penalty is of C %v: C and 1/C must be above 0 and finite", cfg.C))
 	}
 	if cfg.ClassWeights == "" {
 		cfg.ClassWeights = "none"
@@ -61,8 +62,8 @@ func (cfg *Config) defaults() error {
 	if cfg.ClassWeights != "none" && cfg.ClassWeights != "balanced" {
 		err = errors.Join(err, fmt.Errorf("class weights %q are neither none nor balanced", cfg.ClassWeights))
 	}
-	if !(cfg.Tolerance >= 0) {
-		err = errors.Join(err, fmt.Errorf("tolerance %v is below 0", cfg.Tolerance))
+	if !(cfg.Tolerance >= 0) || !finite(cfg.Tolerance) {
+		err = errors.Join(err, fmt.Errorf("tolerance %v is below 0 or not finite", cfg.Tolerance))
 	}
 	if cfg.MaxIterations == 0 {
 		cfg.MaxIterations = 1000
@@ -230,6 +231,8 @@ type objective struct {
 	penalty float64   // 1/(C N)
 	n       float64
 
+	negligible float64 // see second
+
 	at    []float64 // the last point asked for
 	value float64   // there
 	grad  []float64
@@ -242,7 +245,8 @@ func newObjective(ctx context.Context, t *trainer, m *moments, cfg Config, limit
 	if o.outputs == 2 {
 		o.outputs = 1
 	}
-	o.penalty = 1 / (cfg.C * o.n)
+	o.penalty = 1 / cfg.C / o.n
+	o.negligible = min(1e-5, 0.01*o.penalty)
 	for _, n := range m.classRows {
 		weight := 1.0
 		if cfg.ClassWeights == "balanced" {
@@ -357,10 +361,10 @@ func (o *objective) first(grad, p, x []float64, class int) float64 {
 }
 
 // second adds a row's part to the Hessian. Curvatures below negligible are left out, so that a row costs by the classes that
-// it may be of, not by all pairs. What is left is diagonally dominant still, so a step on it goes down; where the gradient is 0 does
-// not depend on it.
+// it may be of, not by all pairs. They are small beside the penalty's: where it is weak and all rows are told well, the small ones are
+// all that there is. What is left of a row is diagonally dominant still, so a step on it goes down; where the gradient is 0 does not
+// depend on it.
 func (o *objective) second(hess, triangle, p, x []float64, weight float64) {
-	const negligible = 1e-5
 	filled := false
 	at := 0
 	for k := range p {
@@ -369,7 +373,8 @@ func (o *objective) second(hess, triangle, p, x []float64, weight float64) {
 			if k == l {
 				c = p[k] * (1 - p[k])
 			}
-			if math.Abs(c) >= negligible {
+			c *= weight
+			if math.Abs(c) >= o.negligible {
 				if !filled {
 					filled = true
 					i := 0
@@ -381,7 +386,7 @@ func (o *objective) second(hess, triangle, p, x []float64, weight float64) {
 					}
 					triangle[i] = 1
 				}
-				floats.AddScaled(hess[at:at+len(triangle)], weight*c, triangle)
+				floats.AddScaled(hess[at:at+len(triangle)], c, triangle)
 			}
 			at += len(triangle)
 		}
@@ -433,7 +438,8 @@ func (o *objective) minimise(report *Report) ([]float64, error) {
 		problem.Hess = func(hess *mat.SymDense, w []float64) { o.evaluate(w); hess.CopySym(o.hess) }
 		method = &optimize.Newton{GradStopThreshold: math.NaN()}
 	}
-	settings := &optimize.Settings{MajorIterations: report.Config.MaxIterations, Converger: &flat{report.Config.Tolerance}}
+	most := report.Config.MaxIterations
+	settings := &optimize.Settings{MajorIterations: most, FuncEvaluations: most + 1, Converger: &flat{report.Config.Tolerance}}
 	result, err := optimize.Minimize(problem, make([]float64, len(o.grad)), settings, method)
 	if o.err != nil {
 		return nil, o.err
@@ -453,8 +459,8 @@ func (o *objective) minimise(report *Report) ([]float64, error) {
 		return nil, errors.New("the objective is not finite")
 	}
 	if !report.Converged {
-		report.Warnings = append(report.Warnings, fmt.Sprintf("not converged after %d iterations: the gradient is %.3g, not %.3g; allow more iterations, or a larger tolerance or penalty",
-			report.Iterations, report.Gradient, report.Config.Tolerance))
+		report.Warnings = append(report.Warnings, fmt.Sprintf("not converged after %d iterations, %d passes: the gradient is %.3g, not %.3g; allow more iterations, or a larger tolerance or penalty",
+			report.Iterations, o.t.passes, report.Gradient, report.Config.Tolerance))
 	}
 	return o.at, nil
 }

@@ -112,7 +112,10 @@ func probabilities(o *objective, w, x []float64) []float64 {
 
 // TestSameForAnyWorkers: to the bit.
 func TestSameForAnyWorkers(t *testing.T) {
-	for _, classes := range []int{2, 4} {
+	for _, classes := range []int{2, 4, 12} {
+		if classes > 4 && testing.Short() {
+			continue
+		}
 		d := synthetic(5*blockRows+17, classes)
 		var first []byte
 		for _, workers := range []int{1, 2, 7} {
@@ -220,6 +223,10 @@ func TestTrainRefuses(t *testing.T) {
 		}, want: "pass 2 over the training data gave 2998 rows, the first one 2999"},
 		"C":            {cfg: Config{C: -1}, want: "C -1"},
 		"no penalty":   {cfg: Config{C: math.Inf(1)}, want: "C +Inf"},
+		"all penalty":  {cfg: Config{C: 1e-320}, want: "C 1e-320"},
+		"tolerance":    {cfg: Config{Tolerance: math.Inf(1)}, want: "tolerance +Inf"},
+		"no tolerance": {cfg: Config{Tolerance: math.NaN()}, want: "tolerance NaN"},
+		"not UTF-8":    {columns: []string{"a", "b", "c\xff", "d", "e", "f"}, want: `column 3, "c\xff", is not UTF-8`},
 		"weights":      {cfg: Config{ClassWeights: "heavy"}, want: `"heavy"`},
 		"column twice": {columns: []string{"a", "b", "c", "a", "e", "f"}, want: `column "a" is there twice`},
 	} {
@@ -260,8 +267,68 @@ func TestCancelled(t *testing.T) {
 func TestWarnsWhereNotConverged(t *testing.T) {
 	d := synthetic(500, 3)
 	_, report, err := Train(t.Context(), d.columns, d.classes, d.rows, Config{MaxIterations: 2})
-	if err != nil || report.Converged || len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "not converged after 2 iterations") {
+	if err != nil || report.Converged || len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "not converged after 2 iterations, 3 passes") {
 		t.Errorf("%v: %+v", err, report)
+	}
+}
+
+// clusters is n rows of each class about centres that are far apart.
+func clusters(n, classes int) *data {
+	r := rand.New(rand.NewPCG(4, 4))
+	d := &data{columns: []string{"a", "b", "c", "d", "e"}}
+	for k := range classes {
+		d.classes = append(d.classes, fmt.Sprint(k))
+	}
+	for i := range n * classes {
+		k := i % classes
+		for j := range d.columns {
+			d.xs = append(d.xs, r.NormFloat64()+20*float64(k>>j&1))
+		}
+		d.ys = append(d.ys, k)
+	}
+	return d
+}
+
+// TestWeakPenalty: where classes are far apart and the penalty is weak, all rows' curvatures become small, and all have to count.
+func TestWeakPenalty(t *testing.T) {
+	for _, classes := range []int{2, 4, 7} {
+		for _, c := range []float64{1, 1e4, 1e6} {
+			d := clusters(1000/classes, classes)
+			_, report, err := Train(t.Context(), d.columns, d.classes, d.rows, Config{C: c, Tolerance: 1e-6 / c})
+			if err != nil || !report.Converged || report.Passes > 40 {
+				t.Errorf("%d classes, C %v: %v: %+v", classes, c, err, report)
+			}
+			t.Logf("%d classes, C %v: %d passes", classes, c, report.Passes)
+		}
+	}
+}
+
+// TestPassesAreBounded: steps that are too long count as well.
+func TestPassesAreBounded(t *testing.T) {
+	d := clusters(100, 4)
+	for _, limit := range []int{newtonLimit, 0} {
+		for n := 1; n < 30; n += 4 {
+			cfg := Config{C: 1e10, Tolerance: 1e-300, MaxIterations: n}
+			o := objectiveOf(t, d, cfg, limit)
+			report := &Report{Config: cfg}
+			w, err := o.minimise(report)
+			if err != nil || report.Converged || len(w) != len(o.grad) || o.t.passes > n+3 || math.IsNaN(report.Objective) || report.Objective > math.Log(4)+1e-12 {
+				t.Errorf("%v: %d passes of at most %d iterations: %+v", err, o.t.passes, n, report)
+			}
+		}
+	}
+}
+
+// TestMemoryHasALimit: with many cores there are fewer workers where each takes much.
+func TestMemoryHasALimit(t *testing.T) {
+	for _, columns := range []int{1, 39, 2000, 200_000} {
+		for _, size := range []int{10, 1e6, 1e8} {
+			tr := newTrainer(make([]string, columns), nil, nil, Config{Workers: 1000})
+			n := tr.parallel(size)
+			if n < 1 || n > 1000 || n > 1 && n*8*(size+2*blockRows*columns) > maxMemory {
+				t.Errorf("%d columns, sums of %d values: %d workers", columns, size, n)
+			}
+		}
 	}
 }
 

@@ -80,6 +80,7 @@ type compiler struct {
 	opsets  map[string]int64
 	room    int        // numbers held so far
 	most    int        // that may be held
+	work    int64      // multiplications and moves, of a vector and done once
 	n       *nodeProto // being compiled
 }
 
@@ -170,23 +171,56 @@ func (c *compiler) add(name string, t tensor, fixed bool) (int, error) {
 	return i, nil
 }
 
-// charge counts room for so many numbers.
+// charge counts room for so many numbers. A dim of 0 counts as 1: an operator may make room for the others alone.
 func (c *compiler) charge(dims ...int) error {
-	n := 1
-	for _, d := range dims {
-		if d < 0 {
-			return fmt.Errorf("dims %v", dims)
-		}
-		if d > 0 && n > c.most/d {
-			return fmt.Errorf("a tensor of dims %v: more than %d numbers", dims, c.most)
-		}
-		n *= d
+	n, ok := extent(dims, c.most)
+	if !ok {
+		return fmt.Errorf("a tensor of dims %v: more than %d numbers", dims, c.most)
 	}
 	if n > c.most-c.room {
 		return fmt.Errorf("more than %d numbers between the nodes", c.most)
 	}
 	c.room += n
 	return nil
+}
+
+// chargeBoth is charge for what two dims are broadcast to.
+func (c *compiler) chargeBoth(a, b []int) error {
+	dims := make([]int, max(len(a), len(b)))
+	for k := range dims {
+		dims[k] = 1
+		if j := k - (len(dims) - len(a)); j >= 0 {
+			dims[k] = max(dims[k], a[j])
+		}
+		if j := k - (len(dims) - len(b)); j >= 0 {
+			dims[k] = max(dims[k], b[j])
+		}
+	}
+	return c.charge(dims...)
+}
+
+// extent returns the product of dims, a 0 among them as 1; not ok above most, or for a dim below 0.
+func extent(dims []int, most int) (n int, ok bool) {
+	n = 1
+	for _, d := range dims {
+		if d < 0 || d > 0 && n > most/d {
+			return 0, false
+		}
+		n *= max(d, 1)
+	}
+	return n, n <= most
+}
+
+// maxWork is how many multiplications and moves of numbers a vector may take, with what is done once: about a second of a PC.
+const maxWork = 1 << 30
+
+// toil counts work.
+func (c *compiler) toil(factors ...int) {
+	n := int64(1)
+	for _, f := range factors {
+		n = min(n, maxWork) * int64(min(max(f, 1), maxWork))
+	}
+	c.work += min(n, maxWork+1)
 }
 
 // initializers makes values of a graph's.
@@ -243,6 +277,17 @@ func (c *compiler) node(n *nodeProto) error {
 	if len(unknown) > 0 {
 		sort.Strings(unknown)
 		return fmt.Errorf("attributes that it does not have: %s", strings.Join(unknown, ", "))
+	}
+	for k := range n.inputs {
+		if c.has(k) {
+			c.toil(c.values[c.names[n.inputs[k]]].size())
+		}
+	}
+	for _, t := range c.values[values:] {
+		c.toil(t.size())
+	}
+	if c.work > maxWork {
+		return fmt.Errorf("more than %d multiplications a vector: too slow for live traffic", maxWork)
 	}
 	if fixed { // its work is done now, once
 		for _, s := range c.steps[steps:] {
@@ -305,6 +350,9 @@ func (c *compiler) out(k int, dt dtype, dims []int) (int, error) {
 
 // same makes the k-th output another view of a value.
 func (c *compiler) same(k, of int, dims []int) (int, error) {
+	if _, ok := extent(dims, max(maxValues, size(dims))); !ok {
+		return 0, fmt.Errorf("dims %v", dims)
+	}
 	t := c.values[of]
 	t.dims = slices.Clone(dims)
 	name := ""

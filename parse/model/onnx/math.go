@@ -163,17 +163,7 @@ func (c *compiler) pairOf(i, j int) (p pair, err error) {
 
 func (c *compiler) pairValues(a, b int) (p pair, err error) {
 	ta, tb := &c.values[a], &c.values[b]
-	most := make([]int, max(len(ta.dims), len(tb.dims)))
-	for k := range most { // before room is made for it
-		most[k] = 1
-		if j := k - (len(most) - len(ta.dims)); j >= 0 {
-			most[k] = ta.dims[j]
-		}
-		if j := k - (len(most) - len(tb.dims)); j >= 0 {
-			most[k] = max(most[k], tb.dims[j])
-		}
-	}
-	if err := c.charge(most...); err != nil {
+	if err := c.chargeBoth(ta.dims, tb.dims); err != nil {
 		return p, err
 	}
 	p = pair{a: a, b: b, dt: ta.dt}
@@ -215,7 +205,13 @@ var (
 	multiplication = operation{func(a, b float64) float64 { return a * b }, func(a, b int64) (int64, error) { return a * b, nil }, '*'}
 	division       = operation{func(a, b float64) float64 { return a / b }, quotient, '/'}
 	greatest       = operation{f: func(a, b float64) float64 { return max(a, b) }, g: func(a, b int64) (int64, error) { return max(a, b), nil }}
-	smallest       = operation{f: func(a, b float64) float64 { return min(a, b) }, g: func(a, b int64) (int64, error) { return min(a, b), nil }}
+	slope          = operation{f: func(a, b float64) float64 {
+		if a < 0 {
+			return a * b
+		}
+		return a
+	}}
+	smallest = operation{f: func(a, b float64) float64 { return min(a, b) }, g: func(a, b int64) (int64, error) { return min(a, b), nil }}
 )
 
 // arithmetic is an operator of two numbers of one type.
@@ -492,7 +488,7 @@ func where(c *compiler, n *nodeProto) error {
 	if err != nil {
 		return err
 	}
-	if err := c.charge(append(slices.Clone(p.dims), t.dims...)...); err != nil {
+	if err := c.chargeBoth(p.dims, t.dims); err != nil {
 		return err
 	}
 	dims, fromC, _, ok := broadcast(t.dims, p.dims)
@@ -597,6 +593,7 @@ func transposed(f []float64, rows, columns int) []float64 {
 // round if turned, like a if aTurned. extra is -1 or a value that extraFrom spreads.
 func (c *compiler) product(a, b, to, rows, inner, columns int, aTurned, turned bool, alpha, beta float64, extra int, extraFrom []int, dt dtype) error {
 	room := -1
+	c.toil(rows, inner, columns)
 	if c.fixed[b] && !turned { // the weights, once
 		if err := c.charge(inner, columns); err != nil {
 			return err
@@ -609,17 +606,17 @@ func (c *compiler) product(a, b, to, rows, inner, columns int, aTurned, turned b
 		turned = true
 	}
 	if !turned {
-		if err := c.charge(inner, columns); err != nil {
+		var err error
+		if room, err = c.scratch(inner, columns); err != nil {
 			return err
 		}
-		room = c.scratch(inner * columns)
 	}
 	turnedA := -1
 	if aTurned && rows > 1 {
-		if err := c.charge(rows, inner); err != nil {
+		var err error
+		if turnedA, err = c.scratch(rows, inner); err != nil {
 			return err
 		}
-		turnedA = c.scratch(rows * inner)
 	}
 	c.step(func(v []tensor) error {
 		x, w, y := v[a].f, v[b].f, v[to].f
@@ -803,7 +800,10 @@ func softMaxOp(log bool) func(c *compiler, n *nodeProto) error {
 		if err != nil {
 			return err
 		}
-		room := c.scratch(count)
+		room, err := c.scratch(count)
+		if err != nil {
+			return err
+		}
 		c.step(func(v []tensor) error {
 			x, y, line := v[from].f, v[to].f, v[room].f
 			for b := range before {
@@ -812,7 +812,7 @@ func softMaxOp(log bool) func(c *compiler, n *nodeProto) error {
 					for k := range line {
 						line[k] = x[first+k*after]
 					}
-					if log {
+					if log && count > 0 {
 						most := slices.Max(line)
 						sum := 0.0
 						for _, v := range line {
@@ -834,6 +834,59 @@ func softMaxOp(log bool) func(c *compiler, n *nodeProto) error {
 		})
 		return nil
 	}
+}
+
+// lpNormalization divides lines by their norm; of lines of 0 it makes 0, as onnxruntime does.
+func lpNormalization(c *compiler, n *nodeProto) error {
+	from, t, err := c.one()
+	if err != nil {
+		return err
+	}
+	a, err := n.int("axis", -1)
+	if err != nil {
+		return err
+	}
+	p, err := n.int("p", 2)
+	if err != nil {
+		return err
+	}
+	if !t.dt.float() || p != 1 && p != 2 {
+		return fmt.Errorf("p %d of %v", p, t.dt)
+	}
+	along, err := axis(a, len(t.dims))
+	if err != nil {
+		return err
+	}
+	before, count, after := lines(t.dims, along)
+	to, err := c.out(0, t.dt, t.dims)
+	if err != nil {
+		return err
+	}
+	c.step(func(v []tensor) error {
+		x, y := v[from].f, v[to].f
+		for line := range before * after {
+			first := line/after*count*after + line%after
+			norm := 0.0
+			for k := range count {
+				v := x[first+k*after]
+				if p == 1 {
+					norm += math.Abs(v)
+				} else {
+					norm += float64(v * v)
+				}
+			}
+			if p == 2 {
+				norm = math.Sqrt(norm)
+			}
+			for k := range count {
+				if y[first+k*after] = 0; norm != 0 {
+					y[first+k*after] = t.dt.round(x[first+k*after] / norm)
+				}
+			}
+		}
+		return nil
+	})
+	return nil
 }
 
 // argOp is ArgMax, and ArgMin with sign -1.
@@ -875,12 +928,16 @@ func argOp(sign float64) func(c *compiler, n *nodeProto) error {
 		if err != nil {
 			return err
 		}
+		labels := before*after == 1
 		c.step(func(v []tensor) error {
 			x, y := &v[from], v[to].i
 			for b := range before {
 				for a := range after {
 					first := b*count*after + a
 					best, most := 0, sign*x.at(first)
+					if labels && slices.ContainsFunc(x.f, isNaN) {
+						return ErrNaN
+					}
 					for k := 1; k < count; k++ {
 						if v := sign * x.at(first+k*after); v > most || last != 0 && v == most {
 							best, most = k, v
@@ -891,7 +948,7 @@ func argOp(sign float64) func(c *compiler, n *nodeProto) error {
 			}
 			return nil
 		})
-		if before*after == 1 {
+		if labels {
 			d := &domain{whole: true, ints: make([]int64, count)}
 			if err := c.charge(count); err != nil {
 				return err
@@ -1033,7 +1090,10 @@ func reduce(r reduction, axesFrom int64) func(c *compiler, n *nodeProto) error {
 			})
 			return nil
 		}
-		room := c.scratch(count)
+		room, err := c.scratch(count)
+		if err != nil {
+			return err
+		}
 		c.step(func(v []tensor) error {
 			x, y, line := &v[from], &v[to], v[room].f
 			for o := range outputs {
@@ -1176,7 +1236,11 @@ func topK(c *compiler, n *nodeProto) error {
 	if largest == 0 {
 		sign = -1
 	}
-	room := c.scratch(keep)
+	room, err := c.scratch(keep)
+	if err != nil {
+		return err
+	}
+	c.toil(before, count, after, keep)
 	c.step(func(v []tensor) error {
 		x, y, z, best := v[from].f, v[values].f, v[indices].i, v[room].f
 		for b := range before {

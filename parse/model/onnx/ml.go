@@ -630,7 +630,11 @@ func linearRegressor(c *compiler, n *nodeProto) error {
 	if err != nil {
 		return err
 	}
-	x := c.scratch(l.width)
+	x, err := c.scratch(l.width)
+	if err != nil {
+		return err
+	}
+	c.toil(l.outputs, l.width)
 	c.step(func(v []tensor) error {
 		l.apply(&v[from], v[x].f, v[to].f)
 		if y := v[to].f; len(y) > 1 || transform == probit {
@@ -641,12 +645,14 @@ func linearRegressor(c *compiler, n *nodeProto) error {
 	return nil
 }
 
-// scratch makes room that only one node uses.
-func (c *compiler) scratch(n int) int {
-	t := tensor{dt: doubleType, dims: []int{n}}
+// scratch makes room that only one node uses, and counts it.
+func (c *compiler) scratch(dims ...int) (int, error) {
+	if err := c.charge(dims...); err != nil {
+		return 0, err
+	}
+	t := tensor{dt: doubleType, dims: []int{size(dims)}}
 	t.alloc()
-	i, _ := c.add("", t, false)
-	return i
+	return c.add("", t, false)
 }
 
 // layer is a matrix and what is added to its product with a vector, computed in float64: products of float32 are exact there.
@@ -758,10 +764,17 @@ func linearClassifier(c *compiler, n *nodeProto) error {
 	if err != nil {
 		return err
 	}
-	x := c.scratch(l.width)
+	x, err := c.scratch(l.width)
+	if err != nil {
+		return err
+	}
+	c.toil(l.outputs, l.width)
 	c.step(func(v []tensor) error {
 		y := v[to].f
 		l.apply(&v[from], v[x].f, y[:l.outputs])
+		if slices.ContainsFunc(y[:l.outputs], isNaN) {
+			return ErrNaN
+		}
 		class := 0
 		if l.outputs == 1 {
 			class = int(truth(y[0] > 0))

@@ -221,14 +221,17 @@ func TestOutputs(t *testing.T) {
 	check("label and scores", classifier(newGraph()).out("a", "b"), three, []float64{1, 3}, 1, 1, 3, -1)
 	check("scores and label", classifier(newGraph()).out("b", "a"), three, []float64{1, 3}, 1, 1, 3, -1)
 	check("a label", classifier(newGraph()).out("a"), three, []float64{1, 3}, 1, 0, 1, 0)
-	check("scores", classifier(newGraph()).out("b"), []string{"0", "1", "2"}, []float64{1, 3}, 1, 1, 3, -1)
+	check("scores", classifier(newGraph()).out("b"), three, []float64{1, 3}, 1, 1, 3, -1)
 	check("scores with names", classifier(newGraph()).out("b").metadata("classes", "p,q,r"), []string{"p", "q", "r"}, []float64{9, 3}, 0, 9, 3, 7)
 	check("a map alone", classifier(newGraph()).node("ZipMap", mlDomain, []string{"b"}, []string{"c"}, stringsAttr("classlabels_strings", three)).out("c"),
 		three, []float64{1, 3}, 1, 1, 3, -1)
 	check("a map in another order", classifier(newGraph()).node("ZipMap", mlDomain, []string{"b"}, []string{"c"},
 		stringsAttr("classlabels_strings", []string{"z", "x", "y"})).out("a", "c"), []string{"z", "x", "y"}, []float64{1, 3}, 2, 1, 3, -1)
-	check("one probability", newGraph().in("X", float32Type, 2).node("ReduceMean", "", []string{"X"}, []string{"p"}, intsAttr("axes", 1)).out("p"),
-		[]string{"0", "1"}, []float64{1, 0.5}, 1, 0.25, 0.75)
+	check("scores named in the order of whole labels", classifier(newGraph()).node("LabelEncoder", mlDomain, []string{"a"}, []string{"c"},
+		stringsAttr("keys_strings", three), intsAttr("values_int64s", 0, 1, 2)).out("c", "b").metadata("classes", "p,q,r"), []string{"p", "q", "r"},
+		[]float64{1, 3}, 1, 1, 3, -1)
+	check("one probability", newGraph().in("X", float32Type, 2).node("ReduceMean", "", []string{"X"}, []string{"m"}, intsAttr("axes", 1)).
+		node("Sigmoid", "", []string{"m"}, []string{"p"}).out("p"), []string{"0", "1"}, []float64{2, -2}, 0, 0.5, 0.5)
 	check("labels as numbers", classifier(newGraph()).node("LabelEncoder", mlDomain, []string{"a"}, []string{"c"},
 		stringsAttr("keys_strings", []string{"z", "y", "x"}), intsAttr("values_int64s", 30, 20, 10)).out("c", "b"), []string{"10", "20", "30"},
 		[]float64{1, 3}, 1, 1, 3, -1)
@@ -240,6 +243,113 @@ func TestOutputs(t *testing.T) {
 		perClass.ints("k"+name, int64(k)).node("ArrayFeatureExtractor", mlDomain, []string{"b", "k" + name}, []string{name})
 	}
 	check("an output a class", perClass.out("a", "sx", "sy", "sz"), three, []float64{1, 3}, 1, 1, 3, -1)
+
+	check("label, scores and what else it tells", classifier(newGraph()).node("Cast", "", []string{"X"}, []string{"c"}, intAttr("to", int64(int64Type))).
+		out("c", "a", "b"), three, []float64{1, 3}, 1, 1, 3, -1)
+
+	for words, g := range map[string]*testGraph{
+		"name 2 classes":      classifier(newGraph()).out("a", "b").metadata("classes", "p,q"),
+		`classes ["p" "q" "r`: classifier(newGraph()).out("a", "b").metadata("classes", "p,q,r"),
+		`"p" is there twice`:  classifier(newGraph()).out("b").metadata("classes", "p,q,p"),
+		"no probability":      newGraph().in("X", float32Type, 2).node("ReduceSum", "", []string{"X"}, []string{"s"}).out("s"),
+		"2 labels a vector": newGraph().in("X", float32Type, 2).node("Cast", "", []string{"X"}, []string{"c"}, intAttr("to", int64(int64Type))).
+			out("c"),
+		"does not depend": newGraph().in("X", float32Type, 2).floats("w", []int64{1, 2}, 1, 2).out("w"),
+		"scores of 2":     classifier(newGraph()).node("Identity", "", []string{"X"}, []string{"c"}).out("a", "c"),
+		"dims [2 1 2]":    newGraph().in("X", float32Type, 4).ints("d", 2, 1, 2).node("Reshape", "", []string{"X", "d"}, []string{"y"}).out("y"),
+	} {
+		if _, err := Read(g.bytes()); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v", words, err)
+		}
+	}
+}
+
+// Scores that are NaN tell no class, whether they are asked for or not.
+func TestNaNIsNoClass(t *testing.T) {
+	difference := func() *testGraph { // of squares in float32: infinity less infinity
+		return newGraph().in("X", float32Type, 2).node("Mul", "", []string{"X", "X"}, []string{"q"}).floats("w", []int64{2, 2}, 1, -1, -1, 1).
+			node("MatMul", "", []string{"q", "w"}, []string{"s"})
+	}
+	classified := difference().node("LinearClassifier", mlDomain, []string{"s"}, []string{"l", "p"}, floatsAttr("coefficients", []float64{1, 0, 0, 1}),
+		floatsAttr("intercepts", []float64{0, 0}), stringsAttr("classlabels_strings", []string{"a", "b"}))
+	for name, g := range map[string]*testGraph{
+		"scores": difference().out("s"),
+		"label":  classified.out("l"),
+		"ArgMax": difference().node("ArgMax", "", []string{"s"}, []string{"l"}, intAttr("axis", 1)).out("l"),
+	} {
+		m := g.read(t)
+		for _, scores := range [][]float64{nil, make([]float64, 2)} {
+			if class, err := m.Predict([]float64{3, 2}, scores); err != nil || class != 0 {
+				t.Errorf("%s: class %d, %v", name, class, err)
+			}
+			if class, err := m.Predict([]float64{1e30, 1e30}, scores); !errors.Is(err, ErrNaN) {
+				t.Errorf("%s: class %d, %v, not ErrNaN", name, class, err)
+			}
+		}
+	}
+}
+
+// empty are graphs with a dim of 0 beside one that no file has numbers for.
+func empty() map[string]*testGraph {
+	graphs := map[string]*testGraph{}
+	for _, op := range []string{"Softmax", "LogSoftmax", "ReduceMax", "ArgMax", "TopK"} {
+		g := newGraph()
+		if op == "TopK" {
+			g.ai = 9
+		}
+		attrs := map[string][]builder{"ReduceMax": {intsAttr("axes", 1)}, "TopK": {intAttr("axis", 1), intAttr("k", 1<<31-1)}}[op]
+		if attrs == nil {
+			attrs = []builder{intAttr("axis", 1)}
+		}
+		graphs[op] = g.floats("z", []int64{0, 1<<31 - 1}).in("X", float32Type, 2).node(op, "", []string{"z"}, []string{"y"}, attrs...).out("X")
+	}
+	graphs["Reshape"] = newGraph().floats("z", []int64{0}).ints("d", 0, 1<<22, 1<<22).in("X", float32Type, 2).
+		node("Reshape", "", []string{"z", "d"}, []string{"y"}).node("Softmax", "", []string{"y"}, []string{"s"}, intAttr("axis", 1)).out("X")
+	return graphs
+}
+
+func TestEmptyTensorsMakeNoRoom(t *testing.T) {
+	for name, g := range empty() {
+		if _, err := Read(g.bytes()); err == nil || !strings.Contains(err.Error(), "dims [0") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	nothing := newGraph().floats("z", []int64{1, 0}).in("X", float32Type, 2).node("LogSoftmax", "", []string{"z"}, []string{"y"}, intAttr("axis", 1)).out("X")
+	nothing.read(t)
+}
+
+func TestWorkIsLimited(t *testing.T) {
+	g := newGraph().in("X", float32Type, 1).ints("d", 2000, 2000)
+	last := "X"
+	for _, name := range []string{"a", "b", "c"} { // 2000 times 2000 times 2000 multiplications, without a weight in the file
+		g.node("Expand", "", []string{last, "d"}, []string{"e" + name}).node("MatMul", "", []string{"e" + name, "e" + name}, []string{"m" + name}).
+			node("ReduceMean", "", []string{"m" + name}, []string{name})
+		last = name
+	}
+	if _, err := Read(g.out(last).bytes()); err == nil || !strings.Contains(err.Error(), "multiplications") && !strings.Contains(err.Error(), "numbers") {
+		t.Error(err)
+	}
+	if _, err := Read(newGraph().in("X", float32Type, 1<<17).node("Identity", "", []string{"X"}, []string{"y"}).out("y").bytes()); err == nil ||
+		!strings.Contains(err.Error(), "65536 columns") {
+		t.Error(err)
+	}
+}
+
+func TestWhereAndExpandOfWideLayers(t *testing.T) { // as LeakyRelu is written out
+	const width = 3000
+	g := newGraph().in("X", float32Type, 1).ints("d", 1, width).node("Expand", "", []string{"X", "d"}, []string{"h"}).
+		floats("zero", nil, 0).floats("slope", nil, 0.5).node("Greater", "", []string{"h", "zero"}, []string{"c"}).
+		node("Mul", "", []string{"h", "slope"}, []string{"g"}).node("Where", "", []string{"c", "h", "g"}, []string{"a"}).
+		node("ReduceMean", "", []string{"a"}, []string{"m"}, intsAttr("axes", 1)).node("Concat", "", []string{"m", "X"}, []string{"y"}, intAttr("axis", 1)).out("y")
+	wantScores(t, scoresOf(t, g.read(t), -2), -1, -2)
+}
+
+func TestLpNormalization(t *testing.T) { // which python3-onnx has no cases of
+	for p, want := range map[int64][]float64{1: {-3.0 / 7, 4.0 / 7}, 2: {-0.6, 0.8}} {
+		m := newGraph().in("X", float32Type, 2).node("LpNormalization", "", []string{"X"}, []string{"y"}, intAttr("p", p)).out("y").read(t)
+		wantScores(t, scoresOf(t, m, -3, 4), want...)
+		wantScores(t, scoresOf(t, m, 0, 0), 0, 0)
+	}
 }
 
 func TestInputs(t *testing.T) {
@@ -299,6 +409,7 @@ func TestUnknownOperators(t *testing.T) {
 func TestReadRefusesWhatIsNotAModel(t *testing.T) {
 	for words, data := range map[string][]byte{
 		"no graph":     builder(nil).number(1, 8),
+		"no operator":  newGraph().in("X", float32Type, 2).node("", "", nil, nil).out("X").bytes(),
 		"cut":          written(t, threeClasses)[:100],
 		"functions":    append(newGraph().in("X", float32Type, 2).out("X").bytes(), builder(nil).message(25, nil)...),
 		"training":     append(newGraph().in("X", float32Type, 2).out("X").bytes(), builder(nil).message(20, nil)...),

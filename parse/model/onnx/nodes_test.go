@@ -200,7 +200,7 @@ func parameter(op string, k int) bool {
 	switch op {
 	case "ConstantOfShape":
 		return true
-	case "Reshape", "Squeeze", "Unsqueeze", "Clip", "TopK", "Slice", "Expand", "BatchNormalization", "Dropout":
+	case "Reshape", "Squeeze", "Unsqueeze", "Clip", "TopK", "Slice", "Split", "Expand", "BatchNormalization", "Dropout":
 		return k > 0
 	}
 	return k > 0 && strings.HasPrefix(op, "Reduce")

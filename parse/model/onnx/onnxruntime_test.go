@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -135,6 +136,9 @@ func TestAsOnnxruntime(t *testing.T) {
 		scores := make([]float64, len(m.Classes()))
 		for i, x := range a.X {
 			class, err := m.Predict(x, scores)
+			if errors.Is(err, ErrNaN) && slices.Contains(a.Scores[i], nil) {
+				continue
+			}
 			if err != nil {
 				t.Fatalf("%s: %v: %v", a.Name, x, err)
 			}

@@ -42,6 +42,7 @@ func init() { // the table refers to Scan, which refers to the table
 	ai("Concat", 4, concat)
 	ai("Gather", 1, gather)
 	ai("Slice", 1, slice)
+	ai("Split", 2, split)
 	ai("Expand", 8, expand)
 	ai("Scan", 9, scan)
 	ai("TopK", 1, topK)
@@ -108,6 +109,9 @@ func init() { // the table refers to Scan, which refers to the table
 	}, float64(float32(1.67326319217681884765625)), float64(float32(1.05070102214813232421875)), "alpha", "gamma"))
 	ai("HardSigmoid", 6, unaryWith(func(v, alpha, beta float64) float64 { return max(0, min(1, float64(alpha*v)+beta)) },
 		float64(float32(0.2)), 0.5, "alpha", "beta"))
+	ai("HardSwish", 14, unary(func(v float64) float64 { return v * max(0, min(1, float64(v/6)+0.5)) }))
+	ai("PRelu", 7, slope.arithmetic)
+	ai("LpNormalization", 1, lpNormalization)
 	ai("BatchNormalization", 9, batchNormalization)
 
 	ai("MatMul", 1, matMul)

@@ -105,6 +105,12 @@ func (d dtype) whole() bool {
 	return false
 }
 
+// maxList is how many nodes, inputs or the like a file may list; maxRank how many dims a tensor may have.
+const (
+	maxList = 1 << 16
+	maxRank = 16
+)
+
 // maxGraphs is how deep graphs may be nested in attributes.
 const maxGraphs = 4
 
@@ -187,7 +193,9 @@ func readModel(message []byte) (*modelProto, error) {
 			}); err != nil {
 				return err
 			}
-			m.opsets = append(m.opsets, o)
+			if m.opsets = append(m.opsets, o); len(m.opsets) > maxList {
+				return fmt.Errorf("more than %d operator sets", maxList)
+			}
 		case 14:
 			if err := wants(num, typ, protowire.BytesType); err != nil {
 				return err
@@ -243,8 +251,13 @@ func readGraph(message []byte, depth int) (*graphProto, error) {
 			if err != nil {
 				return fmt.Errorf("node %d: %w", len(g.nodes), err)
 			}
+			if n.op == "" {
+				return fmt.Errorf("node %d is of no operator", len(g.nodes))
+			}
 			n.at = len(g.nodes)
-			g.nodes = append(g.nodes, n)
+			if g.nodes = append(g.nodes, n); len(g.nodes) > maxList {
+				return fmt.Errorf("more than %d nodes", maxList)
+			}
 		case 5:
 			t, err := readTensor(data)
 			if err != nil {
@@ -260,6 +273,9 @@ func readGraph(message []byte, depth int) (*graphProto, error) {
 				g.inputs = append(g.inputs, v)
 			} else {
 				g.outputs = append(g.outputs, v)
+			}
+			if len(g.inputs)+len(g.outputs) > maxList {
+				return fmt.Errorf("more than %d inputs and outputs", maxList)
 			}
 		case 15:
 			return errors.New("sparse initializers")
@@ -282,6 +298,9 @@ func readNode(message []byte, depth int) (*nodeProto, error) {
 			n.inputs = append(n.inputs, string(data))
 		case 2:
 			n.outputs = append(n.outputs, string(data))
+			if len(n.inputs)+len(n.outputs) > maxList {
+				return fmt.Errorf("more than %d inputs and outputs", maxList)
+			}
 		case 3:
 			n.name = string(data)
 		case 4:
@@ -416,7 +435,9 @@ func readValue(message []byte) (*valueProto, error) {
 			}
 			return nil
 		})
-		v.dims = append(v.dims, d)
+		if v.dims = append(v.dims, d); len(v.dims) > maxRank {
+			return fmt.Errorf("more than %d dims", maxRank)
+		}
 		return err
 	}
 	tensorType := func(data []byte) error {
@@ -503,14 +524,23 @@ func readTensor(message []byte) (*tensorProto, error) {
 	if external {
 		return t, errors.New("its values are external, in another file: save the model as one file")
 	}
-	count := 1
+	if len(dims) > maxRank {
+		return t, fmt.Errorf("%d dims: at most %d", len(dims), maxRank)
+	}
+	most := math.MaxInt32 // more values than a file holds
 	for _, d := range dims {
-		if d < 0 || d > math.MaxInt32 || d > 0 && count > math.MaxInt32/int(d) {
+		if d < 0 || d > math.MaxInt32 {
 			return t, fmt.Errorf("dims %v", dims)
 		}
-		count *= int(d)
+		if d == 0 {
+			most = maxValues
+		}
 		t.dims = append(t.dims, int(d))
 	}
+	if _, ok := extent(t.dims, most); !ok {
+		return t, fmt.Errorf("dims %v", dims)
+	}
+	count := t.size()
 	have := 0
 	width := map[dtype]int{float32Type: 4, doubleType: 8, int64Type: 8, int32Type: 4, uint32Type: 4, int16Type: 2, uint16Type: 2,
 		int8Type: 1, uint8Type: 1, boolType: 1}[t.dt]

@@ -1,14 +1,15 @@
 // Package onnx reads classifiers from ONNX files (https://onnx.ai), evaluates them, and writes small ones.
 //
 // A file is compiled by Read for one vector at a time: shapes are resolved, what does not depend on the vector is computed once,
-// every value has its room, and Predict runs the nodes without allocating. Results are those of onnxruntime's CPU provider: the
-// same labels and probabilities within 2e-6 on the fixtures, where trees compare as its do, in float32 or, where the input is
-// double, float64.
+// every value has its room, and Predict runs the nodes without allocating. Results are those of onnxruntime's CPU provider: on the
+// fixtures the same labels, and probabilities within 2e-6 (of naive Bayes, whose likelihoods cancel in float32, within 1e-4).
+// Trees compare as its do, in float32 or, where the input is double, float64.
 package onnx
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -16,6 +17,15 @@ import (
 
 // MaxSize is the largest file that Read takes, in octets.
 const MaxSize = 256 << 20
+
+// maxWidth is how many columns a model may take.
+const maxWidth = 1 << 16
+
+// ErrNaN is what Predict returns for a vector whose scores come out as NaN: there is no class then. Values near the ends of
+// float32's range do that, among them those that stand in for infinity.
+var ErrNaN = errors.New("the model's scores of this vector are NaN, which says nothing of its class")
+
+func isNaN(v float64) bool { return v != v }
 
 // Metadata keys that name columns and classes, joined by commas. WriteLinearClassifier sets them.
 const (
@@ -38,6 +48,7 @@ type Model struct {
 	byInt   map[int64]int
 	byName  map[string]int
 	sure    bool // scores are probabilities
+	slow    bool // a vector takes long: few are tried
 }
 
 // feed says which values of a vector an input takes.
@@ -49,7 +60,9 @@ type feed struct{ value, from, count int }
 // Inputs are one of dims [N, width], or one of dims [N, 1] for each column, whose name it then has; of float, double, int64 or
 // int32. Outputs are found by what they are: a label (string or whole number), and scores: a matrix or a ZipMap with a column a
 // class, or an output a class. Without scores there are those of 0 and 1; without a label the class is the first with the
-// greatest score, or, of a single score, the second class if it is above 0.5.
+// greatest score, or, of a single score, the second class if it is above 0.5: then such scores must be between 0 and 1 for
+// made-up vectors. Several labels a vector, and outputs that do not depend on it, are refused. The metadata key "classes" names
+// the classes: whole labels in their order, columns of scores in theirs.
 func Read(data []byte) (*Model, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("ONNX: more than %d MiB", MaxSize>>20)
@@ -88,7 +101,7 @@ func compile(p *modelProto) (*Model, error) {
 	}
 	m.p = new(program)
 	*m.p = c.program // the compiler, with the file's own lists, is let go
-	m.v = m.p.state()
+	m.v, m.slow = m.p.state(), c.work > maxWork/64
 	if err := m.try(); err != nil {
 		return nil, err
 	}
@@ -125,8 +138,8 @@ func (m *Model) inputs(c *compiler, p *modelProto) error {
 				return fmt.Errorf("input %q: the file does not say how many columns it has", in.name)
 			}
 		}
-		if width < 1 {
-			return fmt.Errorf("input %q has dims %v", in.name, in.dims)
+		if width < 1 || width > maxWidth-m.width {
+			return fmt.Errorf("input %q has dims %v: from 1 to %d columns are taken", in.name, in.dims, maxWidth)
 		}
 		dims[len(dims)-1] = width
 		if err := c.charge(dims...); err != nil {
@@ -235,6 +248,8 @@ func (m *Model) outputs(c *compiler, p *modelProto) error {
 	}
 	var singles, wide []int
 	var singleNames []string
+	labelName := ""
+	var several error
 	for _, out := range p.graph.outputs {
 		i := c.names[out.name]
 		t := &c.values[i]
@@ -244,7 +259,17 @@ func (m *Model) outputs(c *compiler, p *modelProto) error {
 		case t.dt.float() && n > 1:
 			wide = append(wide, i)
 		case (t.dt == stringType || t.dt.whole()) && n == 1 && m.label < 0:
-			m.label = i
+			m.label, labelName = i, out.name
+		case (t.dt == stringType || t.dt.whole()) && n > 1:
+			several = fmt.Errorf("the output %q is %d labels a vector: a model of one label is wanted", out.name, n)
+		}
+	}
+	if m.label < 0 && several != nil {
+		return several
+	}
+	if len(wide) > 0 {
+		if dims := c.values[wide[0]].dims; size(dims) != slices.Max(dims) {
+			return fmt.Errorf("scores of dims %v: one a class is wanted", dims)
 		}
 	}
 	columns, names := 0, []string(nil)
@@ -262,30 +287,31 @@ func (m *Model) outputs(c *compiler, p *modelProto) error {
 	case m.label < 0:
 		return errors.New("no output is a label or scores")
 	}
+	for _, out := range p.graph.outputs {
+		if i := c.names[out.name]; (i == m.label || slices.Contains(m.scores, i)) && c.fixed[i] {
+			return fmt.Errorf("the output %q does not depend on the vector", out.name)
+		}
+	}
 	var labels []string
 	var d *domain
 	if m.label >= 0 {
 		if d = c.domains[m.label]; d == nil {
-			name := ""
-			for n, i := range c.names {
-				if i == m.label {
-					name = n
-				}
-			}
-			return fmt.Errorf("it cannot be told what labels the output %q has", name)
+			return fmt.Errorf("it cannot be told what labels the output %q has", labelName)
 		}
 		labels = d.names()
-		seen := make(map[string]bool, len(labels))
-		for _, l := range labels {
-			if seen[l] {
-				return fmt.Errorf("the class %q is there twice", l)
-			}
-			seen[l] = true
+		if err := distinct(labels); err != nil {
+			return err
 		}
 	}
 	listed := []string(nil)
 	if s, given := p.metadata[classesKey]; given {
 		listed = strings.Split(s, ",")
+		if err := distinct(listed); err != nil {
+			return fmt.Errorf("metadata %q: %w", classesKey, err)
+		}
+	}
+	if names == nil && m.label < 0 {
+		names = c.hidden(max(columns, 2))
 	}
 	switch {
 	case len(labels) > 0 && columns == 1:
@@ -300,7 +326,9 @@ func (m *Model) outputs(c *compiler, p *modelProto) error {
 	case len(labels) > 0:
 		m.classes = labels
 	case columns == 1:
-		m.classes, m.half = []string{"0", "1"}, true
+		if m.classes, m.half = names, true; names == nil {
+			m.classes = []string{"0", "1"}
+		}
 	case names != nil:
 		m.classes = names
 	default:
@@ -308,14 +336,23 @@ func (m *Model) outputs(c *compiler, p *modelProto) error {
 			m.classes = append(m.classes, fmt.Sprint(k))
 		}
 	}
-	if listed != nil && len(labels) == 0 {
-		if len(listed) != len(m.classes) {
-			return fmt.Errorf("its metadata name %d classes, and it has %d", len(listed), len(m.classes))
-		}
-		m.classes = listed
-	}
 	if len(m.classes) < 2 {
 		return errors.New("fewer than two classes")
+	}
+	shown := m.classes
+	switch {
+	case listed == nil:
+	case len(listed) != len(m.classes):
+		return fmt.Errorf("its metadata name %d classes, and it has %d", len(listed), len(m.classes))
+	case d != nil && !d.whole && !sameSet(listed, labels), d != nil && d.whole && !slices.Equal(listed, labels) && sameSet(listed, labels):
+		return fmt.Errorf("its metadata name the classes %q, and its labels are %q", listed, labels)
+	case d != nil && d.whole:
+		shown = make([]string, len(listed))
+		for k, l := range labels {
+			shown[max(slices.Index(m.classes, l), 0)] = listed[k]
+		}
+	case d == nil:
+		shown = listed
 	}
 	if d != nil {
 		if d.whole {
@@ -339,6 +376,39 @@ func (m *Model) outputs(c *compiler, p *modelProto) error {
 			}
 		}
 	}
+	m.classes = shown
+	return nil
+}
+
+// hidden returns the names of so many classes that labels inside the graph have, where the labels are no output of it; nil if
+// there are none, or several that differ. Numbers from 0 are no names.
+func (c *compiler) hidden(classes int) (names []string) {
+	for _, i := range slices.Sorted(maps.Keys(c.domains)) {
+		found := c.domains[i].names()
+		plain := true
+		for k, name := range found {
+			plain = plain && name == fmt.Sprint(k)
+		}
+		if len(found) != classes || plain || distinct(found) != nil {
+			continue
+		}
+		if names != nil && !slices.Equal(names, found) {
+			return nil
+		}
+		names = found
+	}
+	return names
+}
+
+// distinct returns an error if a name of a class is there twice.
+func distinct(names []string) error {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
+			return fmt.Errorf("the class %q is there twice", name)
+		}
+		seen[name] = true
+	}
 	return nil
 }
 
@@ -354,7 +424,10 @@ func (m *Model) try() error {
 	random := uint64(1)
 	var last error
 	failed, shares := 0, 0
-	const rounds = 48
+	rounds := 48
+	if m.slow {
+		rounds = 4
+	}
 	for r := range rounds {
 		for k := range x {
 			random ^= random << 13 // xorshift (Marsaglia 2003)
@@ -369,6 +442,10 @@ func (m *Model) try() error {
 			failed, last = failed+1, err
 			continue
 		}
+		if p := scores[1]; m.half && !(p >= -1e-5 && p <= 1+1e-5) {
+			return fmt.Errorf("its only output is one number (%v for a made-up vector) that is no probability: export the label too, "+
+				"or end the graph with a Sigmoid", p)
+		}
 		sum, within := 0.0, true
 		for _, s := range scores {
 			sum += s
@@ -378,11 +455,11 @@ func (m *Model) try() error {
 			shares++
 		}
 	}
-	if failed == rounds {
+	if failed == rounds && !errors.Is(last, ErrNaN) { // made-up vectors may lie too far from those that it learnt
 		return last
 	}
 	// Logarithms of small likelihoods, in float32, sum to 1 not everywhere.
-	m.sure = len(m.scores) > 0 && !m.raw && shares*10 >= (rounds-failed)*9
+	m.sure = len(m.scores) > 0 && !m.raw && shares > 0 && shares*10 >= (rounds-failed)*9
 	return nil
 }
 
@@ -407,7 +484,8 @@ func (m *Model) Clone() *Model {
 }
 
 // Predict returns the class of x, which has Width values, rounded to float32 where the file has it so. If scores is not nil it
-// must have as many values as there are classes. It allocates nothing. An error says that the graph cannot go on with such values.
+// must have as many values as there are classes. It allocates nothing. An error says that the graph cannot go on with such values,
+// or is ErrNaN.
 func (m *Model) Predict(x, scores []float64) (class int, err error) {
 	if len(x) != m.width || scores != nil && len(scores) != len(m.classes) {
 		return 0, fmt.Errorf("%d values and %d scores for a model of %d values and %d classes", len(x), len(scores), m.width, len(m.classes))
@@ -443,6 +521,11 @@ func (m *Model) Predict(x, scores []float64) (class int, err error) {
 			}
 		} else if class, known = m.byName[t.s[0]]; !known {
 			return 0, fmt.Errorf("label %q is none of the classes", t.s[0])
+		}
+	}
+	for _, i := range m.scores {
+		if slices.ContainsFunc(m.v[i].f, isNaN) {
+			return 0, ErrNaN
 		}
 	}
 	if class >= 0 && scores == nil {

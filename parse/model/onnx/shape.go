@@ -197,7 +197,7 @@ func reshape(c *compiler, n *nodeProto) error {
 		if dims[k] > 0 && known > math.MaxInt32/dims[k] {
 			return fmt.Errorf("dims %v to %v", t.dims, shape)
 		}
-		known *= dims[k]
+		known *= dims[k] // after a 0 it is 0: same looks at the others
 	}
 	if open >= 0 {
 		if known == 0 || t.size()%known != 0 {
@@ -571,6 +571,87 @@ func slice(c *compiler, n *nodeProto) error {
 	return c.moved(from, dims, places)
 }
 
+// split cuts a tensor along a dim: into parts of the sizes that an attribute, from operator set 13 an input, lists, else of equal
+// size (the last may be smaller).
+func split(c *compiler, n *nodeProto) error {
+	if err := c.arity(1, 2, maxList); err != nil {
+		return err
+	}
+	from, t, err := c.in(0)
+	if err != nil {
+		return err
+	}
+	a, err := n.int("axis", 0)
+	if err != nil {
+		return err
+	}
+	along, err := axis(a, len(t.dims))
+	if err != nil {
+		return err
+	}
+	outputs := int64(len(n.outputs))
+	if c.version() >= 18 {
+		if given, err := n.int("num_outputs", outputs); err != nil || given != outputs {
+			return fmt.Errorf("num_outputs is not %d", outputs)
+		}
+	}
+	var sizes []int64
+	switch {
+	case c.version() < 13:
+		sizes, err = n.ints("split")
+	case c.has(1):
+		sizes, err = c.constantInts(1)
+	}
+	if err != nil {
+		return err
+	}
+	before, count, after := lines(t.dims, along)
+	left := int64(count)
+	if sizes == nil {
+		each := (left + outputs - 1) / outputs
+		for k := range outputs {
+			sizes = append(sizes, max(0, min(each, left-k*each)))
+		}
+	}
+	if int64(len(sizes)) != outputs {
+		return fmt.Errorf("%d sizes of %d parts", len(sizes), outputs)
+	}
+	start := 0
+	for k, part := range sizes {
+		if part < 0 || part > left {
+			return fmt.Errorf("parts of %v along a dim of %d", sizes, count)
+		}
+		left -= part
+		dims := slices.Clone(t.dims)
+		dims[along] = int(part)
+		to, err := c.out(k, t.dt, dims)
+		if err != nil {
+			return err
+		}
+		first, run := start*after, int(part)*after
+		c.step(func(v []tensor) error {
+			x, y := &v[from], &v[to]
+			for b := range before {
+				i, j := b*run, b*count*after+first
+				switch {
+				case y.f != nil:
+					copy(y.f[i:i+run], x.f[j:])
+				case y.s != nil:
+					copy(y.s[i:i+run], x.s[j:])
+				default:
+					copy(y.i[i:i+run], x.i[j:])
+				}
+			}
+			return nil
+		})
+		start += int(part)
+	}
+	if left != 0 {
+		return fmt.Errorf("parts of %v along a dim of %d", sizes, count)
+	}
+	return nil
+}
+
 func expand(c *compiler, n *nodeProto) error {
 	if err := c.arity(2, 2, 1); err != nil {
 		return err
@@ -590,7 +671,7 @@ func expand(c *compiler, n *nodeProto) error {
 		}
 		want[k] = int(d)
 	}
-	if err := c.charge(append(slices.Clone(want), t.dims...)...); err != nil {
+	if err := c.chargeBoth(want, t.dims); err != nil {
 		return err
 	}
 	dims, places, _, ok := broadcast(t.dims, want)
@@ -766,6 +847,7 @@ func scan(c *compiler, n *nodeProto) error {
 		return err
 	}
 	c.n, c.room, c.most = outer, inner.room, inner.most
+	c.toil(t.dims[0], int(min(inner.work, maxWork)))
 	var results []int // of the body: what it carries, then what is kept of each row
 	var outs []int
 	kept := make([]bool, carried) // what it carries stays as it came in

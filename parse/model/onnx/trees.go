@@ -217,7 +217,7 @@ func (c *compiler) grow(trees [][]tree.Node, outputs int, zeros bool) (*ensemble
 	if err != nil {
 		return nil, err
 	}
-	if err := c.charge(width + 3*outputs); err != nil {
+	if err := c.charge(width + 2*outputs); err != nil {
 		return nil, err
 	}
 	e := &ensemble{from: from, double: t.dt == doubleType}
@@ -228,8 +228,8 @@ func (c *compiler) grow(trees [][]tree.Node, outputs int, zeros bool) (*ensemble
 	room := tensor{dt: rawType, dims: []int{width + outputs}}
 	room.alloc()
 	e.room, _ = c.add("", room, false)
-	e.sums = c.scratch(outputs)
-	return e, nil
+	e.sums, err = c.scratch(outputs)
+	return e, err
 }
 
 // sum returns the sums of the leaves that the input reaches, computed as its type has it.
@@ -363,6 +363,9 @@ func treeClassifier(c *compiler, n *nodeProto) error {
 			s = e.fold(v, tree.Sum, reached)
 		} else {
 			s = e.sum(v)
+		}
+		if slices.ContainsFunc(s, isNaN) {
+			return ErrNaN
 		}
 		class := finish(s, reached, v[to].f)
 		v[label].setLabel(labels, class)
@@ -644,6 +647,9 @@ func treeEnsemble(c *compiler, n *nodeProto) error {
 		rest = rest[min(end+1, len(rest)):]
 	}
 	kinds := []tree.Mode{tree.LEQ, tree.LT, tree.GTE, tree.GT, tree.EQ, tree.NEQ, tree.Member}
+	if n := len(lists["tree_roots"]); n > tree.MaxTrees {
+		return fmt.Errorf("%d trees: at most %d", n, tree.MaxTrees)
+	}
 	taken := make([]bool, count)
 	var trees [][]tree.Node
 	for t, root := range lists["tree_roots"] {

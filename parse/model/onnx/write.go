@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -12,7 +13,7 @@ import (
 // LinearSpec is a linear classifier over standardised columns: the scores are Intercepts plus Coefficients times
 // (x - Offset) * Scale, computed in float32.
 type LinearSpec struct {
-	// Columns and Classes are kept in the file's metadata, joined by commas: a name must not hold one. Without Columns the file
+	// Columns and Classes are kept in the file's metadata, joined by commas: a name must not hold one, be empty or there twice. Without Columns the file
 	// names none.
 	Columns, Classes []string
 	Offset, Scale    []float64   // a value a column; both nil: the columns as they are
@@ -55,7 +56,12 @@ func WriteLinearClassifier(w io.Writer, spec LinearSpec) error {
 		return fmt.Errorf("ONNX: %d offsets and %d scales for %d columns", len(spec.Offset), len(spec.Scale), width)
 	}
 	for _, names := range [][]string{spec.Columns, spec.Classes} {
+		seen := map[string]bool{}
 		for _, n := range names {
+			if n == "" || !utf8.ValidString(n) || seen[n] {
+				return fmt.Errorf("ONNX: the name %q is empty, there twice or no UTF-8", n)
+			}
+			seen[n] = true
 			if strings.Contains(n, ",") {
 				return fmt.Errorf("ONNX: the name %q has a comma, which separates names in the file", n)
 			}

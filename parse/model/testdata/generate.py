@@ -714,6 +714,12 @@ broken("ensemble-cycle", [ensemble_node(dict(a5, nodes_falsenodeids=[0, 1], node
 broken("ensemble-leaf", [ensemble_node(dict(a5, nodes_falsenodeids=[7, 1]), [1., 500.], [1, 1, 1], np.float32, targets=3)], ["7"],
        outputs=[tensor("scores", shape=(None, 3))], ml=5, opset=21)
 broken("opset", [node("Relu", ["input"], ["probs"])], ["99"], opset=99)
+broken("logit", [node("Gemm", ["input", "w"], ["score"])], ["no probability", "Sigmoid"], [("w", np.ones((39, 1), f32))], outputs=[tensor("score", shape=(None, 1))], how="one number that is no probability")
+broken("two-labels", [node("Cast", ["input"], ["labels"], to=TensorProto.INT64)], ["39 labels"], outputs=[tensor("labels", TensorProto.INT64)], how="several labels a vector")
+broken("constant", [node("Relu", ["input"], ["other"])], ["does not depend"], [("probs", np.full((1, 2), 0.5, f32))], outputs=[tensor("probs", shape=(None, 2))], how="an output that is a constant")
+m = broken("empty", [node("Softmax", ["w"], ["other"], axis=1), node("Relu", ["input"], ["probs"])], ["w", "dims [0"], [("w", np.zeros((0, 39), f32))], how="no values, and a dim beyond memory")
+m.graph.initializer[0].dims[1] = (1 << 31) - 1
+onnx.save(m, "models/broken-empty.onnx")
 m = graph("broken-initializer", [node("MatMul", ["input", "w"], ["probs"])], refused, outs, [("w", np.zeros((39, 2), f32))], how="dims say more than is there", refuse=["w"])
 m.graph.initializer[0].dims[0] = 1 << 40
 onnx.save(m, "models/broken-initializer.onnx")

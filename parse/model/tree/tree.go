@@ -56,6 +56,7 @@ type Spec struct {
 const (
 	MaxDepth = 4096    // edges from a root to a leaf
 	MaxNodes = 1 << 27 // of all trees
+	MaxTrees = 1 << 20
 )
 
 // Ensemble is a compiled Spec. It does not change: goroutines may share it.
@@ -120,6 +121,9 @@ func Compile(s Spec) (*Ensemble, error) {
 	}
 	if len(s.Trees) == 0 {
 		return nil, fmt.Errorf("no trees")
+	}
+	if len(s.Trees) > MaxTrees {
+		return nil, fmt.Errorf("%d trees: at most %d are taken", len(s.Trees), MaxTrees)
 	}
 	e := &Ensemble{features: s.Features, outputs: s.Outputs, trees: len(s.Trees), always: make([]bool, s.Outputs),
 		never: make([]bool, s.Outputs), least: math.Inf(1)}

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// ownGroup keeps an interrupt at the terminal from the worker: it is ended by its caller.
+// ownGroup keeps an interrupt at the terminal from the worker: it is ended by its caller. What it started is not.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }

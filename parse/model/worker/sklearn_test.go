@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -47,6 +48,14 @@ try:
     two = xgboost.XGBClassifier(n_estimators=3).fit(X, y > 0)
     joblib.dump(two.get_booster(), sys.argv[1] + "/booster.pkl")
     out["booster"] = {"classes": two.predict(X).tolist(), "names": ["0", "1"], "scores": two.predict_proba(X).ravel().tolist()}
+    for objective, truth, k in ("multi:softprob", y, 3), ("multi:softmax", y > 0, 2), ("binary:logitraw", y > 0, 2):
+        matrix = xgboost.DMatrix(X, label=truth)
+        b = xgboost.train({"objective": objective, **({"num_class": k} if "multi" in objective else {})}, matrix, 3)
+        name = "booster " + objective.replace(":", " ") + f" {k}"
+        joblib.dump(b, sys.argv[1] + "/" + name + ".pkl")
+        p = b.predict(matrix)
+        out[name] = {"classes": (p.argmax(1) if p.ndim == 2 else p.astype(int)).tolist(), "names": [str(i) for i in range(k)],
+            "scores": p.ravel().tolist() if p.ndim == 2 else None, "refused": objective == "binary:logitraw"}
 except ImportError:
     pass
 json.dump({"rows": X.ravel().tolist(), "models": out}, sys.stdout)
@@ -68,6 +77,7 @@ func TestSklearn(t *testing.T) {
 			Classes []int
 			Names   []string
 			Scores  []float64
+			Refused bool
 		}
 	}
 	if err := json.Unmarshal(out, &made); err != nil {
@@ -82,6 +92,13 @@ func TestSklearn(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if want.Refused {
+				_, err := Start(t.Context(), Config{Python: py, Model: filepath.Join(dir, name+".pkl"), Columns: []string{"Rate", "IAT", "Number"}})
+				if err == nil || !strings.Contains(err.Error(), "objective is binary:logitraw") {
+					t.Error(err)
+				}
+				return
+			}
 			w := start(t, Config{Python: py, Model: filepath.Join(dir, name+".pkl"), Columns: []string{"Rate", "IAT", "Number"}})
 			if !slices.Equal(w.Classes(), want.Names) {
 				t.Fatalf("classes %q, want %q", w.Classes(), want.Names)

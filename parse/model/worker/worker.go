@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"os/exec"
@@ -21,8 +22,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"pcaplab/parse/model"
 )
@@ -43,7 +44,8 @@ const (
 	failed    = math.MaxUint32
 	lastLines = 20
 	maxTail   = 4 << 10
-	closing   = 3 * time.Second // for a worker to end by itself at the end of its input
+	closing   = 3 * time.Second  // for a worker to end by itself at the end of its input
+	reaping   = 10 * time.Second // for one whose pipe has ended to be waited for, on a machine that is busy
 )
 
 // Config says what to run.
@@ -52,7 +54,7 @@ type Config struct {
 	Python string
 	// Script is the worker's file. Empty: the text of Example.
 	Script string
-	// Model is the path of the model's file, which the worker is given.
+	// Model is the path of the model's file, which the worker is given. It must be UTF-8, as the names of Columns.
 	Model string
 	// Columns are the names of the features that there are; nil if they have none.
 	Columns []string
@@ -107,8 +109,13 @@ type hello struct {
 var _ model.Batcher = (*Worker)(nil)
 
 // Start starts the worker and waits until it has loaded the model. The process and whatever it starts are killed when ctx ends, or by
-// Close, which has to be called. An error holds what the worker said.
+// Close, which has to be called; on Windows only the process itself is, and what it started goes on. An error holds what the worker said.
 func Start(ctx context.Context, cfg Config) (*Worker, error) {
+	for _, text := range append([]string{cfg.Model}, cfg.Columns...) {
+		if !utf8.ValidString(text) {
+			return nil, fmt.Errorf("the name %q is not UTF-8, which is what a worker is told names in: rename it", text)
+		}
+	}
 	python := cfg.Python
 	if python == "" {
 		python = "python3"
@@ -148,7 +155,7 @@ func Start(ctx context.Context, cfg Config) (*Worker, error) {
 	if err != nil {
 		p.cancel()
 		read.Close()
-		if errors.Is(err, exec.ErrNotFound) {
+		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%w: install Python, or name one with packages that the model needs", err)
 		}
 		return nil, err
@@ -238,7 +245,11 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 // broken ends a worker that cannot go on, and returns what every later call returns too.
 func (p *process) broken(what string, err error) error {
 	outside := p.ctx.Err() // before end ends it
-	status := p.end(200 * time.Millisecond)
+	grace := 200 * time.Millisecond
+	if ended(err) {
+		grace = reaping
+	}
+	status := p.end(grace)
 	text := p.name + " " + what
 	switch {
 	case p.closed.Load():
@@ -249,7 +260,7 @@ func (p *process) broken(what string, err error) error {
 		text, err = p.name+" was stopped", outside
 	case status != "":
 		text += " (" + status + ")"
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
+		if ended(err) {
 			err = nil // follows from its end
 		}
 	}
@@ -268,6 +279,12 @@ func (p *process) broken(what string, err error) error {
 	}
 	p.err = err
 	return err
+}
+
+// ended reports whether err is of a pipe that has no other end any more.
+func ended(err error) bool {
+	var path *fs.PathError // EPIPE; Windows has other numbers for it
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrClosed) || errors.As(err, &path)
 }
 
 // hint says what to do about a module that is missing.
@@ -331,8 +348,13 @@ func (w *Worker) Predict(x, scores []float64) (int, error) {
 	return w.classes[0], nil
 }
 
-// PredictBatch classifies the vectors in xs, as many as classes has room for. An error of the user's code is returned with its
-// traceback, and the worker can go on; after any other error it has ended, and each call returns the same error.
+// PredictBatch classifies the vectors in xs, one behind the other and as many as classes has room for; scores, if not nil, gets as many
+// values for each as there are classes. It sends 1024 vectors at a time, waits for requests of clones, and keeps none of the slices. After
+// an error what classes and scores hold is not to be used.
+//
+// An error of the user's code is returned with its traceback and with which vectors it was about, counted from 1; the worker can go on
+// then, and likewise after a score that is not finite, or slices that do not fit. After any other error it has ended, and each call
+// returns the same error.
 func (w *Worker) PredictBatch(xs []float64, classes []int, scores []float64) error {
 	if len(xs) != len(classes)*w.Values {
 		return fmt.Errorf("%s: %d values for %d vectors of %d", w.name, len(xs), len(classes), w.Values)
@@ -342,22 +364,32 @@ func (w *Worker) PredictBatch(xs []float64, classes []int, scores []float64) err
 	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	for len(classes) > 0 {
-		n := min(len(classes), maxBatch)
+	for first := 0; first < len(classes); first += maxBatch {
+		end := min(first+maxBatch, len(classes))
 		var some []float64
 		if scores != nil {
-			some, scores = scores[:n*len(w.ClassNames)], scores[n*len(w.ClassNames):]
+			some = scores[first*len(w.ClassNames) : end*len(w.ClassNames)]
 		}
-		if err := w.request(xs[:n*w.Values], classes[:n], some); err != nil {
+		if err := w.request(xs[first*w.Values:end*w.Values], classes[first:end], some, first, len(classes)); err != nil {
 			return err
 		}
-		xs, classes = xs[n*w.Values:], classes[n:]
 	}
 	return nil
 }
 
-// request sends at most maxBatch vectors and takes the answer.
-func (w *Worker) request(xs []float64, classes []int, scores []float64) error {
+// asked says in errors which vectors a request was of: those from first on, of a call of all.
+func asked(n, first, all int) string {
+	switch {
+	case all == 1:
+		return ""
+	case n == all:
+		return fmt.Sprintf(" (of %d vectors)", all)
+	}
+	return fmt.Sprintf(" (of vectors %d to %d of %d)", first+1, first+n, all)
+}
+
+// request sends at most maxBatch vectors and takes the answer. They are those from first on, of a call of all.
+func (w *Worker) request(xs []float64, classes []int, scores []float64, first, all int) error {
 	if w.err != nil {
 		return w.err
 	}
@@ -376,15 +408,15 @@ func (w *Worker) request(xs []float64, classes []int, scores []float64) error {
 		defer w.timer.Stop()
 	}
 	if _, err := w.in.Write(raw); err != nil {
-		return w.broken("ended before it took a request", err)
+		return w.broken("ended before it took a request"+asked(len(classes), first, all), err)
 	}
 	head, err := w.read(4)
 	if err != nil {
-		return w.broken("ended before it answered", err)
+		return w.broken("ended before it answered a request"+asked(len(classes), first, all), err)
 	}
 	switch n := order.Uint32(head); {
 	case n == failed:
-		return w.complaint()
+		return w.complaint(asked(len(classes), first, all))
 	case n != uint32(len(classes)):
 		return w.broken(fmt.Sprintf("answered %d rows (%.4q), not the %d that were asked for; only the protocol may use standard output, see worker.py", n, head, len(classes)), nil)
 	}
@@ -395,7 +427,7 @@ func (w *Worker) request(xs []float64, classes []int, scores []float64) error {
 	for i := range classes {
 		c := int32(order.Uint32(body[4*i:]))
 		if c < 0 || int(c) >= len(w.ClassNames) {
-			return w.broken(fmt.Sprintf("answered class %d for vector %d, where there are %d classes", c, i+1, len(w.ClassNames)), nil)
+			return w.broken(fmt.Sprintf("answered class %d for vector %d, where there are %d classes", c, first+i+1, len(w.ClassNames)), nil)
 		}
 		classes[i] = int(c)
 	}
@@ -418,7 +450,7 @@ func (w *Worker) request(xs []float64, classes []int, scores []float64) error {
 	}
 	for i, v := range scores {
 		if !(math.Abs(v) <= math.MaxFloat64) {
-			return fmt.Errorf("%s: the score of class %q for vector %d is %v", w.name, w.ClassNames[i%len(w.ClassNames)], i/len(w.ClassNames)+1, v)
+			return fmt.Errorf("%s: the score of class %q for vector %d is %v", w.name, w.ClassNames[i%len(w.ClassNames)], first+i/len(w.ClassNames)+1, v)
 		}
 	}
 	return nil
@@ -432,7 +464,7 @@ func (w *Worker) read(n int) ([]byte, error) {
 }
 
 // complaint reads what went wrong with a request.
-func (w *Worker) complaint() error {
+func (w *Worker) complaint(asked string) error {
 	head, err := w.read(4)
 	if err != nil {
 		return w.broken("ended inside an answer", err)
@@ -445,7 +477,7 @@ func (w *Worker) complaint() error {
 	if err != nil {
 		return w.broken("ended inside an answer", err)
 	}
-	return fmt.Errorf("%s: %s", w.name, last(string(text)))
+	return fmt.Errorf("%s could not answer a request%s: %s", w.name, asked, last(string(text)))
 }
 
 // A tail passes on what is written to it and keeps the last lines.

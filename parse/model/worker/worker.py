@@ -5,8 +5,10 @@ pcaplab starts this file as a process of its own and talks to it over standard i
 
   * whatever joblib or pickle load and has predict(): scikit-learn's models and pipelines, XGBoost's, LightGBM's, your own classes;
     probabilities come from predict_proba(), where there is one;
-  * XGBoost's Booster, from a pickle;
-  * river's models, which have predict_one() and predict_proba_one() and take a dict of named features.
+  * XGBoost's Booster, from a pickle, with the objective binary:logistic or multi:softprob, or, without probabilities, multi:softmax or
+    binary:hinge;
+  * river's models, which have predict_one() and predict_proba_one() and take a dict of named features. Where probabilities are wanted
+    the class is the most probable one, as river's Classifier has it; where predict_one() of yours decides otherwise, edit _ask_river.
 
 Loading a pickle runs code that is in the file. Load your own, or those of people whom you would let log in.
 
@@ -34,7 +36,7 @@ if os.name == "nt":
 # Yours to edit.
 
 # The names of the classes. None: the model's classes_ (scikit-learn) or classes (river). A model that was trained on numbers
-# 0, 1, 2 says only those: give the names here, in that order.
+# 0, 1, 2 or on False and True says only those: give the names here, in that order. Names that the model has itself cannot be changed.
 CLASSES = None
 
 # The names of the features, in the order that the model takes. None: the model's feature_names_in_, or else what pcaplab has.
@@ -86,8 +88,9 @@ def load(path):
 
 
 def _plain(label):
-    """A label without numpy's types: a numpy.int64 of 1 and an int of 1 are the same class."""
-    return label.item() if hasattr(label, "item") else label
+    """A label without numpy's types: a numpy.int64 of 1 and an int of 1 are the same class, and so are b"DDoS" and "DDoS"."""
+    label = label.item() if hasattr(label, "item") else label
+    return label.decode("utf-8", "backslashreplace") if isinstance(label, bytes) else label
 
 
 class _Adapter:
@@ -116,13 +119,29 @@ class _Adapter:
         if self.river and names is None:
             raise ValueError("river's models know features by name: set COLUMNS")
         self.columns = None if names is None else [str(n) for n in names]
-        self.width = len(self.columns) if self.columns is not None else getattr(model, "n_features_in_", None)
+        wanted = getattr(model, "n_features_in_", None)
+        if wanted is None and self.booster:
+            wanted = model.num_features()
+        self.width = len(self.columns) if self.columns is not None else wanted
         if self.width is None:
             raise ValueError("it is not known how many features the model takes: set COLUMNS")
+        if wanted is not None and wanted != self.width:
+            whose = "COLUMNS names" if COLUMNS is not None else "pcaplab has"
+            raise ValueError(f"the model takes {wanted} features and {whose} {self.width}: set COLUMNS to the names of those {wanted}, in order")
         self.frames = False  # predict() wants a table with named columns
 
         # Labels are what predict() gives, names are what people see.
-        labels = getattr(model, "classes_", None)
+        self.objective = None
+        if self.booster:
+            import json
+
+            config = json.loads(model.save_config())["learner"]
+            self.objective = config["objective"]["name"]
+            if self.objective not in ("binary:logistic", "multi:softprob", "multi:softmax", "binary:hinge"):
+                raise ValueError(f"this Booster's objective is {self.objective}: only binary:logistic, multi:softprob, multi:softmax and binary:hinge tell classes")
+            labels = range(max(int(config["learner_model_param"]["num_class"]), 2))
+        else:
+            labels = getattr(model, "classes_", None)
         if labels is None:
             last = list(model.steps.values())[-1] if self.river and hasattr(model, "steps") else model
             labels = getattr(last, "classes", None)
@@ -130,11 +149,7 @@ class _Adapter:
                 labels = sorted(labels, key=str)
         if callable(labels):
             labels = None
-        if labels is None and self.booster:
-            import json
-
-            k = int(json.loads(model.save_config())["learner"]["learner_model_param"]["num_class"])
-            labels = range(max(k, 2))
+        self.numbered = labels is None  # a label that is a number may be an index into CLASSES
         if labels is None:
             if CLASSES is None:
                 raise ValueError(f"{type(model)!r} has no classes_: set CLASSES to their names")
@@ -143,9 +158,13 @@ class _Adapter:
         self.classes = [str(label) for label in (labels if CLASSES is None else CLASSES)]
         if len(self.classes) != len(labels):
             raise ValueError(f"CLASSES has {len(self.classes)} names, the model {len(labels)} classes: {labels}")
+        if any(isinstance(label, str) for label in labels) and self.classes != labels:
+            raise ValueError(f"CLASSES is {self.classes}, but the model's own classes are {labels}: set CLASSES to None, it is for models that know only numbers")
         self.labels = labels
         self.index = {label: i for i, label in enumerate(labels)}
-        self.probabilities = hasattr(model, "predict_proba_one" if self.river else "predict_proba") or self.booster
+        self.probabilities = hasattr(model, "predict_proba_one" if self.river else "predict_proba")
+        if self.booster:
+            self.probabilities = self.objective in ("binary:logistic", "multi:softprob")
 
         if not self.river:  # some of river's pipelines learn from whatever they are asked
             self._probe()
@@ -198,37 +217,42 @@ class _Adapter:
         return classes, self.model.predict_proba(rows)
 
     def _class(self, label):
-        if hasattr(label, "__len__") and not isinstance(label, str) and len(label) == 1:
+        if hasattr(label, "__len__") and not isinstance(label, (str, bytes)) and len(label) == 1:
             label = label[0]  # a column of answers
         label = _plain(label)
         i = self.index.get(label)
-        if i is None and CLASSES is not None and isinstance(label, int) and 0 <= label < len(self.classes):
-            i = label
+        if i is None and self.numbered and isinstance(label, (int, float)) and float(label).is_integer() and 0 <= label < len(self.classes):
+            i = int(label)
         if i is None:
-            raise ValueError(f"predict() answered {label!r}, which is none of the classes {self.labels!r}")
+            raise ValueError(f"the model answered {label!r}, which is none of the classes {self.labels!r}")
         return i
 
     def _ask_river(self, rows, want):
         classes, scores = [], []
         for row in rows:
             x = dict(zip(self.columns, map(float, row)))
-            p = {}
-            if want:
-                p = {_plain(k): v for k, v in self.model.predict_proba_one(x).items()}
-                scores.append([p.get(label, 0.0) for label in self.labels])
-            # Asked once, see _probe. The class is the most probable one: so river's own predict_one() has it.
-            label = max(p, key=p.get) if p else self.model.predict_one(x)
-            classes.append(0 if label is None else self._class(label))  # None: it has learnt nothing yet
+            # Asked once a row, see where _probe is called. A model that has learnt nothing yet answers None or {}: the first class.
+            if not want:
+                label = self.model.predict_one(x)
+                classes.append(0 if label is None else self._class(label))
+                continue
+            answer = self.model.predict_proba_one(x)
+            p = [0.0 if answer else 1 / len(self.classes)] * len(self.classes)
+            for label, v in answer.items():
+                p[self._class(label)] = float(v)
+            # Of equals the first that it names, as predict_one() has it.
+            classes.append(self._class(max(answer, key=answer.get)) if answer else 0)
+            scores.append(p)
         return classes, scores if want else None
 
     def _ask_booster(self, rows, want):
         import xgboost
 
         out = self.model.predict(xgboost.DMatrix(rows, feature_names=self.model.feature_names))
-        if out.ndim == 1 and len(self.labels) == 2:
+        if not self.probabilities:
+            return [self._class(label) for label in out], None
+        if self.objective == "binary:logistic":
             out = self.numpy.stack([1 - out, out], axis=1)
-        if out.ndim != 2:
-            raise ValueError("this Booster's answers are no probabilities: train it with binary:logistic or multi:softprob")
         return [int(i) for i in out.argmax(axis=1)], out if want else None
 
     def pack(self, classes, scores, n):

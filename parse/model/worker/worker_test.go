@@ -101,6 +101,11 @@ func TestUsersObject(t *testing.T) {
 	for i := range n {
 		xs[2*i] = float64(i%3) - 1
 	}
+	xs[2*(2*maxBatch)+1] = 13
+	if err := w.PredictBatch(xs, classes, scores); err == nil || !strings.Contains(err.Error(), "of vectors 2049 to 3072 of 3079") {
+		t.Errorf("an exception for some: %v", err)
+	}
+	xs[2*(2*maxBatch)+1] = 0
 	if err := w.PredictBatch(xs, classes, scores); err != nil {
 		t.Fatal(err)
 	}
@@ -129,6 +134,13 @@ func TestErrorsOfStarting(t *testing.T) {
 		want []string
 	}{
 		"no Python":          {Config{Python: "no-such-python", Script: fine}, []string{"no-such-python", "install Python"}},
+		"no Python there":    {Config{Python: "/no/such/python", Script: fine}, []string{"/no/such/python", "install Python"}},
+		"not UTF-8":          {Config{Python: py, Script: fine, Model: "m\xff.pkl"}, []string{`"m\xff.pkl" is not UTF-8`}},
+		"column not UTF-8":   {Config{Python: py, Script: fine, Columns: []string{"\xff"}}, []string{`"\xff" is not UTF-8`}},
+		"another order":      {Config{Python: py, Script: script(t, "CLASSES = ['b', 'a']\nclass M:\n  classes_ = ['a', 'b']\n  def predict(self, rows): return ['a']\ndef load(path): return M()"), Columns: []string{"a"}}, []string{"['b', 'a']", "['a', 'b']", "set CLASSES to None"}},
+		"other names":        {Config{Python: py, Script: script(t, "CLASSES = ['x', 'b']\nclass M:\n  classes_ = ['a', 'b']\n  def predict(self, rows): return ['a']\ndef load(path): return M()"), Columns: []string{"a"}}, []string{"['x', 'b']", "['a', 'b']"}},
+		"label not theirs":   {Config{Python: py, Script: script(t, "CLASSES = ['x', 'y']\nclass M:\n  classes_ = [1, 2]\n  def predict(self, rows): return [0]\ndef load(path): return M()"), Columns: []string{"a"}}, []string{"answered 0", "[1, 2]"}},
+		"another width":      {Config{Python: py, Script: script(t, "class M:\n  classes_ = [1, 2]\n  n_features_in_ = 46\n  def predict(self, rows): return [1]\ndef load(path): return M()"), Columns: []string{"a"}}, []string{"takes 46 features and pcaplab has 1", "set COLUMNS"}},
 		"no script":          {Config{Python: py, Script: "no-such-worker.py"}, []string{"no-such-worker.py"}},
 		"load fails":         {Config{Python: py, Script: fine, Model: "bad.pkl", Columns: []string{"a", "b"}}, []string{"OSError: no such thing: bad.pkl", "Traceback"}},
 		"width not known":    {Config{Python: py, Script: fine}, []string{"set COLUMNS"}},
@@ -269,6 +281,87 @@ func TestPredictAllocatesNothing(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestRangeInErrors: a vector is counted from the first of the call, not of the request.
+func TestRangeInErrors(t *testing.T) {
+	py := python(t)
+	const answers = greeting + `
+n = take(); out.write(struct.pack("<I%di%dd" % (n, 2 * n), n, *[0] * n, *[0] * 2 * n)); out.flush()
+n = take(); `
+	for code, want := range map[string]string{
+		"out.write(struct.pack('<I2i4d', n, 0, 7, 0, 0, 0, 0)); out.flush(); time.sleep(1000)":            "class 7 for vector 1026",
+		"out.write(struct.pack('<I2i4d', n, 0, 0, 0, 0, float('inf'), 0)); out.flush(); time.sleep(1000)": `class "a" for vector 1026 is +Inf`,
+		"sys.exit(3)": "answered a request (of vectors 1025 to 1026 of 1026)",
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, Config{Python: py, Script: file(t, answers+code), Columns: []string{"x"}})
+			n := maxBatch + 2
+			if err := w.PredictBatch(make([]float64, n), make([]int, n), make([]float64, 2*n)); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v\n does not hold %q", err, want)
+			}
+		})
+	}
+}
+
+// TestClassNames: names for labels that are numbers, in the order of the labels; and labels that are octets.
+func TestClassNames(t *testing.T) {
+	py := python(t)
+	for name, tt := range map[string]struct {
+		code  string
+		names []string
+		class int // of the value 1
+	}{
+		"numbers":    {"CLASSES = ['x', 'y']\nclass M:\n  classes_ = [1, 2]\n  def predict(self, rows): return [2 for r in rows]", []string{"x", "y"}, 1},
+		"indices":    {"CLASSES = ['x', 'y']\nclass M:\n  def predict(self, rows): return [1.0 for r in rows]", []string{"x", "y"}, 1},
+		"same names": {"CLASSES = ['x', 'y']\nclass M:\n  classes_ = ['x', 'y']\n  def predict(self, rows): return ['y' for r in rows]", []string{"x", "y"}, 1},
+		"octets":     {"class M:\n  classes_ = [b'B', b'DDoS']\n  def predict(self, rows): return [b'B' for r in rows]", []string{"B", "DDoS"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, Config{Python: py, Script: script(t, tt.code+"\ndef load(path): return M()"), Columns: []string{"a"}})
+			class, err := w.Predict([]float64{1}, nil)
+			if err != nil || class != tt.class || !slices.Equal(w.Classes(), tt.names) {
+				t.Errorf("class %d of %q, %v", class, w.Classes(), err)
+			}
+		})
+	}
+}
+
+// TestRiverBinary: river's binary classifiers answer {False: ..., True: ...} and have no classes; and {} before they have learnt.
+func TestRiverBinary(t *testing.T) {
+	const code = `
+CLASSES = ["Benign", "Attack"]
+class Binary:
+    asked = 0
+    def predict_one(self, x):
+        assert x["Rate"] >= 0, "not asked for"
+        return None if x["Rate"] == 0 else x["Rate"] > 10
+    def predict_proba_one(self, x):
+        self.asked += 1
+        if self.asked > 4:
+            raise ValueError("asked twice")
+        if x["Rate"] == -1:
+            return {}
+        if x["Rate"] == -3:
+            return {False: 0.5, "other": 0.5}
+        return {False: 0.125, True: 0.875} if x["Rate"] < -10 else {False: 0.75, True: 0.25}
+def load(path):
+    return Binary()
+`
+	w := start(t, Config{Python: python(t), Script: script(t, code), Columns: []string{"Rate"}})
+	classes, scores := make([]int, 3), make([]float64, 6)
+	if err := w.PredictBatch([]float64{11, 0, 1}, classes, nil); err != nil || !slices.Equal(classes, []int{1, 0, 0}) {
+		t.Error(classes, err)
+	}
+	if err := w.PredictBatch([]float64{-11, -1, -2}, classes, scores); err != nil ||
+		!slices.Equal(classes, []int{1, 0, 0}) || !slices.Equal(scores, []float64{0.125, 0.875, 0.5, 0.5, 0.75, 0.25}) {
+		t.Error(classes, scores, err)
+	}
+	if _, err := w.Predict([]float64{-3}, scores[:2]); err == nil || !strings.Contains(err.Error(), "'other', which is none of the classes ['Benign', 'Attack']") {
+		t.Errorf("a foreign class: %v", err)
 	}
 }
 

@@ -56,7 +56,7 @@ type ensemble struct {
 	} `json:"gbtree_model_param"`
 	Rounds  []int     `json:"iteration_indptr"` // since 2.0: where each round's trees begin
 	Groups  []int     `json:"tree_info"`
-	Trees   []oneTree `json:"trees"`
+	Trees   trees     `json:"trees"`
 	Weights []float32 `json:"weights"` // of gblinear
 }
 
@@ -72,6 +72,32 @@ type oneTree struct {
 		Deleted string `json:"num_deleted"`
 		Vector  string `json:"size_leaf_vector"`
 	} `json:"tree_param"`
+}
+
+// trees are read one by one, and refused at the first that is none: so that what is empty in the file takes no room.
+type trees []oneTree
+
+// UnmarshalJSON reads the list.
+func (t *trees) UnmarshalJSON(b []byte) error {
+	*t = nil
+	d := json.NewDecoder(bytes.NewReader(b))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('[') {
+		return fmt.Errorf("trees is no list")
+	}
+	for d.More() {
+		if len(*t) == tree.MaxTrees {
+			return fmt.Errorf("more than %d trees", tree.MaxTrees)
+		}
+		var one oneTree
+		if err := d.Decode(&one); err != nil {
+			return fmt.Errorf("tree %d: %w", len(*t), err)
+		}
+		if len(one.Left) == 0 {
+			return fmt.Errorf("tree %d: no nodes", len(*t))
+		}
+		*t = append(*t, one)
+	}
+	return nil
 }
 
 // flag is 0 or 1, or false or true.

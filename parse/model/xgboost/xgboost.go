@@ -25,6 +25,9 @@ const (
 var objectives = [...]string{logistic: "binary:logistic", raw: "binary:logitraw", hinge: "binary:hinge", softprob: "multi:softprob",
 	softmax: "multi:softmax"}
 
+// ErrNaN is what Predict returns for a vector whose sums come out as NaN (infinity less infinity): there is no class then.
+var ErrNaN = errors.New("the model's scores of this vector are NaN, which says nothing of its class")
+
 // Model is a classifier of XGBoost. It belongs to one goroutine; Clone makes another.
 type Model struct {
 	columns, classes []string
@@ -57,7 +60,7 @@ func (m *Model) Clone() *Model {
 
 // Predict returns the class of x, as XGBoost's Python package has it: NaN is a missing value, all else is rounded to float32, and a
 // probability of exactly 1/2 is class 0. x has Width values and is not kept; scores, if not nil, gets one value a class: of
-// binary:logitraw the margin and its opposite, of binary:hinge 0 and 1.
+// binary:logitraw the margin and its opposite, of binary:hinge 0 and 1. The error may be ErrNaN.
 func (m *Model) Predict(x, scores []float64) (int, error) {
 	switch {
 	case len(x) != m.width:
@@ -73,6 +76,11 @@ func (m *Model) Predict(x, scores []float64) (int, error) {
 		m.addLinear()
 	} else {
 		m.trees.Sum32(m.x, m.sums)
+	}
+	for _, s := range m.sums {
+		if s != s {
+			return 0, ErrNaN
+		}
 	}
 	if m.objective == softprob || m.objective == softmax {
 		return m.multi(scores), nil
