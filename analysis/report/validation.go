@@ -54,7 +54,11 @@ func WriteValidation(w io.Writer, r *validation.Report, text ValidationText) err
 		if s.Captures {
 			of = plural(len(s.Sources), "capture", "captures") + ", " + s.Window
 		}
-		out.line("%-10s %s vectors of %s", s.Name, grouped(s.Rows), of)
+		vectors := "vectors"
+		if s.Rows == 1 {
+			vectors = "vector"
+		}
+		out.line("%-10s %s %s of %s", s.Name, grouped(s.Rows), vectors, of)
 		if s.Synthetic != "" {
 			out.line("           %s", s.Synthetic)
 		}

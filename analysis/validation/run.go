@@ -111,8 +111,8 @@ func Run(ctx context.Context, m model.Model, sets []Set, cfg Config) (*Report, e
 		return nil, fmt.Errorf("the classes of the model (%s) are one class of the report: group them less", some(m.Classes(), 5))
 	}
 	if cfg.Benign != "" && !slices.Contains(r.classes.names, cfg.Benign) {
-		r.warn("none of the model's classes (%s) is %s, the label of benign traffic: every prediction is an alarm. If one of them means benign traffic, "+
-			"say which", some(r.classes.names, 5), cfg.Benign)
+		r.warn("none of the model's classes (%s) is %s, the label of benign traffic: every prediction is an alarm",
+			some(r.classes.names, 5), cfg.Benign)
 	}
 	all := slices.Clone(sets)
 	if cfg.Reference != nil {
@@ -472,7 +472,7 @@ func (r *runner) common(set *Set, e *evaluation) error {
 }
 
 // ErrNoCommonClass says that a model has none of the classes of the data.
-var ErrNoCommonClass = errors.New("the model has none of the classes of the data")
+var ErrNoCommonClass = errors.New("no class in common")
 
 // intervals are by captures where every class has enough of them, else by rows.
 func (r *runner) intervals(ctx context.Context, captures bool, all *score.Confusion, each []*score.Confusion) (score.Intervals, error) {

@@ -259,8 +259,7 @@ func (v *validated) nameClasses(flags *pflag.FlagSet) error {
 	v.classes = names
 	v.benign = f.benignLabel()
 	if !slices.Contains(names, v.benign) {
-		v.a.note("none of the model's classes (%s) is %s: --benign LABEL says which is benign traffic's, --class-names A,B,... what numbers mean",
-			strings.Join(names, ", "), v.benign)
+		v.a.note("the model has no class %s: --benign LABEL says which of its classes is benign traffic's, --class-names A,B,... what numbers mean", v.benign)
 	}
 	return nil
 }
