@@ -295,7 +295,7 @@ func TestTrainUsage(t *testing.T) {
 		{"columns file", ExitUsage, []string{"lr", "--data", table, "--columns", "none.txt", "-o", out}, "nor is there such a file"},
 		{"group", ExitUsage, []string{"lr", "--data", table, "--group", "all", "-o", out}, "none, binary, category or map=FILE"},
 		{"policy", ExitUsage, []string{"lr", "--data", table, "--non-finite", "pass", "-o", out}, "fail, drop or clamp"},
-		{"C", ExitUsage, []string{"lr", "--data", table, "--C", "0", "-o", out}, "more than 0"},
+		{"C", ExitUsage, []string{"lr", "--data", table, "--C", "0", "-o", out}, "--C 0: want"},
 		{"weights", ExitUsage, []string{"lr", "--data", table, "--class-weights", "some", "-o", out}, "none or balanced"},
 		{"order", ExitUsage, []string{"hoeffding", "--data", table, "--order", "any", "-o", out}, "interleaved or shuffled"},
 		{"delta", ExitUsage, []string{"hoeffding", "--data", table, "--delta", "2", "-o", out}, "delta 2"},

@@ -312,7 +312,7 @@ func TestNonFinite(t *testing.T) {
 	cfg := config(t, byRate{1})
 	cfg.Loads = []float64{0.5}
 	_, err := quality.Run(context.Background(), cfg, []quality.Traffic{{Name: "still", Frames: frames}})
-	if err == nil || !strings.Contains(err.Error(), "still: ") || !strings.Contains(err.Error(), "Rate is +Inf") {
+	if err == nil || !strings.Contains(err.Error(), "still: ") || !strings.Contains(err.Error(), "Rate is +Inf") || !strings.Contains(err.Error(), "model=FILE:drop") {
 		t.Errorf("error %v", err)
 	}
 	cfg.Model = bound(t, byRate{1}, model.Drop)
