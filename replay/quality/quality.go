@@ -238,6 +238,7 @@ func (r *runner) measure(t *Traffic, facts *TrafficFacts, repeat int) error {
 		return fmt.Errorf("classes of %d frames, and there are %d", len(t.Of), n)
 	}
 	t.Frames.Touch()
+	runtime.GC() // the trials to come allocate little
 	pacer, err := replay.ConstantPPS(1e6)
 	if err != nil {
 		return err
@@ -380,7 +381,6 @@ func (r *runner) trial(t *Traffic, cfg replay.Config, passes int, clock replay.C
 		}
 	}
 	cfg.Queue, cfg.Batch = r.queue, r.cfg.Batch
-	runtime.GC()
 	m, err := meter.Start(meter.Config{MappedOctets: t.Frames.MappedOctets()})
 	if err != nil {
 		return replay.Result{}, nil, nil, err
