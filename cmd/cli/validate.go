@@ -613,17 +613,17 @@ func (v *validated) whole() any {
 // writeRest writes for a person what speed and quality under load are, below the report.
 func (v *validated) writeRest(w io.Writer) error {
 	if v.fast != nil {
-		if err := errors.Join(line(w), report.WriteSpeed(w, v.fast)); err != nil {
+		if err := errors.Join(emptyLine(w), report.WriteSpeed(w, v.fast)); err != nil {
 			return err
 		}
 	}
 	if v.loaded != nil {
-		return errors.Join(line(w), report.WriteQuality(w, v.loaded))
+		return errors.Join(emptyLine(w), report.WriteQuality(w, v.loaded))
 	}
 	return nil
 }
 
-func line(w io.Writer) error {
+func emptyLine(w io.Writer) error {
 	_, err := io.WriteString(w, "\n")
 	return err
 }
