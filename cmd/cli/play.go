@@ -438,8 +438,6 @@ func (pl *player) total() int64 {
 	return pl.frames * int64(pl.asked)
 }
 
-func (pl *player) loops() int64 { return pl.pass.Load() }
-
 func (pl *player) report() playReport {
 	r := pl.counts
 	r.Passes = int(pl.pass.Load()) + 1

@@ -490,19 +490,16 @@ func (f *replayFlags) toWire(ctx context.Context, a *app, play *player) (res inj
 	return res, verified, err
 }
 
-// passLook is how often --stats 0 looks whether a pass is over: shorter ones share a line.
-const passLook = 20 * time.Millisecond
-
 // watch shows how far a run is, on another thread, and prints --stats. The function that it returns ends this.
 func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func()) {
-	var latest atomic.Pointer[inject.Result]
+	if f.stats.set && f.stats.every == 0 {
+		return f.watchPasses(a, plan)
+	}
 	if !f.stats.set && !a.progress() {
 		return func() {}
 	}
-	every := time.Second
-	if f.stats.set {
-		every = cmp.Or(f.stats.every, passLook)
-	}
+	var latest atomic.Pointer[inject.Result]
+	every := cmp.Or(f.stats.every, time.Second)
 	plan.Every = min(every, time.Second)
 	plan.Each = func(r inject.Result) {
 		r.Seconds, r.Delays = nil, nil
@@ -515,7 +512,7 @@ func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func(
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		var shown *progressbar.ProgressBar
-		for loop := int64(0); ; {
+		for {
 			select {
 			case <-ended:
 				if shown != nil {
@@ -529,10 +526,7 @@ func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func(
 				continue
 			}
 			if f.stats.set {
-				if f.stats.every > 0 || play.loops() > loop {
-					loop = play.loops()
-					f.printRates(a.stdout, r)
-				}
+				f.printRates(a.stdout, r)
 				continue
 			}
 			if shown == nil {
@@ -546,6 +540,37 @@ func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func(
 	return func() {
 		close(ended)
 		<-stopped
+	}
+}
+
+// unprinted is how many passes --stats 0 keeps for a slow reader of its lines before it leaves some out, and says so.
+const unprinted = 1024
+
+// watchPasses prints a line after each pass, on another thread. The function that it returns ends this.
+func (f *replayFlags) watchPasses(a *app, plan *inject.Plan) (done func()) {
+	over := make(chan inject.Result, unprinted)
+	left := 0 // written by the sender, read when it has ended
+	plan.Pass = func(r inject.Result) {
+		r.Seconds, r.Delays = nil, nil
+		select {
+		case over <- r:
+		default:
+			left++
+		}
+	}
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		for r := range over {
+			f.printRates(a.stdout, &r)
+		}
+	}()
+	return func() {
+		close(over)
+		<-printed
+		if left > 0 {
+			fmt.Fprintf(a.stderr, "--stats 0: %d passes have no line: they ended faster than lines are taken\n", left)
+		}
 	}
 }
 

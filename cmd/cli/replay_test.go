@@ -651,9 +651,10 @@ func TestReplayStats(t *testing.T) {
 		least      int
 		last       string
 	}{
-		{"by time", "-p 200 -l 2 --stats 0.1", 5, "Actual: 200 packets"},
+		{"by time", "-p 200 -l 2 --stats 0.1", 2, "Actual: 200 packets"},
 		{"by pass", "-p 500 -l 4 --stats 0", 4, "Actual: 400 packets"},
-		{"by pass, with pauses", "-t -l 3 --loopdelay-ms 100 --stats=0", 3, "Actual: 300 packets"},
+		{"by pass, with pauses", "-t -l 3 --loopdelay-ms 10 --stats=0", 3, "Actual: 300 packets"},
+		{"short passes", "-t -l 50 --stats=0", 50, "Actual: 5000 packets"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stdout, _ := w.replay(t, ExitDone, append([]string{"-i", "a0", in}, strings.Fields(tt.args)...)...)

@@ -107,6 +107,8 @@ type Plan struct {
 	Each func(Result) `json:"-"`
 	// Every is how often Each is called; 0 means once a second.
 	Every time.Duration `json:"-"`
+	// Pass is called after each pass but the last of a source that counts them, before its pause, with the counts so far, on the sending thread.
+	Pass func(Result) `json:"-"`
 }
 
 // Second is what left in one second of a run.

@@ -251,7 +251,9 @@ func (r *run) load() error {
 			return err
 		}
 		if r.looped != nil {
-			r.turn()
+			if err := r.turn(); err != nil {
+				return err
+			}
 		}
 		if r.Before != nil {
 			if err := r.flush(); err != nil {
@@ -288,12 +290,25 @@ func (r *run) load() error {
 	}
 }
 
-// turn adds the loop delay at the end of a pass.
-func (r *run) turn() {
-	if loop := r.looped.Loop(); loop != r.loop {
-		r.pause += time.Duration(loop-r.loop) * r.LoopDelay
-		r.loop = loop
+// turn tells of a pass that is over, and adds the loop delay.
+func (r *run) turn() error {
+	loop := r.looped.Loop()
+	if loop == r.loop {
+		return nil
 	}
+	r.pause += time.Duration(loop-r.loop) * r.LoopDelay
+	r.loop = loop
+	if r.Pass == nil {
+		return nil
+	}
+	if err := r.flush(); err != nil {
+		return err
+	}
+	r.now = r.clock.Now()
+	r.collect()
+	r.res.Elapsed = r.now
+	r.Pass(r.res)
+	return nil
 }
 
 // wait returns when the frame in hand is due, not before.
