@@ -68,6 +68,9 @@ func emulated(e *meter.Environment) bool {
 	return known && e.KernelArch != "" && !slices.ContainsFunc(of, func(prefix string) bool { return strings.HasPrefix(e.KernelArch, prefix) })
 }
 
+// Emulated tells whether the program ran under an emulator of processors: its digests count, its times mean nothing.
+func (f *File) Emulated() bool { return emulated(&f.Environment) }
+
 func (f *File) doubtCounts(add func(string, ...any)) {
 	for _, c := range f.Counts {
 		if c.SHA256 != countsSHA256 {
