@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -20,6 +21,16 @@ type ClassesHeader struct {
 	Classes []ClassOf    `json:"classes"`
 	// Packets is the number of packets of all classes in the dataset that the classes are of; 0: of none.
 	Packets int64 `json:"dataset_packets,omitempty"`
+	// Hosts are the machines that measured, where classes were measured on several.
+	Hosts []ClassHost `json:"hosts,omitempty"`
+}
+
+// ClassHost is a machine that measured some of the classes, as trial.Host is of cells.
+type ClassHost struct {
+	Name    string   `json:"name"`
+	Machine string   `json:"machine"`
+	Classes []string `json:"classes"`
+	Differs []string `json:"differs,omitempty"`
 }
 
 // ClassOf is one class of a tree.
@@ -111,9 +122,14 @@ func (c *Classes) inOrder(cells []trial.Cell) {
 	})
 }
 
-// Warnings returns those of all classes, each with the class's name before it.
+// Warnings returns those of the whole, then those of all classes, each with the class's name before it.
 func (c *Classes) Warnings() []string {
 	var list []string
+	hosts := make([]trial.Host, len(c.Header.Hosts))
+	for i, h := range c.Header.Hosts {
+		hosts[i] = trial.Host{Name: h.Name, Machine: h.Machine, Differs: h.Differs}
+	}
+	warnOfHosts(hosts, func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) })
 	for i, r := range c.Results {
 		if r == nil {
 			continue

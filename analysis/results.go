@@ -31,6 +31,7 @@ type Results struct {
 type Ceiling struct {
 	Cell    trial.Cell `json:"cell"`
 	Octets  float64    `json:"mean_octets"`         // captured octets per packet of what was fed; 0: n/a
+	Wire    float64    `json:"mean_wire_octets"`    // the same on the wire, without the check sequence; 0: n/a
 	Service Summary    `json:"service"`             // closed loop, in the unit of loads: see trial.Record.ServiceRate
 	NS      Summary    `json:"ns_per_packet"`       // closed loop, of one worker's thread, on the trial's clock
 	CPUNS   Summary    `json:"cpu_ns_per_packet"`   // closed loop, of the whole process, collector included; N 0: n/a
@@ -232,6 +233,7 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 			n := float64(rec.Result.Delivered)
 			fed.Frames += rec.Counters.Frames
 			fed.Octets += rec.Counters.Octets
+			fed.WireOctets += rec.Counters.WireOctets
 			service.add(rec.Repeat, serviceRate(rec, settings))
 			ns.add(rec.Repeat, rec.CostNanos())
 			if rec.Usage.ProcessCPUNs != nil {
@@ -250,6 +252,7 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 	}
 	if fed.Frames > 0 {
 		c.Octets = float64(fed.Octets) / float64(fed.Frames)
+		c.Wire = float64(fed.WireOctets) / float64(fed.Frames)
 	}
 	c.Service, c.NS, c.CPUNS, c.Allocs = service.summary(), ns.summary(), cpu.summary(), allocs.summary()
 	c.GC, c.Insns, c.Feed = gc.summary(), insns.summary(), share.summary()
@@ -414,6 +417,7 @@ func (r *Results) warn() {
 	if text := r.Unfinished(); text != "" {
 		add("%s", text)
 	}
+	warnOfHosts(r.Header.Hosts, add)
 	r.warnOfSoaks(add)
 	if p.Repeats < MinRepeats && !p.Quick && p.Soak == 0 && (p.Repeats > 1 || p.Search != trial.SearchNone) {
 		add("%d repeats give no %.0f %% interval of the median; take at least %d", p.Repeats, 100*Level, MinRepeats)

@@ -65,32 +65,31 @@ func CreateClasses(path string, h analysis.ClassesHeader) error {
 
 // ReadClasses returns what the results folder of a study of each class holds.
 func ReadClasses(path string) (*analysis.Classes, error) {
-	name := filepath.Join(path, ClassesFile)
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
+	c, _, err := folderReader{path: path}.classes()
+	return c, err
+}
+
+// classes also returns the records of each class.
+func (in folderReader) classes() (*analysis.Classes, [][]trial.Record, error) {
 	c := &analysis.Classes{}
-	if err := json.Unmarshal(text, &c.Header); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if err := in.header(ClassesFile, "results folder of a study of each class", trial.Schema, &c.Header); err != nil {
+		return nil, nil, err
 	}
-	if c.Header.Schema != trial.Schema {
-		return nil, fmt.Errorf("%s: schema %d; this version reads %d", name, c.Header.Schema, trial.Schema)
-	}
+	all := make([][]trial.Record, len(c.Header.Classes))
 	c.Results = make([]*analysis.Results, len(c.Header.Classes))
 	for i, class := range c.Header.Classes {
 		if !filepath.IsLocal(class.Folder) || class.Folder != filepath.Base(class.Folder) {
-			return nil, fmt.Errorf("%s: folder %q of %s: not a name in this folder", name, class.Folder, class.Name)
+			return nil, nil, fmt.Errorf("%s: folder %q of %s: not a name in this folder", filepath.Join(in.path, ClassesFile), class.Folder, class.Name)
 		}
-		header, records, err := Read(filepath.Join(path, class.Folder))
+		header, records, _, err := in.below(class.Folder).study()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		c.Results[i] = analysis.Analyze(header, records)
+		c.Results[i], all[i] = analysis.Analyze(header, records), records
 	}
-	return c, nil
+	return c, all, nil
 }
 
 // FinishClasses writes the table and the CSV of all classes into their results folder, each whole or not at all.
@@ -104,6 +103,13 @@ func FinishClasses(path string, c *analysis.Classes) error {
 // WriteClasses writes for a person which class costs a parser most: what was measured, whether the captures are synthetic, and a table of all
 // classes, engine by engine, the dearest first.
 func WriteClasses(w io.Writer, c *analysis.Classes) error {
+	if err := writeClassesHeading(w, c); err != nil {
+		return err
+	}
+	return classesTable(c, false).WriteText(w)
+}
+
+func writeClassesHeading(w io.Writer, c *analysis.Classes) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { b.WriteString(clean(fmt.Sprintf(format, args...)) + "\n") }
 	if c.Header.Synthetic != "" {
@@ -128,10 +134,8 @@ func WriteClasses(w io.Writer, c *analysis.Classes) error {
 		}
 		break
 	}
-	if _, err := io.WriteString(w, b.String()+"\n"); err != nil {
-		return err
-	}
-	return classesTable(c, false).WriteText(w)
+	_, err := io.WriteString(w, b.String()+"\n")
+	return err
 }
 
 // warningsShown is how many warnings a table of classes lists.
@@ -182,6 +186,17 @@ func classesTable(c *analysis.Classes, whole bool) *Table {
 		}
 		t.Add(row...)
 	}
+	t.Notes = append(t.Notes, dearest(rows)...)
+	warnings := c.Warnings()
+	if n := len(warnings) - warningsShown; n > 1 {
+		warnings = append(warnings[:warningsShown], fmt.Sprintf("and %d more warnings: the tables of the classes, and --json, have them all", n))
+	}
+	t.Notes = append(t.Notes, warnings...)
+	return t
+}
+
+// dearest says for each cell which class costs most against which.
+func dearest(rows []analysis.ClassCeiling) (notes []string) {
 	for i := 0; i < len(rows); {
 		j := i
 		for j < len(rows) && rows[j].Cell == rows[i].Cell {
@@ -192,16 +207,11 @@ func classesTable(c *analysis.Classes, whole bool) *Table {
 			cheapest--
 		}
 		if cheapest > i {
-			t.Notes = append(t.Notes, fmt.Sprintf("%v: %s takes %.3g times as long a packet as %s", rows[i].Cell, rows[i].Class, rows[i].Times, rows[cheapest].Class))
+			notes = append(notes, fmt.Sprintf("%v: %s takes %.3g times as long a packet as %s", rows[i].Cell, rows[i].Class, rows[i].Times, rows[cheapest].Class))
 		}
 		i = j
 	}
-	warnings := c.Warnings()
-	if n := len(warnings) - warningsShown; n > 1 {
-		warnings = append(warnings[:warningsShown], fmt.Sprintf("and %d more warnings: the tables of the classes, and --json, have them all", n))
-	}
-	t.Notes = append(t.Notes, warnings...)
-	return t
+	return notes
 }
 
 // WriteClassesJSON writes one object a line, each with a "kind": the header with how many classes are done and all warnings, then a ceiling for

@@ -140,48 +140,42 @@ func Read(path string) (trial.Header, []trial.Record, error) {
 	return header, records, err
 }
 
-func readHeader(path string) (trial.Header, error) {
-	name := filepath.Join(path, HeaderFile)
-	text, err := os.ReadFile(name)
-	if err != nil {
-		below, _ := filepath.Glob(filepath.Join(path, "*", HeaderFile))
+func readHeader(path string) (trial.Header, error) { return folderReader{path: path}.studyHeader() }
+
+// read also returns the length of the whole lines of the records file.
+func read(path string) (header trial.Header, records []trial.Record, whole int64, err error) {
+	return folderReader{path: path}.study()
+}
+
+func (in folderReader) studyHeader() (trial.Header, error) {
+	var header trial.Header
+	err := in.header(HeaderFile, "results folder", trial.Schema, &header)
+	if errors.Is(err, fs.ErrNotExist) {
+		below, _ := filepath.Glob(filepath.Join(in.path, "*", HeaderFile))
 		for i := range below {
 			below[i] = filepath.Dir(below[i])
 		}
 		if len(below) > 0 {
-			return trial.Header{}, fmt.Errorf("%s is not a results folder (%w) but holds those of several machines or classes: %s", path, err,
-				strings.Join(below, ", "))
+			return trial.Header{}, fmt.Errorf("%w; but it holds those of several machines or classes: %s", err, strings.Join(below, ", "))
 		}
-		return trial.Header{}, fmt.Errorf("%s is not a results folder: %w", path, err)
 	}
-	var header trial.Header
-	if err := json.Unmarshal(text, &header); err != nil {
-		return trial.Header{}, fmt.Errorf("%s: %w", name, err)
-	}
-	if header.Schema != trial.Schema {
-		return trial.Header{}, fmt.Errorf("%s: schema %d; this version reads %d", name, header.Schema, trial.Schema)
-	}
-	return header, nil
+	return header, err
 }
 
-// read also returns the length of the whole lines of the records file.
-func read(path string) (header trial.Header, records []trial.Record, whole int64, err error) {
-	if header, err = readHeader(path); err != nil {
+func (in folderReader) study() (header trial.Header, records []trial.Record, whole int64, err error) {
+	if header, err = in.studyHeader(); err != nil {
 		return header, nil, 0, err
 	}
-	whole, err = readLines(path, func(line []byte) error {
+	whole, err = in.lines(func(line []byte) error {
 		var rec trial.Record
 		if err := json.Unmarshal(line, &rec); err != nil {
 			return err
-		}
-		if rec.Schema != trial.Schema {
-			return fmt.Errorf("schema %d; this version reads %d", rec.Schema, trial.Schema)
 		}
 		if rec.Kind == trial.KindBounds && rec.Bounds == nil {
 			return fmt.Errorf("a record of kind %s without bounds", rec.Kind)
 		}
 		records = append(records, rec)
-		return nil
+		return checkSchema(rec.Schema, trial.Schema)
 	})
 	if err != nil {
 		return header, nil, 0, err
@@ -189,10 +183,61 @@ func read(path string) (header trial.Header, records []trial.Record, whole int64
 	return header, records, whole, nil
 }
 
-// readLines gives each whole line of the records file to take, whose errors get the line's number, and returns the length of
-// these lines. What follows the last line end was cut when it was written. No file is no lines.
-func readLines(path string, take func(line []byte) error) (whole int64, err error) {
-	name := filepath.Join(path, RecordsFile)
+// folderReader reads the files of a results folder.
+type folderReader struct {
+	path string
+	// edit changes what is read, a header or a line of the records, before it is taken; nil: it is taken as it is.
+	edit func([]byte) []byte
+	// keep gets all that is taken, of the records one whole line after another; may be nil.
+	keep func(name string, content []byte)
+}
+
+// file returns the content of a file.
+func (in folderReader) file(name string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(in.path, name))
+	if err == nil && in.edit != nil {
+		text = in.edit(text)
+	}
+	if err == nil && in.keep != nil {
+		in.keep(name, text)
+	}
+	return text, err
+}
+
+func checkSchema(have, want int) error {
+	if have != want {
+		return fmt.Errorf("schema %d; this version reads %d", have, want)
+	}
+	return nil
+}
+
+// header decodes the header of a kind of results folder.
+func (in folderReader) header(file, kind string, schema int, header any) error {
+	name := filepath.Join(in.path, file)
+	text, err := in.file(file)
+	if err != nil {
+		return fmt.Errorf("%s is not a %s: %w", in.path, kind, err)
+	}
+	var of struct {
+		Schema int `json:"schema"`
+	}
+	err = json.Unmarshal(text, &of)
+	if err == nil {
+		err = checkSchema(of.Schema, schema) // before fields of other versions
+	}
+	if err == nil {
+		err = json.Unmarshal(text, header)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// lines gives each whole line of the records file to take, whose errors get the line's number, and returns the length of
+// these lines as they are in the file. What follows the last line end was cut when it was written. No file is no lines.
+func (in folderReader) lines(take func(line []byte) error) (whole int64, err error) {
+	name := filepath.Join(in.path, RecordsFile)
 	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -208,10 +253,16 @@ func readLines(path string, take func(line []byte) error) (whole int64, err erro
 		} else if err != nil {
 			return 0, err
 		}
+		whole += int64(len(line))
+		if in.edit != nil {
+			line = in.edit(line)
+		}
+		if in.keep != nil {
+			in.keep(RecordsFile, line)
+		}
 		if err := take(bytes.TrimSpace(line)); err != nil {
 			return 0, fmt.Errorf("%s:%d: %w", name, n, err)
 		}
-		whole += int64(len(line))
 	}
 }
 

@@ -40,20 +40,14 @@ func HoldsLive(path string) bool {
 
 // ReadLive returns what the folder of a live run holds. A last line that was cut while it was written is left out.
 func ReadLive(path string) (live.Header, []live.Record, error) {
-	var header live.Header
-	var records []live.Record
-	name := filepath.Join(path, LiveFile)
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return header, nil, fmt.Errorf("%s is not the results folder of a live run: %w", path, err)
+	return folderReader{path: path}.live()
+}
+
+func (in folderReader) live() (header live.Header, records []live.Record, err error) {
+	if err := in.header(LiveFile, "results folder of a live run", live.Schema, &header); err != nil {
+		return header, nil, err
 	}
-	if err := json.Unmarshal(text, &header); err != nil {
-		return header, nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if header.Schema != live.Schema {
-		return header, nil, fmt.Errorf("%s: schema %d; this version reads %d", name, header.Schema, live.Schema)
-	}
-	_, err = readLines(path, func(line []byte) error {
+	_, err = in.lines(func(line []byte) error {
 		var rec live.Record
 		if err := json.Unmarshal(line, &rec); err != nil {
 			return err
@@ -65,9 +59,10 @@ func ReadLive(path string) (live.Header, []live.Record, error) {
 
 // checkLive adds a record that has what its kind says.
 func checkLive(rec *live.Record, records *[]live.Record) error {
+	if err := checkSchema(rec.Schema, live.Schema); err != nil {
+		return err
+	}
 	switch {
-	case rec.Schema != live.Schema:
-		return fmt.Errorf("schema %d; this version reads %d", rec.Schema, live.Schema)
 	case rec.Kind == live.KindMemory && rec.Memory == nil,
 		rec.Kind == live.KindBounds && rec.Bounds == nil,
 		slices.Contains([]string{live.KindAlone, live.KindTop, live.KindRate, live.KindSearch}, rec.Kind) && rec.Trial == nil:

@@ -116,7 +116,9 @@ func decided(list []quality.Measure) bool {
 }
 
 // WriteQualityCSV writes a line for each load and repeat.
-func WriteQualityCSV(w io.Writer, r *quality.Report) error {
+func WriteQualityCSV(w io.Writer, r *quality.Report) error { return qualityDataTable(r).WriteCSV(w) }
+
+func qualityDataTable(r *quality.Report) *Table {
 	t := &Table{}
 	for _, key := range []string{"of_service", "repeat", "offered_pps", "offered", "delivered", "lost", "vectors", "decided", "undecided", "coverage", "macro_f1",
 		"macro_f1_without_loss", "balanced_accuracy", "balanced_accuracy_without_loss", "accuracy", "benign_recall", "benign_recall_without_loss", "detection_rate",
@@ -137,7 +139,7 @@ func WriteQualityCSV(w io.Writer, r *quality.Report) error {
 				Text(strings.Join(m.Marks, " ")))
 		}
 	}
-	return t.WriteCSV(w)
+	return t
 }
 
 // of is a share of windows, NaN where there are none.

@@ -61,35 +61,30 @@ func ReadScenario(path string) (scenario.Header, []scenario.Record, error) {
 	return header, records, err
 }
 
-func readScenarioHeader(path string) (h scenario.Header, err error) {
-	name := filepath.Join(path, ScenarioFile)
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return h, fmt.Errorf("%s is not a results folder of a scenario: %w", path, err)
-	}
-	if err := json.Unmarshal(text, &h); err != nil {
-		return h, fmt.Errorf("%s: %w", name, err)
-	}
-	if h.Schema != scenario.Schema {
-		return h, fmt.Errorf("%s: schema %d; this version reads %d", name, h.Schema, scenario.Schema)
-	}
-	return h, nil
+func readScenarioHeader(path string) (scenario.Header, error) {
+	return folderReader{path: path}.scenarioHeader()
 }
 
 func readScenario(path string) (header scenario.Header, records []scenario.Record, whole int64, err error) {
-	if header, err = readScenarioHeader(path); err != nil {
+	return folderReader{path: path}.scenario()
+}
+
+func (in folderReader) scenarioHeader() (h scenario.Header, err error) {
+	err = in.header(ScenarioFile, "results folder of a scenario", scenario.Schema, &h)
+	return h, err
+}
+
+func (in folderReader) scenario() (header scenario.Header, records []scenario.Record, whole int64, err error) {
+	if header, err = in.scenarioHeader(); err != nil {
 		return header, nil, 0, err
 	}
-	whole, err = readLines(path, func(line []byte) error {
+	whole, err = in.lines(func(line []byte) error {
 		var rec scenario.Record
 		if err := json.Unmarshal(line, &rec); err != nil {
 			return err
 		}
-		if rec.Schema != scenario.Schema {
-			return fmt.Errorf("schema %d; this version reads %d", rec.Schema, scenario.Schema)
-		}
 		records = append(records, rec)
-		return nil
+		return checkSchema(rec.Schema, scenario.Schema)
 	})
 	return header, records, whole, err
 }
@@ -126,10 +121,7 @@ func WriteScenario(w io.Writer, s *analysis.Scenario) error {
 	if len(engines) == 0 {
 		return nil
 	}
-	for _, t := range []*Table{
-		countedTable(s, engines), cpuTable(s, engines), memoryTable(s, engines), costPerPacketTable(s, engines), closedTable(s, engines),
-		ratioTable(s),
-	} {
+	for _, t := range scenarioTables(s, engines) {
 		if len(t.Rows) == 0 {
 			continue
 		}
@@ -141,6 +133,13 @@ func WriteScenario(w io.Writer, s *analysis.Scenario) error {
 		}
 	}
 	return nil
+}
+
+func scenarioTables(s *analysis.Scenario, engines []string) []*Table {
+	return []*Table{
+		countedTable(s, engines), cpuTable(s, engines), memoryTable(s, engines), costPerPacketTable(s, engines), closedTable(s, engines),
+		ratioTable(s),
+	}
 }
 
 func scenarioHeading(s *analysis.Scenario) string {

@@ -337,6 +337,10 @@ func WriteSoakCSV(w io.Writer, r *analysis.Results) error {
 // workers, repeat, phase, at_s (begin of the trial since the soak's), service_UNIT, and after the trial celsius, hz (as the
 // kernel tells) and loop_ns (of the calibration loop). What is not known is empty.
 func WriteSoakTrialsCSV(w io.Writer, r *analysis.Results) error {
+	return soakTrialsTable(r).WriteCSV(w)
+}
+
+func soakTrialsTable(r *analysis.Results) *Table {
 	t := &Table{}
 	for _, h := range []string{"engine", "size", "cache", "workers", "repeat", "phase", "at_s",
 		"service_" + strings.ReplaceAll(r.Header.Settings.Unit, "/", "_per_"), "celsius", "hz", "loop_ns"} {
@@ -349,7 +353,7 @@ func WriteSoakTrialsCSV(w io.Writer, r *analysis.Results) error {
 				seconds(&at.At), exact(at.Rate, true), digits(at.MilliC, 1000), digits(at.Hz, 1), digits(at.LoopNS, 1))
 		}
 	}
-	return t.WriteCSV(w)
+	return t
 }
 
 // digits returns all digits of a value over a divisor, or an empty cell where there is none.

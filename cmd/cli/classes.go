@@ -22,6 +22,7 @@ import (
 	"pcaplab/datasets/cic"
 	"pcaplab/datasets/manifest"
 	"pcaplab/datasets/mix"
+	"pcaplab/datasets/shard"
 	"pcaplab/datasets/truth"
 	"pcaplab/parse"
 	"pcaplab/replay/trial"
@@ -36,19 +37,26 @@ type classStudies struct {
 	path      string // of the results folder; "" without one
 	condition *analysis.Condition
 	classes   analysis.Classes
+	span      *shard.Span // of a shard: its classes; nil: all
 }
 
 // perClass is study for --per-class.
 func (m *measureFlags) perClassStudies(c *cobra.Command, a *app, args []string, plan trial.Plan) error {
+	if part, sharded, err := m.shard.part(); err != nil {
+		return err
+	} else if sharded {
+		if args, err = inputs(args, m.synth); err != nil {
+			return err
+		}
+		return m.classesShard(c, a, args, plan, part)
+	}
 	s := classStudies{measureFlags: m, a: a, c: c, path: m.output}
 	places := a.places()
-	switch {
-	case len(places) > 1:
+	if len(places) > 1 {
 		return usagef("--per-class measures on one machine: name one host")
-	case m.cachefile != "":
-		return usagef("--cachefile is of one capture, --per-class of many: edit them with 'rewrite -c' first")
-	case plan.Soak > 0:
-		return usagef("--soak is of one capture, --per-class of many: soak the class that costs most")
+	}
+	if err := s.refused(plan); err != nil {
+		return err
 	}
 	s.place = places[0]
 	var err error
@@ -69,8 +77,27 @@ func (m *measureFlags) perClassStudies(c *cobra.Command, a *app, args []string, 
 	return errors.Join(s.run(c.Context()), s.show())
 }
 
-// begun fills in the header of new studies.
+// refused says what is not for many captures.
+func (s *classStudies) refused(plan trial.Plan) error {
+	switch {
+	case s.cachefile != "":
+		return usagef("--cachefile is of one capture, --per-class of many: edit them with 'rewrite -c' first")
+	case plan.Soak > 0:
+		return usagef("--soak is of one capture, --per-class of many: soak the class that costs most")
+	}
+	return nil
+}
+
+// begun begins new studies.
 func (s *classStudies) begun(args []string, plan trial.Plan) error {
+	if err := s.prepare(args, plan); err != nil || s.path == "" {
+		return err
+	}
+	return report.CreateClasses(s.path, s.classes.Header)
+}
+
+// prepare fills in the header of new studies.
+func (s *classStudies) prepare(args []string, plan trial.Plan) error {
 	if len(args) != 1 {
 		return usagef("--per-class: want one folder of classes, as 'dataset synth' makes, or %s%s", synthPrefix, trafficCIC)
 	}
@@ -122,10 +149,17 @@ func (s *classStudies) begun(args []string, plan trial.Plan) error {
 		}
 	}
 	s.classes = analysis.Classes{Header: h, Results: make([]*analysis.Results, len(h.Classes))}
-	if s.path == "" {
-		return nil
+	return nil
+}
+
+// left returns the classes that are to measure.
+func (s *classStudies) left() (list []int) {
+	for i, r := range s.classes.Results {
+		if own := s.span == nil || i >= s.span.From && i < s.span.To; own && (r == nil || r.Unfinished() != "") {
+			list = append(list, i)
+		}
 	}
-	return report.CreateClasses(s.path, h)
+	return list
 }
 
 // resumed takes studies up again.
@@ -325,22 +359,19 @@ func enough(ctx context.Context, files []string, reading trial.Reading) ([]strin
 // run measures the classes that are not measured. One that fails does not end the others.
 func (s *classStudies) run(ctx context.Context) error {
 	h := &s.classes.Header
-	left := len(h.Classes) - s.classes.Done()
+	left := s.left()
 	study := &trial.Study{Header: h.Study}
 	about := ""
 	if each := study.Expected(); each > 0 {
-		about = fmt.Sprintf("; about %v in all", (each * time.Duration(left)).Round(time.Second))
+		about = fmt.Sprintf("; about %v in all", (each * time.Duration(len(left))).Round(time.Second))
 	}
-	s.a.note("%s%s: %d classes, of which %d are to measure, %d engines, %d repeats%s", s.place.prefix(), h.Tree, len(h.Classes), left,
+	s.a.note("%s%s: %d classes, of which %d are to measure, %d engines, %d repeats%s", s.place.prefix(), h.Tree, len(h.Classes), len(left),
 		len(h.Study.Plan.Engines), h.Study.Plan.Repeats, about)
 	var faults []error
-	for i := range h.Classes {
-		if r := s.classes.Results[i]; r != nil && r.Unfinished() == "" {
-			continue
-		}
+	for _, i := range left {
 		if err := s.class(ctx, i); err != nil {
 			if ctx.Err() != nil {
-				if s.path != "" {
+				if s.path != "" && s.span == nil {
 					s.a.note("'%s' goes on with it", s.a.again(s.c.Name(), s.path))
 				}
 				return err

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"pcaplab/datasets/shard"
 	"pcaplab/parse"
 	"pcaplab/replay/live"
 	"pcaplab/replay/scenario"
@@ -29,7 +30,7 @@ const (
 	ExitDone        = 0
 	ExitFailed      = 1
 	ExitUsage       = 2   // flags or arguments are wrong; nothing was run
-	ExitMissed      = 3   // ran, but a condition of --fail-if is true, or two files differ
+	ExitMissed      = 3   // ran, but a condition of --fail-if is true, two files differ, or shards are missing
 	ExitInterrupted = 130 // ended by a signal; what was measured is kept
 )
 
@@ -72,8 +73,11 @@ type app struct {
 	stdout, stderr io.Writer
 	stdin          io.Reader
 	quiet          bool
-	boards         []place // to measure on; none: here
-	via            string  // how the user named them, as "remote pi@a,pi@b "
+	boards         []place     // to measure on; none: here
+	via            string      // how the user named them, as "remote pi@a,pi@b "
+	plan           **shard.Job // of `shards plan`: a command notes its job there and ends
+	args           []string
+	mixedMachines  bool // of merge
 }
 
 // usageError marks what the user got wrong before anything ran.
@@ -87,6 +91,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 var errMissed = errors.New("a condition of --fail-if is true")
 
 func (a *app) run(ctx context.Context, args []string) int {
+	a.args = args
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
@@ -103,7 +108,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(a.stderr, "%s: %v\n", a.Name, err)
 		return ExitUsage
-	case errors.Is(err, errMissed), errors.Is(err, errDiffer):
+	case errors.Is(err, errMissed), errors.Is(err, errDiffer), errors.Is(err, errIncomplete):
 		fmt.Fprintf(a.stderr, "%s: %v\n", a.Name, err)
 		return ExitMissed
 	}
@@ -148,6 +153,10 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 	root.AddCommand(a.ceilingCommand(), a.sweepCommand(), a.trialCommand(), a.liveCommand(), a.infoCommand(), a.featuresCommand(), a.validateCommand(), a.scenariosCommand(), a.datasetCommand(), a.synthCommand(), a.replayCommand(),
 		a.enginesCommand(), a.rewriteCommand(), a.splitCommand(), a.tableCommand(), a.benchfmtCommand(), a.boardCommand(), a.calibrateCommand(), a.remoteCommand(), a.serveCommand(),
 		a.trainCommand())
+	root.AddCommand(a.mergeCommand(), a.shardsCommand())
+	root.AddCommand(a.predictCommand())
+	root.AddCommand(a.compareCommand())
+	root.AddCommand(a.reportCommand())
 	root.AddCommand(a.buildCommands()...)
 	a.completions(root)
 	return root

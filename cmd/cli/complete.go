@@ -79,6 +79,8 @@ func (a *app) flagChoices() map[string]choices {
 			"bisection by long trials"), false},
 		"goal": {pairs("ndr", "no drop", "pdr:0.5%", "at most 0.5 % lost", "rfc2544", "no drop, one long trial",
 			"tst009", "ETSI NFV-TST 009"), true},
+		"metric": {pairs("ndr", "no-drop rate", "pdr", "partial-drop rates", "service", "closed loop", "cost", "time per packet", "cpu", "CPU time per packet",
+			"allocs", "per packet", "peak", "memory", "loss", "at listed loads", "all", "every metric"), true},
 		"arch": {remote.Arches, false},
 		"as": {pairs("extractor", "what the scripts give on a capture", "pipeline", "what their tool chain gives",
 			"released", "as the published files", "fixed", "known faults mended"), false},
@@ -93,6 +95,7 @@ func (a *app) flagChoices() map[string]choices {
 		"auto": {pairs(split.ModeBridge, "undecided: server", split.ModeRouter, "undecided: by network", split.ModeClient, "undecided: client",
 			split.ModeServer, "undecided: server", split.ModeFirst, "first seen as source: client"), false},
 		"cidr": {}, "regex": {}, "mac": {}, "include": {}, "exclude": {}, "ratio": {}, "comment": {},
+		"shard":  {},
 		"benign": {}, "rates": {}, "rate": {}, "gogc": {}, "gomemlimit": {}, "fail-if": {}, "dir": {},
 	}
 }

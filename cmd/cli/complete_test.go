@@ -191,6 +191,8 @@ func TestWhatIsOfferedIsTaken(t *testing.T) {
 				command = []string{"split", "-o", filepath.Join(t.TempDir(), "cache")}
 			case "as", "window", "label", "format":
 				command, path = []string{"features"}, "DDoS-SYN_Flood/no-such.pcap"
+			case "metric":
+				command = []string{"compare", "no-such.pcap"}
 			}
 			if strings.HasSuffix(value, "=") {
 				continue // the beginning of one

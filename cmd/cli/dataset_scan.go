@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +29,7 @@ type scanFlags struct {
 	again   bool
 	salvage bool
 	json    bool
+	shard   shardFlag
 }
 
 func (a *app) datasetScanCommand() *cobra.Command {
@@ -49,9 +49,14 @@ label is the name of their folder. Classic pcap, pcapng, gzip and zstd are found
 
 A second scan reads only what is new or has changed, by size and time of change; --again reads everything. After Ctrl-C, and once a minute,
 the files that were read to the end are in the manifest, and the same command goes on. The exit code is 1 where a file is cut, damaged or not as published;
-missing files are no error.`,
+missing files are no error.
+
+With --shard the captures are cut among n runs, here or on other machines that see the folder, by their octets; -o is then a folder of shards
+outside DIR, and 'merge' makes of all of them the manifest that one scan would have written. A file that cannot be read, or that
+changes meanwhile, makes the shard fail; what is cut or damaged does not.`,
 		Example: `  ` + a.Name + ` dataset scan /data/CIC-IoT-2023
   ` + a.Name + ` dataset scan --no-hash -o - captures | jq -r '.files[] | [.path, .packets, .label] | @tsv'
+  ` + a.Name + ` dataset scan --shard 3/16 -o shards /data/CIC-IoT-2023
   ` + a.Name + ` dataset verify /data/CIC-IoT-2023`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -70,16 +75,24 @@ missing files are no error.`,
 	fs.BoolVar(&f.again, "again", false, "read files that have not changed since the manifest, too")
 	fs.BoolVar(&f.salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
 	fs.BoolVar(&f.json, "json", false, "print the manifest instead of the table, and write it too")
+	f.shard.add(fs, "the captures, cut by their octets,")
 	return c
 }
 
 func (f *scanFlags) run(ctx context.Context, a *app, dir string) error {
+	part, sharded, err := f.shard.part()
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return err
 	}
 	if !info.IsDir() {
 		return usagef("%s is no folder: scan takes the folder that holds the captures; 'info' tells of single ones", dir)
+	}
+	if sharded {
+		return f.runShard(ctx, a, dir, part)
 	}
 	cfg := manifest.Config{Hash: !f.noHash, Salvage: f.salvage, Workers: f.jobs}
 	output := f.output
@@ -136,11 +149,7 @@ func (f *scanFlags) run(ctx context.Context, a *app, dir string) error {
 		return err
 	}
 	a.tellScan(m, &summary)
-	if n := summary.Faults(); n > 0 {
-		first := summary.Findings[slices.IndexFunc(summary.Findings, func(f manifest.Finding) bool { return f.Fault })]
-		return fmt.Errorf("%s: %s; the first: %s: %s: %s", dir, plural(n, "fault", "faults"), first.Path, first.Kind, first.Text)
-	}
-	return nil
+	return scanFaults(dir, &summary)
 }
 
 // canWrite finds before a long work whether a file can be put in the place of path.

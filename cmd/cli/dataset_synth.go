@@ -138,6 +138,7 @@ type synthTreeFlags struct {
 	workers               int
 	output                string
 	force, json           bool
+	shard                 shardFlag
 }
 
 // leastPackets is how many packets a capture has at least where CIC's number of captures splits them: a window.
@@ -157,11 +158,16 @@ gets fewer than --least. A class has as many captures as in CIC, 309 in all, but
 when the present one holds more octets than that, as CIC's were split at 2,048,000,000.
 
 The same seed gives the same octets on every machine, and the same frames of a class whatever other classes are made, as synth:CLASS has them.
-DIR/synthetic.json says what was made; tables over DIR are then captioned synthetic. A run that is interrupted leaves nothing.`,
+DIR/synthetic.json says what was made; tables over DIR are then captioned synthetic. A run that is interrupted leaves nothing.
+
+With --shard the captures are shared out among n runs, here or elsewhere; -o is then a folder of shards, and 'merge' makes the tree of them, by
+links instead of copies where it lies on the same file system. A class that falls to several shards is made from its beginning in each: what
+is saved is the writing.`,
 		Example: `  ` + a.Name + ` dataset synth --packets 10000 -o cic-small
   ` + a.Name + ` dataset synth --total 1000000 --least 2000 --seed 7 -o cic-million
   ` + a.Name + ` dataset synth --classes DDoS,DoS-SYN_Flood,benign --size 50MB -o floods
   ` + a.Name + ` dataset synth --classes Recon-PortScan --packets 1000 -o - | ` + a.Name + ` info -
+  ` + a.Name + ` dataset synth --total 100000000 --shard 2/8 -o shards
   ` + a.Name + ` ceiling --quick --per-class cic-small`,
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, a, args) },
 	}
@@ -177,6 +183,7 @@ DIR/synthetic.json says what was made; tables over DIR are then captioned synthe
 	fs.StringVarP(&f.output, "output", "o", "", "folder to make, or - for the capture of one class on standard output")
 	fs.BoolVar(&f.force, "force", false, "replace the synthetic tree in the folder; what is not as made is never removed")
 	fs.BoolVar(&f.json, "json", false, "print what was made as JSON, with the SHA-256 of each file")
+	f.shard.add(fs, "the tree, cut by packets between captures,")
 	return c
 }
 
@@ -184,9 +191,16 @@ func (f *synthTreeFlags) run(c *cobra.Command, a *app, args []string) error {
 	if len(args) > 0 {
 		return usagef("want no argument, not %q: the folder goes with -o, classes with --classes", args[0])
 	}
+	part, sharded, err := f.shard.part()
+	if err != nil {
+		return err
+	}
 	plans, err := f.plan(c)
 	if err != nil {
 		return err
+	}
+	if sharded {
+		return f.runShard(c.Context(), a, plans, part)
 	}
 	if f.output == stdin {
 		return f.one(c.Context(), a, plans)
@@ -507,54 +521,77 @@ func (f *synthTreeFlags) make(ctx context.Context, a *app, plans []synthPlan, ol
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	makers := make([]synthMaker, len(plans))
+	for i := range plans {
+		makers[i] = synthMaker{plan: plans[i]}
+	}
+	if err := f.fill(ctx, a, work, makers); err != nil {
+		return nil, err
+	}
+	tree := f.tree(a)
+	for i := range makers {
+		tree.add(makers[i].made)
+	}
+	return tree, f.place(work, tree, old)
+}
+
+// tree is what is made, without its classes.
+func (f *synthTreeFlags) tree(a *app) *synthTree {
+	return &synthTree{Schema: synthTreeSchema, Program: a.Name, Version: version(), Seed: f.seed, Split: int64(f.split)}
+}
+
+func (t *synthTree) add(c synthClass) {
+	t.Classes = append(t.Classes, c)
+	t.Packets += c.Packets
+	t.Octets += c.Octets
+}
+
+// fill lets the makers write, several at once, each into the folder of its class in dir.
+func (f *synthTreeFlags) fill(ctx context.Context, a *app, dir string, makers []synthMaker) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	bar := a.octetsBar("making")
 	var mu sync.Mutex
-	var done int64
+	var done, need int64
 	wrote := func(n int64) {
 		mu.Lock()
 		defer mu.Unlock()
 		done += n
 		bar.set(min(done, need), need)
 	}
-	tree := &synthTree{Schema: synthTreeSchema, Program: a.Name, Version: version(), Seed: f.seed, Split: int64(f.split), Classes: make([]synthClass, len(plans))}
-	order := make([]int, len(plans)) // large ones first
+	order := make([]int, len(makers)) // large ones first
 	for i := range order {
 		order[i] = i
+		need += makers[i].plan.stored()
 	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(plans[j].stored(), plans[i].stored()) })
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(makers[j].plan.stored(), makers[i].plan.stored()) })
 	queue := make(chan int, len(order))
 	for _, i := range order {
 		queue <- i
 	}
 	close(queue)
 	var all sync.WaitGroup
-	for range min(len(plans), cmp.Or(f.workers, runtime.GOMAXPROCS(0))) {
+	for range min(len(makers), cmp.Or(f.workers, runtime.GOMAXPROCS(0))) {
 		all.Go(func() {
 			for i := range queue {
 				if ctx.Err() != nil {
 					return
 				}
-				maker := synthMaker{plan: plans[i], split: int64(f.split), dir: filepath.Join(work, plans[i].class.Folder), wrote: wrote}
-				if err := maker.make(ctx); err != nil {
-					cancel(fmt.Errorf("%s: %w", plans[i].class.Folder, err))
+				m := &makers[i]
+				m.split, m.dir, m.wrote = int64(f.split), filepath.Join(dir, m.plan.class.Folder), wrote
+				if err := m.make(ctx); err != nil {
+					cancel(fmt.Errorf("%s: %w", m.plan.class.Folder, err))
 					return
 				}
-				tree.Classes[i] = maker.made
 			}
 		})
 	}
 	all.Wait()
 	bar.done()
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	for _, c := range tree.Classes {
-		tree.Packets += c.Packets
-		tree.Octets += c.Octets
-	}
-	return tree, f.place(work, tree, old)
+	return nil
 }
 
 // place moves a whole tree into the output. The mark comes first: whenever this ends, what is there is marked.
@@ -599,15 +636,23 @@ func (f *synthTreeFlags) one(ctx context.Context, a *app, plans []synthPlan) err
 // synthMaker makes the captures of a class.
 type synthMaker struct {
 	plan  synthPlan
+	first int64 // capture to write, from 0; those before are made and not written
+	end   int64 // that after the last one; 0: all
 	split int64
-	dir   string
+	dir   string             // "": one capture, to elsewhere
 	wrote func(octets int64) // told now and then
 
-	made  synthClass
-	total int64 // octets of all captures
-	told  int64
-	open  *synthCapture
+	made    synthClass // what was written
+	packets int64      // of all captures, written or not
+	total   int64      // octets of them
+	size    int64      // octets of the present one
+	begun   int64      // how many have begun
+	told    int64
+	open    *synthCapture
 }
+
+// errRest says that all captures that are wanted are made.
+var errRest = errors.New("the rest is not wanted")
 
 const (
 	pcapHeader = 24 // of a classic pcap
@@ -649,16 +694,13 @@ func (m *synthMaker) header() int64 {
 	switch files := m.plan.files; {
 	case m.total == 0:
 		begins = true
-	case m.open == nil: // there is only one
+	case m.dir == "": // there is only one
 	case files == 0:
-		begins = m.open.size > m.split
+		begins = m.size > m.split
+	case m.plan.packets > 0:
+		begins = m.packets*files >= m.plan.packets*m.begun
 	default:
-		next := int64(len(m.made.Files)) + 1
-		if m.plan.packets > 0 {
-			begins = int64(m.made.Packets)*files >= m.plan.packets*next
-		} else {
-			begins = next < files && m.total*files >= m.plan.size*next
-		}
+		begins = m.begun < files && m.total*files >= m.plan.size*m.begun
 	}
 	if begins {
 		return pcapHeader
@@ -697,13 +739,26 @@ func (m *synthMaker) make(ctx context.Context) (err error) {
 			if err := m.finish(); err != nil {
 				return err
 			}
-			var err error
-			if m.open, err = createSynthCapture(filepath.Join(m.dir, class.CaptureName(len(m.made.Files))), class.Folder); err != nil {
-				return err
+			if m.end > 0 && m.begun >= m.end {
+				return errRest
 			}
+			if m.begun >= m.first {
+				var err error
+				if m.open, err = createSynthCapture(filepath.Join(m.dir, class.CaptureName(int(m.begun))), class.Folder); err != nil {
+					return err
+				}
+			}
+			m.begun++
 			m.total += n
+			m.size = n
 		}
-		m.total += int64(pcapRecord + len(f.Data))
+		record := int64(pcapRecord + len(f.Data))
+		m.total += record
+		m.size += record
+		m.packets++
+		if m.open == nil {
+			return nil
+		}
 		m.made.Packets++
 		m.made.Octets += uint64(len(f.Data))
 		if attack {
@@ -711,7 +766,7 @@ func (m *synthMaker) make(ctx context.Context) (err error) {
 		}
 		return m.open.add(f, attack)
 	})
-	if err != nil {
+	if err != nil && err != errRest {
 		return err
 	}
 	return m.finish()
@@ -724,7 +779,7 @@ func (m *synthMaker) finish() error {
 	}
 	c := m.open
 	m.open = nil
-	file := synthTreeFile{File: "PCAP/" + m.made.Class + "/" + filepath.Base(c.file.Name()), Packets: c.out.Packets(), Size: c.size}
+	file := synthTreeFile{File: "PCAP/" + m.made.Class + "/" + filepath.Base(c.file.Name()), Packets: c.out.Packets(), Size: m.size}
 	if err := c.close(); err != nil {
 		return err
 	}
@@ -740,11 +795,10 @@ type synthCapture struct {
 	out             *pcapio.Writer
 	rows            *truth.Writer
 	class           string
-	size            int64 // of the capture
 }
 
 func createSynthCapture(path, class string) (*synthCapture, error) {
-	c := &synthCapture{sum: sha256.New(), truthSum: sha256.New(), class: class, size: pcapHeader}
+	c := &synthCapture{sum: sha256.New(), truthSum: sha256.New(), class: class}
 	var err error
 	if c.file, err = os.Create(path); err != nil {
 		return nil, err
@@ -760,7 +814,6 @@ func createSynthCapture(path, class string) (*synthCapture, error) {
 }
 
 func (c *synthCapture) add(f *parse.Frame, attack bool) error {
-	c.size += int64(pcapRecord + len(f.Data))
 	p := truth.Packet{Class: c.class, Attack: truth.No}
 	if attack {
 		p.Attack = truth.Yes

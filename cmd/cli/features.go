@@ -34,6 +34,7 @@ type featuresFlags struct {
 	json   bool
 	hash   bool
 	as     asFlag
+	featuresShard
 }
 
 // asFlag is a flag for feature.As.
@@ -55,11 +56,17 @@ what pandas writes) or Parquet. Several captures are read at once and written in
 'released' is the pipeline with sums in order, as in the published files; 'fixed' has the known faults mended. METHOD.md says
 what each column means and which frames give no row. Frames that give none are counted by reason.
 
-The output appears whole or not at all. After a kill or Ctrl-C the same command with --resume goes on where it was.`,
+The output appears whole or not at all. After a kill or Ctrl-C the same command with --resume goes on where it was.
+
+With --shard i/n it makes one of n shards, of about as many packets each, as a folder in the folder -o DIR; '` + a.Name + ` merge DIR -o FILE' joins
+them to what one run without --shard writes, octet for octet. The manifest of 'dataset scan' says where windows begin and what the captures'
+SHA-256 is; without one every shard reads all captures for that. Captures are cut inside where windows can be found there: plain pcap with
+windows of rows (not --as fixed), or of any length with --as pipeline or released. All others go to one shard as a whole.`,
 		Example: `  ` + a.Name + ` features capture.pcap -o out.csv
   ` + a.Name + ` features --window cic --label folder -o cic.parquet PCAP/*/*.pcap
   ` + a.Name + ` features --label text=ATTACK --truth attackers.txt --window 100 capture.pcap.zst -o out.csv
   ` + a.Name + ` features --window 1s synth:iot-1 | head -3
+  ` + a.Name + ` features --shard 1/2 --manifest PCAP/manifest.json --window cic -o shards PCAP/*/*.pcap   # 2/2 elsewhere, then merge
   ` + a.Name + ` features diff ours.csv theirs.csv`,
 		RunE: func(c *cobra.Command, args []string) error {
 			f.Hash = f.hash
@@ -70,7 +77,10 @@ The output appears whole or not at all. After a kill or Ctrl-C the same command 
 		},
 	}
 	fs := c.Flags()
-	fs.StringVarP(&f.output, "output", "o", stdin, "file to write, - for standard output")
+	fs.StringVarP(&f.output, "output", "o", stdin, "file to write, - for standard output; with --shard the folder of the shards")
+	f.shardFlag.add(fs, "the vectors")
+	fs.StringVar(&f.manifest, "manifest", "", "with --shard: manifest of the captures, or its folder (default: manifest.json beside or above them)")
+	fs.BoolVar(&f.whole, "whole-captures", false, "with --shard: cut between captures only")
 	fs.StringVar(&f.Format, "format", "", "csv or parquet (default: by the ending of the output, csv)")
 	fs.StringVar(&f.window, "window", "10", "rows of a window, a time (1s), or cic: by class, as the dataset has it")
 	fs.Var(&f.as, "as", "whose numbers: extractor, pipeline, released or fixed")
@@ -168,33 +178,31 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 	if strings.EqualFold(filepath.Ext(f.output), ".parquet") && cfg.Format == extract.CSV {
 		return usagef("--format csv into %s: name it .csv, or leave the format out", f.output)
 	}
+	part, sharded, err := f.part()
+	if err != nil {
+		return err
+	}
+	if !sharded && (f.manifest != "" || f.whole) {
+		return usagef("--manifest and --whole-captures say how shards are cut: give --shard")
+	}
+	if sharded {
+		cfg.Settings = f.settings(args)
+		defer a.interruptible(c.Context(), args, func() {})()
+		limitMemory(cfg.Workers)
+		return f.makeShard(c, a, cfg, sources, part)
+	}
 	if f.output == stdin && f.Resume {
 		return usagef("--resume goes on with a file: -o FILE")
 	}
 	if cfg.Format == extract.Parquet && f.output == stdin && isTerminal(a.stdout) {
 		return usagef("parquet is not for a terminal: -o FILE, or a pipe")
 	}
-	cfg.Settings = "--window " + f.window
-	if f.label != "" {
-		cfg.Settings += " --label " + f.label
-	}
-	if f.truth != "" {
-		cfg.Settings += " --truth " + f.truth
-	}
-	if strings.HasPrefix(args[0], synthPrefix) {
-		cfg.Settings += fmt.Sprint(" --seed ", f.seed)
-	}
+	cfg.Settings = f.settings(args)
 	total, err := storedSize(sources)
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOMEMLIMIT") == "" { // collect earlier rather than grow: row groups are large and short-lived
-		workers := cfg.Workers
-		if workers == 0 {
-			workers = runtime.GOMAXPROCS(0)
-		}
-		debug.SetMemoryLimit(int64(40+16*workers) << 20)
-	}
+	limitMemory(cfg.Workers)
 	defer a.interruptible(c.Context(), args, func() {})()
 	bar := a.octetsBar("reading")
 	cfg.Progress = func(done int64) { bar.set(done, total) }
@@ -223,6 +231,32 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 	}
 	f.tell(a, summary)
 	return err
+}
+
+// settings is what the record says of the flags.
+func (f *featuresFlags) settings(args []string) string {
+	s := "--window " + f.window
+	if f.label != "" {
+		s += " --label " + f.label
+	}
+	if f.truth != "" {
+		s += " --truth " + f.truth
+	}
+	if strings.HasPrefix(args[0], synthPrefix) {
+		s += fmt.Sprint(" --seed ", f.seed)
+	}
+	return s
+}
+
+// limitMemory collects earlier rather than grow: row groups are large and short-lived.
+func limitMemory(workers int) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	debug.SetMemoryLimit(int64(40+16*workers) << 20)
 }
 
 // sources makes a source of each argument.

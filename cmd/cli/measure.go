@@ -36,6 +36,7 @@ type measureFlags struct {
 	json      bool
 	whole     bool // --json prints the records themselves
 	failIf    string
+	shard     shardFlag // of ceiling and sweep
 }
 
 func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
@@ -181,6 +182,7 @@ of the goal ndr, sums of 300 ms and bounds of 5 %.` + soakHelp,
 	}
 	fs := c.Flags()
 	m.add(a, fs)
+	m.shard.add(fs, "the cells or, with --per-class, the classes")
 	fs.StringVar(&goals, "goal", "ndr,pdr:0.5%", "loss goals: ndr, pdr:RATIO, rfc2544, tst009")
 	fs.StringVar(&searching, "search", trial.SearchMLR, "mlrsearch, or rfc2544 (bisection, one trial of 60 s a step)")
 	fs.DurationVar(&sum, "sum", 21*time.Second, "trial time on which a load is judged")
@@ -227,6 +229,7 @@ loads evenly on a logarithmic axis; FROM..TO is 8 of them, and 1x where it lies 
 		},
 	}
 	m.add(a, c.Flags())
+	m.shard.add(c.Flags(), "the cells")
 	c.Flags().StringSliceVar(&rates, "rates", nil, "loads: numbers, multiples of the service ceiling (0.5x) or of the recorded rate (2r), ranges FROM..TO or FROM..TO/N")
 	return c
 }

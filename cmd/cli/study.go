@@ -38,6 +38,7 @@ type job struct {
 	Sources []source       `json:"sources"`
 	Sides   []byte         `json:"sides,omitempty"` // content of the cache file, where there is one
 	Done    []trial.Record `json:"done,omitempty"`
+	Cells   []trial.Cell   `json:"cells,omitempty"` // to measure; none: all of the plan
 }
 
 // ready tells what a bench is about to measure.
@@ -116,7 +117,7 @@ func sameMachine(was, is *meter.Environment) error {
 
 // perform runs a study in this process and its children.
 func (a *app) perform(ctx context.Context, j *job, e *events) error {
-	s := &trial.Study{Engines: a.Engines, Stages: a.Stages, Header: j.Header, Done: j.Done, Keep: e.record, Progress: e.progress}
+	s := &trial.Study{Engines: a.Engines, Stages: a.Stages, Header: j.Header, Only: j.Cells, Done: j.Done, Keep: e.record, Progress: e.progress}
 	h := &s.Header
 	is := meter.ReadEnvironment(meter.Roots{})
 	if was := &h.Environment; was.OS == "" {
@@ -252,7 +253,7 @@ func (v *visit) run(ctx context.Context) error {
 				}
 				v.folder = folder
 			}
-			v.a.note("%s%s", v.prefix(), describe(&r))
+			v.a.note("%s%s", v.prefix(), describe(&r, len(v.job.Cells)))
 			v.bar.expect(r.Header.Settings.Unit, r.Expected)
 			return nil
 		},
@@ -307,6 +308,11 @@ func (a *app) atEach(ctx context.Context, visits []*visit) error {
 
 // study runs a plan on captures, at every place, and prints what came of it.
 func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial.Plan) error {
+	if part, sharded, err := m.shard.part(); err != nil {
+		return err
+	} else if sharded {
+		return m.studyShard(c, a, args, plan, part)
+	}
 	condition, err := m.condition()
 	if err != nil {
 		return err
@@ -340,12 +346,7 @@ func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial
 			if m.output != "" {
 				v.path = folderOf(m.output, places, p)
 			}
-			v.job.Sources = sources(args)
-			v.job.Header = trial.Header{
-				Version: version(), Command: c.Name(), Started: time.Now().UTC(), Settings: m.settings, Plan: plan,
-				Reading: trial.Reading{Packets: m.packets, Salvage: m.salvage}, InProcess: m.inProcess, MemoryLimit: int64(m.memoryLimit),
-			}
-			if v.job.Sides, err = readSides(m.cachefile, &v.job.Header.Settings.Changes, &v.job.Header.Changed); err != nil {
+			if err := m.begin(c, v, args, plan); err != nil {
 				return err
 			}
 			continue
@@ -385,6 +386,17 @@ func (m *measureFlags) study(c *cobra.Command, a *app, args []string, plan trial
 	}
 	runErr := a.atEach(c.Context(), visits)
 	return errors.Join(runErr, m.show(a, visits, condition))
+}
+
+// begin makes v a new study.
+func (m *measureFlags) begin(c *cobra.Command, v *visit, args []string, plan trial.Plan) (err error) {
+	v.job.Sources = sources(args)
+	v.job.Header = trial.Header{
+		Version: version(), Command: c.Name(), Started: time.Now().UTC(), Settings: m.settings, Plan: plan,
+		Reading: trial.Reading{Packets: m.packets, Salvage: m.salvage}, InProcess: m.inProcess, MemoryLimit: int64(m.memoryLimit),
+	}
+	v.job.Sides, err = readSides(m.cachefile, &v.job.Header.Settings.Changes, &v.job.Header.Changed)
+	return err
 }
 
 // join makes v the same study as another board's that was begun.
@@ -613,10 +625,13 @@ func (t tagger) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// describe says before the start what will be done and how long it takes.
-func describe(r *ready) string {
+// describe says before the start what will be done and how long it takes; cells 0: all of the plan.
+func describe(r *ready, cells int) string {
 	h := &r.Header
 	p := &h.Plan
+	if cells == 0 {
+		cells = len(p.Cells())
+	}
 	var names []string
 	for _, c := range h.Captures {
 		names = append(names, c.Name)
@@ -637,5 +652,5 @@ func describe(r *ready) string {
 	}
 	return fmt.Sprintf("%s: %d packets, %s; %d cells x %d repeats, %s, clock %s, queue %s%s",
 		strings.Join(names, ", "), r.Frames, report.FormatOctets(float64(r.Octets)),
-		len(p.Engines)*len(p.Sizes)*len(p.Caches)*len(p.Workers), p.Repeats, length, h.Settings.Clock, h.Settings.Queue, about)
+		cells, p.Repeats, length, h.Settings.Clock, h.Settings.Queue, about)
 }

@@ -37,6 +37,9 @@ type Source struct {
 	Label string `json:"label,omitempty"`
 	// Open, if set, gives the frames instead of a file at Path. Times are in ns, as of a capture in ns.
 	Open func() (Frames, error) `json:"-"`
+
+	part   *part   // what a shard has of it; nil for all
+	replay *replay // with MergeShards: what shards have made of it
 }
 
 // Frames gives frames until io.EOF. It allocates nothing per frame.
@@ -199,6 +202,9 @@ type job struct {
 	vectors sync.Pool // of *[]feature.Vector, for row groups
 	octets  sync.Pool // of *[]byte, of encoded ones
 	failed  context.CancelCauseFunc
+	bare    bool // no header: a shard
+	once    bool // cannot be resumed
+	most    int  // sources that are open at once
 }
 
 // sourceRun is a source under way.
@@ -218,14 +224,14 @@ type sourceRun struct {
 }
 
 func newJob(cfg Config, sources []Source, out output) *job {
-	j := &job{cfg: cfg, out: out}
+	j := &job{cfg: cfg, out: out, most: cfg.Workers}
 	for i, s := range sources {
 		j.sources = append(j.sources, &sourceRun{
 			Source: s, index: i, job: j, summary: SourceSummary{Source: s}, waiting: make(map[int]*batch),
 		})
 	}
 	j.order.job, j.order.moved = j, make(chan struct{}, 1)
-	j.order.parts = make([]part, len(sources))
+	j.order.parts = make([]progress, len(sources))
 	return j
 }
 
@@ -252,7 +258,7 @@ func (j *job) run(parent context.Context, from position) (*Summary, error) {
 		workers.Go(func() { newWorker(j).run(ctx) })
 	}
 	stopProgress := j.tell()
-	open := make(chan struct{}, j.cfg.Workers)
+	open := make(chan struct{}, j.most)
 	for _, s := range j.sources[from.Source:] {
 		if j.order.turn(ctx, s.index) != nil {
 			break
@@ -349,6 +355,10 @@ func (s *sourceRun) open(hash bool) (Frames, *datasets.Capture, error) {
 		return frames, nil, err
 	}
 	cfg := &s.job.cfg
+	if s.part != nil {
+		c, err := s.part.open(s.Path)
+		return c, c, err
+	}
 	c, err := datasets.Open(s.Path, datasets.OpenConfig{Salvage: cfg.Salvage, Hash: cfg.Hash && hash, Stdin: cfg.Stdin})
 	return c, c, err
 }

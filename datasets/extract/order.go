@@ -26,12 +26,13 @@ type deliver struct {
 	batch   *batch // whose octets they are; free afterwards
 }
 
-// part is what has come of a source.
-type part struct {
+// progress is what has come of a source.
+type progress struct {
 	next    int
 	waiting map[int]deliver
 	vectors uint64
 	endless uint64
+	octets  int64
 	ended   bool
 	spill   *os.File // octets of a source that is not at the head
 	spilled []deliver
@@ -46,7 +47,7 @@ type order struct {
 	mu      sync.Mutex
 	head    int
 	headNow atomic.Int64 // head, for who must not wait
-	parts   []part
+	parts   []progress
 	tail    []feature.Vector // of sources that ended, too few for a row group
 	labels  []string         // of tail
 	encoder *vectorio.ParquetEncoder
@@ -71,7 +72,7 @@ func (o *order) start() error {
 		o.encoder = &vectorio.ParquetEncoder{Labelled: cfg.Labelled}
 		return nil
 	}
-	if o.begin != (position{}) {
+	if o.begin != (position{}) || o.job.bare {
 		return nil
 	}
 	return o.append(vectorio.AppendHeader(nil, cfg.Labelled))
@@ -126,9 +127,10 @@ func (o *order) put(s *sourceRun, number int, d deliver) error {
 }
 
 // take deals with the next part of a source.
-func (o *order) take(s *sourceRun, p *part, d deliver) error {
+func (o *order) take(s *sourceRun, p *progress, d deliver) error {
 	p.vectors += d.vectors
 	p.endless += d.endless
+	p.octets += int64(len(d.octets))
 	d.after.Vectors, d.after.Endless = p.vectors, p.endless
 	if d.last {
 		s.summary.Vectors, s.summary.NoDuration = p.vectors, p.endless
@@ -155,7 +157,7 @@ func (o *order) take(s *sourceRun, p *part, d deliver) error {
 }
 
 // spill keeps a part of a source that is not at the head.
-func (o *order) spill(p *part, d deliver) (err error) {
+func (o *order) spill(p *progress, d deliver) (err error) {
 	if p.spill == nil {
 		if p.spill, err = o.job.out.spill(); err != nil {
 			return err
@@ -221,7 +223,7 @@ func (o *order) keep() error {
 
 // interrupted keeps what a later run can go on with.
 func (o *order) interrupted() error {
-	if o.good.Octets == 0 || o.good.Position == (position{}) {
+	if o.job.once || o.good.Octets == 0 || o.good.Position == (position{}) {
 		return nil
 	}
 	return errors.Join(o.keep(), ErrResumable)
@@ -279,7 +281,7 @@ func (o *order) advance() error {
 }
 
 // drain writes what the new head has spilled.
-func (o *order) drain(s *sourceRun, p *part) error {
+func (o *order) drain(s *sourceRun, p *progress) error {
 	if p.spill == nil {
 		return nil
 	}
@@ -302,7 +304,7 @@ func (o *order) drain(s *sourceRun, p *part) error {
 }
 
 // drop removes the spill file.
-func (p *part) drop() error {
+func (p *progress) drop() error {
 	if p.spill == nil {
 		return nil
 	}

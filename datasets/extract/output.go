@@ -120,27 +120,9 @@ func File(ctx context.Context, path string, cfg Config, sources []Source) (*Summ
 	if err := cfg.check(sources); err != nil {
 		return nil, err
 	}
-	target, err := filepath.EvalSymlinks(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		target = path
-	case err != nil:
+	f, err := targetOf(path, sources)
+	if err != nil {
 		return nil, err
-	}
-	if info, err := os.Lstat(target); err == nil && !info.Mode().IsRegular() {
-		return nil, &ConfigError{fmt.Errorf("%s: not a regular file; name a file, or - for standard output", path)}
-	}
-	dir, base := filepath.Split(target)
-	for _, s := range sources {
-		in, err := os.Stat(s.Path)
-		out, there := os.Stat(target)
-		if s.Open == nil && err == nil && there == nil && os.SameFile(in, out) {
-			return nil, &ConfigError{fmt.Errorf("%s is a capture to read: write to another file", path)}
-		}
-	}
-	f := &file{target: target, partial: dir + "." + base + ".partial", record: dir + "." + base + ".resume"}
-	if info, err := os.Stat(filepath.Dir(target)); err != nil || !info.IsDir() || base == "" {
-		return nil, &ConfigError{fmt.Errorf("%q: want a file in a folder that is there", path)}
 	}
 	if f.job, err = digest(&cfg, sources); err != nil {
 		return nil, err
@@ -165,6 +147,33 @@ func File(ctx context.Context, path string, cfg Config, sources []Source) (*Summ
 		return nil, failed
 	}
 	return summary, err
+}
+
+// targetOf returns the output at path, which must be none of the sources.
+func targetOf(path string, sources []Source) (*file, error) {
+	target, err := filepath.EvalSymlinks(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		target = path
+	case err != nil:
+		return nil, err
+	}
+	if info, err := os.Lstat(target); err == nil && !info.Mode().IsRegular() {
+		return nil, &ConfigError{fmt.Errorf("%s: not a regular file; name a file, or - for standard output", path)}
+	}
+	dir, base := filepath.Split(target)
+	for _, s := range sources {
+		in, err := os.Stat(s.Path)
+		out, there := os.Stat(target)
+		if s.Open == nil && err == nil && there == nil && os.SameFile(in, out) {
+			return nil, &ConfigError{fmt.Errorf("%s is a capture to read: write to another file", path)}
+		}
+	}
+	f := &file{target: target, partial: dir + "." + base + ".partial", record: dir + "." + base + ".resume"}
+	if info, err := os.Stat(filepath.Dir(target)); err != nil || !info.IsDir() || base == "" {
+		return nil, &ConfigError{fmt.Errorf("%q: want a file in a folder that is there", path)}
+	}
+	return f, nil
 }
 
 // open opens the unfinished file and locks it.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"pcaplab/datasets"
@@ -69,7 +71,8 @@ type producer struct {
 	iface   int
 	told    int64
 	read    uint64
-	silent  bool // tells no progress
+	silent  bool   // tells no progress
+	rows    uint64 // of a part: rows of the capture before the frames that count
 }
 
 // errStopped says that the run was cancelled.
@@ -78,6 +81,12 @@ var errStopped = errors.New("stopped")
 // produce reads the source from a position on. Faults of the capture end it early and are kept.
 func (s *sourceRun) produce(ctx context.Context, at position) {
 	p := &producer{sourceRun: s, ctx: ctx, at: at, iface: -1}
+	if s.replay != nil {
+		if err := p.replayed(); err != nil && !errors.Is(err, errStopped) {
+			s.job.failed(err)
+		}
+		return
+	}
 	defer func() {
 		if p.capture != nil { // the run was stopped
 			p.capture.Close()
@@ -85,6 +94,10 @@ func (s *sourceRun) produce(ctx context.Context, at position) {
 	}()
 	err := p.run()
 	if errors.Is(err, errStopped) || ctx.Err() != nil {
+		return
+	}
+	if err != nil && s.part != nil { // the manifest says that it is whole
+		s.job.failed(err)
 		return
 	}
 	if err != nil {
@@ -102,20 +115,29 @@ func (p *producer) run() error {
 		if lost, err = p.findLost(); err != nil {
 			return err
 		}
-		for piece := range lost {
-			p.summary.Lost = append(p.summary.Lost, piece)
-		}
+		p.summary.Lost = slices.Sorted(maps.Keys(lost))
 	}
 	if err := p.begin(lost); err != nil {
 		return err
 	}
-	if p.at.Frames > 0 {
+	if p.part != nil {
+		if err := p.enter(); err != nil {
+			return err
+		}
+	} else if p.at.Frames > 0 {
 		if err := p.skip(p.at.Frames); err != nil {
 			return err
 		}
 		p.dec.SetState(p.at.Decoder)
 	}
-	return p.walk()
+	err := p.walk()
+	if p.part == nil {
+		return err
+	}
+	if err != nil {
+		return p.changed(err)
+	}
+	return p.part.ended(p.Path, p.at.Frames)
 }
 
 // begin opens the source at its start.
@@ -239,6 +261,11 @@ func (p *producer) walk() error {
 	var f parse.Frame
 	var row feature.Row
 	for {
+		if p.part != nil {
+			if over, err := p.leave(); over || err != nil {
+				return err
+			}
+		}
 		usable, err := p.next(&f)
 		if err == io.EOF {
 			break
@@ -367,7 +394,7 @@ func (p *producer) close() {
 		for _, l := range c.Losses() {
 			sum.Losses = append(sum.Losses, l.String())
 		}
-		if p.job.cfg.Hash {
+		if p.job.cfg.Hash && p.part == nil {
 			digest, err := c.SHA256()
 			sum.SHA256 = digest
 			p.blame(err)
@@ -396,6 +423,11 @@ func (p *producer) findLost() (map[uint64]bool, error) {
 	if err := q.begin(nil); err != nil {
 		return nil, err
 	}
+	if q.part != nil {
+		if err := q.enter(); err != nil {
+			return nil, err
+		}
+	}
 	if q.capture != nil {
 		defer q.capture.Close()
 	}
@@ -412,7 +444,13 @@ func (p *producer) findLost() (map[uint64]bool, error) {
 		}
 	}
 	for {
+		if q.part != nil {
+			if over, err := q.leave(); over || err != nil {
+				break
+			}
+		}
 		usable, err := q.next(&f)
+		q.at.Frames++
 		if errors.Is(err, errStopped) {
 			return nil, err
 		} else if err != nil {

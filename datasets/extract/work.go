@@ -99,6 +99,10 @@ func (w *worker) vectorDone(b *batch, v *feature.Vector) {
 	if b.source.decimal && v.RateNano == 0 && len(b.ends) > 0 {
 		b.endless++
 	}
+	if w.job.cfg.Format == plainVectors {
+		b.text = appendPlain(b.text, v)
+		return
+	}
 	if w.job.cfg.As.Pieces() {
 		vectorio.RoundTrip(v)
 	}

@@ -58,6 +58,11 @@ func Scan(ctx context.Context, dir string, cfg Config) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	return scan(ctx, dir, found, others, cfg)
+}
+
+// scan reads the captures that were found.
+func scan(ctx context.Context, dir string, found []*candidate, others []Other, cfg Config) (*Manifest, error) {
 	root := rootName(dir)
 	synthetic := isSynthetic(dir)
 	var todo []*candidate
@@ -88,7 +93,7 @@ func Scan(ctx context.Context, dir string, cfg Config) (*Manifest, error) {
 		return m
 	}
 	kept := time.Now()
-	err = each(ctx, cfg, todo, func(r *reader, c *candidate) error {
+	err := each(ctx, cfg, todo, func(r *reader, c *candidate) error {
 		c.file = r.file(ctx, c.full, c.path, cfg)
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -322,6 +322,17 @@ type Header struct {
 	// Moving is what Settings.MoveAddresses does to the frames of a copy, before sizes; nil without.
 	Moving      *rewrite.MoveReport `json:"moving,omitempty"`
 	Environment meter.Environment   `json:"environment"`
+	// Hosts are the machines that measured, where a study was measured in parts on several; Environment is then that of the first.
+	Hosts []Host `json:"hosts,omitempty"`
+}
+
+// Host is a machine that measured some of a study's cells, each with all its repeats.
+type Host struct {
+	Name    string `json:"name"`    // unlike those of the others
+	Machine string `json:"machine"` // meter.Environment in a line
+	Cells   []Cell `json:"cells"`   // in the order of the plan
+	// Differs says in what its environment differs from the first host's, as meter.Environment.Differences does; none: of one kind.
+	Differs []string `json:"differs,omitempty"`
 }
 
 // Capture names frames that were fed.

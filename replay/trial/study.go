@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,32 @@ const (
 	maxTrial   = 24 * time.Hour
 )
 
+// Cells returns the cells of the plan in the order in which a study begins with them: sizes, caches, workers, engines.
+func (p *Plan) Cells() []Cell {
+	var cells []Cell
+	for _, size := range p.Sizes {
+		for _, cache := range p.Caches {
+			for _, workers := range p.Workers {
+				for _, engine := range p.Engines {
+					cells = append(cells, Cell{engine, size, cache, workers})
+				}
+			}
+		}
+	}
+	return cells
+}
+
+// Compare orders records as a study of the plan makes them: by size, cache, workers, repeat and engine; 0 between records of one repeat of
+// one cell, which a stable sort leaves as they are. A cell that is not of the plan comes first.
+func (p *Plan) Compare(a, b *Record) int {
+	return cmp.Or(
+		cmp.Compare(slices.Index(p.Sizes, a.Cell.Size), slices.Index(p.Sizes, b.Cell.Size)),
+		cmp.Compare(slices.Index(p.Caches, a.Cell.Cache), slices.Index(p.Caches, b.Cell.Cache)),
+		cmp.Compare(slices.Index(p.Workers, a.Cell.Workers), slices.Index(p.Workers, b.Cell.Workers)),
+		cmp.Compare(a.Repeat, b.Repeat),
+		cmp.Compare(slices.Index(p.Engines, a.Cell.Engine), slices.Index(p.Engines, b.Cell.Engine)))
+}
+
 // twice finds what a list names twice: its results would be pooled as if they were repeats.
 func twice[T comparable](faults *faultList, what string, list []T) {
 	for i, v := range list {
@@ -87,6 +114,9 @@ type Study struct {
 	Stages  []parse.StageKind // all that the settings may name
 	// Frames returns the frames of a size, Captured among them.
 	Frames func(size string) (Sized, error)
+	// Only are the cells to measure; nil: all of the plan. A study may be measured in parts, each with cells of its own: their records, sorted
+	// by Plan.Compare, are those of the whole study.
+	Only []Cell
 	// Done are records of an earlier run of the same study; they are taken instead of measuring again.
 	Done []Record
 	// Keep is called with each new record, in order. An error ends the study.
@@ -116,7 +146,7 @@ func (s *Study) Expected() time.Duration {
 	if s.Header.Settings.Passes > 0 {
 		return 0
 	}
-	cells := len(p.Engines) * len(p.Sizes) * len(p.Caches) * len(p.Workers) * p.Repeats
+	cells := s.cells() * p.Repeats
 	if p.Soak > 0 {
 		return s.expectedSoak(cells)
 	}
@@ -151,6 +181,20 @@ func (s *Study) Expected() time.Duration {
 	return max(all, 0)
 }
 
+// wants reports whether a cell of the kind is to be measured.
+func (s *Study) wants(kind func(Cell) bool) bool {
+	return s.Only == nil || slices.ContainsFunc(s.Only, kind)
+}
+
+// cells returns how many cells are to be measured.
+func (s *Study) cells() int {
+	if s.Only != nil {
+		return len(s.Only)
+	}
+	p := &s.Header.Plan
+	return len(p.Engines) * len(p.Sizes) * len(p.Caches) * len(p.Workers)
+}
+
 // bisections is about how many steps the search of RFC 2544 takes for a goal.
 func bisections(g search.Goal) int {
 	width := g.Width
@@ -182,8 +226,11 @@ func (s *Study) Run(ctx context.Context) error {
 	for _, c := range s.Header.Captures {
 		run.hashes = append(run.hashes, c.SHA256)
 	}
-	run.progress.Cells = len(p.Engines) * len(p.Sizes) * len(p.Caches) * len(p.Workers) * p.Repeats
+	run.progress.Cells = s.cells() * p.Repeats
 	for _, size := range p.Sizes {
+		if !s.wants(func(c Cell) bool { return c.Size == size }) {
+			continue
+		}
 		if err := run.size(size); err != nil {
 			return err
 		}
@@ -256,6 +303,15 @@ func (s *Study) Check() error {
 	twice(&faults, "cache state", p.Caches)
 	twice(&faults, "number of workers", p.Workers)
 	twice(&faults, "load", p.Rates)
+	twice(&faults, "cell", s.Only)
+	if len(s.Only) > 0 {
+		cells := p.Cells()
+		for _, c := range s.Only {
+			if !slices.Contains(cells, c) {
+				faults.add("cell %v is not of the plan", c)
+			}
+		}
+	}
 	for _, r := range p.Rates {
 		if !(r.Value > 0) || math.IsInf(r.Value, 0) {
 			faults.add("rate %v: want a positive number", r.Value)
@@ -313,6 +369,9 @@ func (r *run) size(size string) error {
 		recorded = float64(sized.Frames.Len()) / (float64(period) / 1e9)
 	}
 	for _, cache := range p.Caches {
+		if !r.study.wants(func(c Cell) bool { return c.Size == size && c.Cache == cache }) {
+			continue
+		}
 		if err := r.cache(sized.Frames, cache, size, recorded); err != nil {
 			return err
 		}
@@ -333,6 +392,9 @@ func (r *run) cache(frames *arena.Frames, cache, size string, recorded float64) 
 		defer set.Close()
 	}
 	for _, workers := range h.Plan.Workers {
+		if !r.study.wants(func(c Cell) bool { return c.Size == size && c.Cache == cache && c.Workers == workers }) {
+			continue
+		}
 		if err := r.workers(set, llc, recorded, Cell{Size: size, Cache: cache, Workers: workers}); err != nil {
 			return err
 		}
@@ -360,7 +422,9 @@ func (r *run) workers(set *arena.Frames, llc bool, recorded float64, cell Cell) 
 	}
 	for repeat := 1; repeat <= r.study.Header.Plan.Repeats; repeat++ {
 		for _, engine := range r.study.Header.Plan.Engines {
-			cell.Engine = engine
+			if cell.Engine = engine; !r.study.wants(func(c Cell) bool { return c == cell }) {
+				continue
+			}
 			c := &cellRun{run: r, cell: cell, repeat: repeat, parts: parts, llc: llc, recorded: recorded}
 			if r.attempt > 0 && r.again == (soakKey{cell, repeat}) {
 				c.attempt = r.attempt

@@ -1,0 +1,532 @@
+package comparison
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pcaplab/analysis"
+	"pcaplab/replay/trial"
+)
+
+// Study is one side of a comparison: what a results folder holds. Each repeat of its plan is a run.
+type Study struct {
+	Name    string // as the user named it
+	Header  trial.Header
+	Records []trial.Record
+}
+
+// Side is what both sides hold of one kind: a study of each class, or one without a class.
+type Side struct {
+	Name    string
+	Studies map[string]Study // by class; "" where there are no classes
+}
+
+// Options tell how to compare. Zero values mean the defaults.
+type Options struct {
+	Alpha   float64  // of a single comparison; DefaultAlpha
+	Metrics []string // names as in [Metrics], or "all"; the goals of both plans, and cost
+	Force   bool     // compare what is not alike, and list it
+	Rounds  int      // of runs that were interleaved; 0: the sides were measured one after the other
+}
+
+// Metric is a quantity of a cell.
+type Metric struct {
+	Name string // as in conditions: see [Metrics]
+	Unit string // "pps" or "bit/s", "ns", "octets", "" of plain numbers and ratios
+	// More says that more is better.
+	More bool
+	// Points says that a change is a difference, not a ratio: of ratios of lost packets.
+	Points bool
+}
+
+// Row is a metric of one cell, or the geometric mean over cells.
+type Row struct {
+	Metric   Metric
+	Class    string // "" where there are no classes
+	Cell     trial.Cell
+	Over     int              // cells of a geometric mean; 0: the row is of Cell
+	Old, New analysis.Summary // of the runs
+	Change   Change
+	Marks    []Mark   // of the cell
+	Doubts   []string // as "1 of 6 runs of new have no value"
+}
+
+// Mark is a doubt of trials (see the Mark constants of package trial), or that the search for a goal was irregular.
+type Mark struct {
+	Name     string
+	Old, New int // runs of each side that have it
+}
+
+// Verdict says what a row shows: Better or Worse where the change is significant, Same where it is not, None where there are too few runs.
+type Verdict string
+
+// What a row shows.
+const (
+	Better Verdict = "better"
+	Worse  Verdict = "worse"
+	Same   Verdict = "~"
+	None   Verdict = "no verdict"
+)
+
+// Verdict returns what the row shows.
+func (r *Row) Verdict() Verdict {
+	switch {
+	case !r.Change.Judged():
+		return None
+	case !r.Change.Significant() || r.Change.Value == 0:
+		return Same
+	case r.Change.Value > 0 == r.Metric.More:
+		return Better
+	}
+	return Worse
+}
+
+// Where names what the row is of besides its engine, as "64 B, cold, 1 worker".
+func (r *Row) Where() string {
+	if r.Over > 0 {
+		return plural(r.Over, "cell")
+	}
+	where := r.Cell.Size
+	if _, err := strconv.Atoi(where); err == nil {
+		where += " B"
+	}
+	where += ", " + r.Cell.Cache + ", " + plural(r.Cell.Workers, "worker")
+	if r.Class != "" {
+		where = r.Class + ", " + where
+	}
+	return where
+}
+
+// Name is the metric as conditions name it.
+func (r *Row) Name() string {
+	if r.Over > 0 {
+		return "geomean-" + r.Metric.Name
+	}
+	return r.Metric.Name
+}
+
+// Lone is a cell, or a metric of a cell, that only one side has.
+type Lone struct {
+	Side   string
+	Class  string
+	Cell   trial.Cell
+	Metric string // "": the whole cell
+}
+
+// Different is a thing in which the sides are not alike.
+type Different struct {
+	What     string
+	Old, New string
+	Serious  bool // numbers of the two do not mean the same
+}
+
+// Comparison is two studies side by side.
+type Comparison struct {
+	Old, New  string
+	Alpha     float64
+	Rounds    int // of interleaved runs; 0: unpaired
+	Rows      []Row
+	Means     []Row // over cells that have the metric in all runs
+	Lone      []Lone
+	Different []Different
+	Warnings  []string
+}
+
+// IncomparableError says why numbers of two studies do not mean the same.
+type IncomparableError struct {
+	Old, New string
+	Because  []Different // serious ones
+}
+
+func (e *IncomparableError) Error() string {
+	var parts []string
+	for _, d := range e.Because {
+		parts = append(parts, fmt.Sprintf("%s: %s, and %s", d.What, d.Old, d.New))
+	}
+	return fmt.Sprintf("%s and %s were not measured alike: %s", e.Old, e.New, strings.Join(parts, "; "))
+}
+
+// Compare compares two sides. It is an *IncomparableError when they differ in captures, settings or goals and not forced, or in the unit of loads.
+func Compare(old, new Side, o Options) (*Comparison, error) {
+	if o.Alpha == 0 {
+		o.Alpha = DefaultAlpha
+	}
+	if !(o.Alpha > 0 && o.Alpha < 1) {
+		return nil, fmt.Errorf("alpha %v: want a number above 0 and below 1, as %v", o.Alpha, DefaultAlpha)
+	}
+	c := &Comparison{Old: old.Name, New: new.Name, Alpha: o.Alpha, Rounds: o.Rounds}
+	var serious []Different
+	unit := false
+	var values [2]*sample
+	for i, side := range []Side{old, new} {
+		values[i] = &sample{name: []string{"old", "new"}[i], values: make(map[place][]float64), marks: make(map[place]map[string]int)}
+		for _, class := range classes(side) {
+			values[i].add(class, side.Studies[class])
+		}
+	}
+	first := true
+	for _, class := range classes(old) {
+		a, both := old.Studies[class]
+		b, ok := new.Studies[class]
+		if !both || !ok {
+			continue
+		}
+		for _, d := range differences(class, &a.Header, &b.Header, first) {
+			if d.Serious {
+				serious = append(serious, d)
+				unit = unit || strings.HasSuffix(d.What, unitOfLoads)
+			}
+			c.Different = append(c.Different, d)
+		}
+		first = false
+	}
+	if len(serious) > 0 && (!o.Force || unit) {
+		return nil, &IncomparableError{old.Name, new.Name, serious}
+	}
+	metrics, err := chosen(o.Metrics, values)
+	if err != nil {
+		return nil, err
+	}
+	c.rows(metrics, values)
+	c.warn(old, new)
+	return c, nil
+}
+
+func classes(s Side) []string {
+	return slices.Sorted(maps.Keys(s.Studies))
+}
+
+// place is where values are: a metric of a cell of a class.
+type place struct {
+	class  string
+	cell   trial.Cell
+	metric Metric
+}
+
+// sample is the values of one side, one for each run.
+type sample struct {
+	name    string
+	cells   []place             // without a metric, in order
+	metrics []Metric            // in order
+	goals   []string            // names of the metrics that the plan searched
+	values  map[place][]float64 // by run, NaN where it has none
+	marks   map[place]map[string]int
+}
+
+// add takes in what the runs of a study say.
+func (s *sample) add(class string, study Study) {
+	records := trial.LastAttempts(study.Records)
+	byRun := make(map[int][]trial.Record)
+	for _, rec := range records {
+		byRun[rec.Repeat] = append(byRun[rec.Repeat], rec)
+	}
+	unit := study.Header.Settings.Unit
+	if study.Header.Plan.Search != trial.SearchNone {
+		for _, g := range study.Header.Plan.Goals {
+			s.goals = append(s.goals, g.Name)
+		}
+	}
+	for run, repeat := range slices.Sorted(maps.Keys(byRun)) {
+		header := study.Header
+		header.Plan.Repeats = 1
+		results := analysis.Analyze(header, byRun[repeat])
+		set := func(cell trial.Cell, m Metric, sum analysis.Summary, v float64) {
+			if sum.N == 0 || math.IsNaN(v) {
+				return
+			}
+			at := place{class, cell, m}
+			if s.values[at] == nil {
+				s.values[at] = slices.Repeat([]float64{math.NaN()}, len(byRun))
+			}
+			s.values[at][run] = v
+			if !slices.Contains(s.metrics, m) {
+				s.metrics = append(s.metrics, m)
+			}
+		}
+		for i := range results.Ceilings {
+			r := &results.Ceilings[i]
+			for _, g := range r.Goals {
+				set(r.Cell, Metric{Name: g.Goal, Unit: unit, More: true}, g.Rate, g.Rate.Median)
+			}
+			set(r.Cell, Metric{Name: "service", Unit: unit, More: true}, r.Service, r.Service.Median)
+			set(r.Cell, Metric{Name: "cost", Unit: "ns"}, r.NS, r.NS.Median)
+			set(r.Cell, Metric{Name: "cpu", Unit: "ns"}, r.CPUNS, r.CPUNS.Median)
+			set(r.Cell, Metric{Name: "allocs"}, r.Allocs, r.Allocs.Median)
+			set(r.Cell, Metric{Name: "peak", Unit: "octets"}, r.Peak, r.Peak.Max)
+			at := place{class: class, cell: r.Cell}
+			if !slices.Contains(s.cells, at) {
+				s.cells = append(s.cells, at)
+			}
+			if s.marks[at] == nil {
+				s.marks[at] = make(map[string]int)
+			}
+			for _, mark := range r.Marks {
+				s.marks[at][mark]++
+			}
+			for _, g := range r.Goals {
+				if !g.Regular {
+					s.marks[at][g.Goal+" irregular"]++
+				}
+			}
+		}
+		if study.Header.Plan.Search == trial.SearchNone {
+			for _, curve := range results.Curves {
+				for _, p := range curve.Points {
+					if p.Intended > 0 {
+						set(curve.Cell, Metric{Name: "loss@" + load(p), Points: true}, analysis.Summary{N: 1}, p.LossRatio())
+					}
+				}
+			}
+		}
+	}
+	order := study.Header.Plan
+	slices.SortStableFunc(s.cells, func(a, b place) int {
+		return cmp.Or(strings.Compare(a.class, b.class), cmp.Compare(slices.Index(order.Engines, a.cell.Engine), slices.Index(order.Engines, b.cell.Engine)),
+			cmp.Compare(slices.Index(order.Sizes, a.cell.Size), slices.Index(order.Sizes, b.cell.Size)),
+			cmp.Compare(slices.Index(order.Caches, a.cell.Cache), slices.Index(order.Caches, b.cell.Cache)), cmp.Compare(a.cell.Workers, b.cell.Workers))
+	})
+	slices.SortStableFunc(s.metrics, func(a, b Metric) int {
+		return cmp.Or(cmp.Compare(s.rank(a), s.rank(b)), strings.Compare(a.Name, b.Name))
+	})
+}
+
+// rank puts what was searched first, in the order of the plan.
+func (s *sample) rank(m Metric) int {
+	if i := slices.Index(s.goals, m.Name); i >= 0 {
+		return i
+	}
+	if i := slices.Index(fixed, m.Name); i >= 0 {
+		return len(s.goals) + i
+	}
+	return len(s.goals) + len(fixed)
+}
+
+// fixed are the metrics that every study has, besides its goals.
+var fixed = []string{"service", "cost", "cpu", "allocs", "peak"}
+
+// load names the load of a point, as sweep takes it.
+func load(p analysis.CurvePoint) string {
+	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
+	switch {
+	case p.OfService > 0:
+		return number(p.OfService) + "x"
+	case p.OfRecorded > 0:
+		return number(p.OfRecorded) + "r"
+	}
+	return number(p.Load)
+}
+
+// chosen returns the metrics to compare, in order.
+func chosen(names []string, sides [2]*sample) ([]Metric, error) {
+	var all []Metric
+	for _, s := range sides {
+		for _, m := range s.metrics {
+			if !slices.Contains(all, m) {
+				all = append(all, m)
+			}
+		}
+	}
+	goal := func(m Metric) bool {
+		return slices.Contains(sides[0].goals, m.Name) || slices.Contains(sides[1].goals, m.Name)
+	}
+	if len(names) == 0 {
+		return slices.DeleteFunc(all, func(m Metric) bool { return !goal(m) && m.Name != "cost" && !m.Points }), nil
+	}
+	if slices.Contains(names, "all") {
+		return all, nil
+	}
+	var list []Metric
+	for _, name := range names {
+		found := false
+		for _, m := range all {
+			if family, _, _ := strings.Cut(m.Name, ":"); m.Name != name && family != name && !(name == "loss" && m.Points) {
+				continue
+			}
+			found = true
+			if !slices.Contains(list, m) {
+				list = append(list, m)
+			}
+		}
+		if !found {
+			var have []string
+			for _, m := range all {
+				have = append(have, m.Name)
+			}
+			return nil, fmt.Errorf("no metric %q was measured: there are %s, and all", name, strings.Join(have, ", "))
+		}
+	}
+	return list, nil
+}
+
+// rows fills in rows, means and what only one side has.
+func (c *Comparison) rows(metrics []Metric, sides [2]*sample) {
+	cells := slices.Clone(sides[0].cells)
+	for _, at := range sides[1].cells {
+		if !slices.Contains(cells, at) {
+			cells = append(cells, at)
+		}
+	}
+	lone := make(map[place]bool)
+	for _, at := range cells {
+		for i, s := range sides {
+			if !slices.Contains(sides[1-i].cells, at) {
+				c.Lone = append(c.Lone, Lone{Side: s.name, Class: at.class, Cell: at.cell})
+				lone[at] = true
+			}
+		}
+	}
+	for _, m := range metrics {
+		var mean [][2][]float64
+		for _, at := range cells {
+			if lone[at] {
+				continue
+			}
+			key := place{at.class, at.cell, m}
+			old, new := sides[0].values[key], sides[1].values[key]
+			switch {
+			case old == nil && new == nil:
+				continue
+			case old == nil || new == nil:
+				side := "old"
+				if old == nil {
+					side = "new"
+				}
+				c.Lone = append(c.Lone, Lone{Side: side, Class: at.class, Cell: at.cell, Metric: m.Name})
+				continue
+			}
+			row := Row{Metric: m, Class: at.class, Cell: at.cell, Old: analysis.Summarize(finite(old)), New: analysis.Summarize(finite(new))}
+			row.Change = change(m, finite(old), finite(new), c.Alpha)
+			names := slices.Concat(slices.Collect(maps.Keys(sides[0].marks[at])), slices.Collect(maps.Keys(sides[1].marks[at])))
+			slices.Sort(names)
+			for _, name := range slices.Compact(names) {
+				row.Marks = append(row.Marks, Mark{name, sides[0].marks[at][name], sides[1].marks[at][name]})
+			}
+			for i, values := range [][]float64{old, new} {
+				s := sides[i]
+				if missing := len(values) - len(finite(values)); missing > 0 {
+					row.Doubts = append(row.Doubts, fmt.Sprintf("%d of %s of %s have no value", missing, plural(len(values), "run"), s.name))
+				}
+			}
+			c.Rows = append(c.Rows, row)
+			mean = append(mean, [2][]float64{old, new})
+		}
+		if !m.Points {
+			c.mean(m, mean)
+		}
+	}
+}
+
+func finite(values []float64) (list []float64) {
+	for _, v := range values {
+		if !math.IsNaN(v) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func change(m Metric, old, new []float64, alpha float64) Change {
+	if m.Points {
+		return Difference(old, new, alpha)
+	}
+	return Ratio(old, new, alpha)
+}
+
+// mean compares the geometric mean over cells, which is formed in each run: runs are then compared as those of a cell are, so that what the cells
+// of a run have in common needs no assumption. Cells with a zero are left out, and runs in which a cell has no value.
+func (c *Comparison) mean(m Metric, cells [][2][]float64) {
+	zeros := 0
+	cells = slices.DeleteFunc(slices.Clone(cells), func(sides [2][]float64) bool {
+		zero := slices.Contains(sides[0], 0) || slices.Contains(sides[1], 0)
+		if zero {
+			zeros++
+		}
+		return zero
+	})
+	if len(cells) < 2 {
+		return
+	}
+	row := Row{Metric: m, Over: len(cells)}
+	var means [2][]float64
+	for side := range means {
+		runs := 0
+		for _, cell := range cells {
+			runs = max(runs, len(cell[side]))
+		}
+		for run := range runs {
+			sum := 0.0
+			for _, cell := range cells {
+				v := math.NaN()
+				if run < len(cell[side]) {
+					v = cell[side][run]
+				}
+				sum += math.Log(v)
+			}
+			if v := math.Exp(sum / float64(len(cells))); !math.IsNaN(v) {
+				means[side] = append(means[side], v)
+			}
+		}
+		if left := runs - len(means[side]); left > 0 {
+			row.Doubts = append(row.Doubts, fmt.Sprintf("%d of %s of %s lack a cell", left, plural(runs, "run"), []string{"old", "new"}[side]))
+		}
+	}
+	if zeros > 0 {
+		row.Doubts = append(row.Doubts, plural(zeros, "cell")+" with a zero left out")
+	}
+	if len(means[0]) == 0 || len(means[1]) == 0 {
+		return
+	}
+	row.Old, row.New = analysis.Summarize(means[0]), analysis.Summarize(means[1])
+	row.Change = change(m, means[0], means[1], c.Alpha)
+	c.Means = append(c.Means, row)
+}
+
+// warn says what should be doubted of the whole.
+func (c *Comparison) warn(old, new Side) {
+	add := func(format string, args ...any) { c.Warnings = append(c.Warnings, fmt.Sprintf(format, args...)) }
+	if c.Rounds == 0 {
+		add("unpaired: %s and %s were measured at different times, and a machine that had changed in between would look like a change of the program; "+
+			"compare --run measures both in turn", old.Name, new.Name)
+	}
+	judged := 0
+	few := make(map[string]bool)
+	for _, list := range [][]Row{c.Rows, c.Means} {
+		for i := range list {
+			ch := &list[i].Change
+			switch {
+			case ch.Judged():
+				judged++
+			case ch.Old < MinRuns || ch.New < MinRuns:
+				few[fmt.Sprintf("no verdict: %s and %s; take at least %d of each side (%d and %d cannot reach p %v)", plural(ch.Old, "run"),
+					plural(ch.New, "run"), MinRuns, MinRuns-1, MinRuns-1, DefaultAlpha)] = true
+			default:
+				few[fmt.Sprintf("no verdict: %d and %s cannot reach p %v, but %.3g at best; take at least %d of each side", ch.Old, plural(ch.New, "run"),
+					c.Alpha, ch.Smallest, Need(c.Alpha))] = true
+			}
+		}
+	}
+	c.Warnings = append(c.Warnings, slices.Sorted(maps.Keys(few))...)
+	if judged > 1 {
+		add("%d comparisons at alpha %v: where nothing had changed, %.2g of them would be false alarms", judged, c.Alpha, float64(judged)*c.Alpha)
+	}
+}
+
+// Need returns the least number of runs of each side that can give a verdict at a level.
+func Need(alpha float64) int {
+	n := MinRuns
+	for ; n < 1000 && SmallestP(n, n) > alpha; n++ {
+	}
+	return n
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

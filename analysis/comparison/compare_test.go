@@ -1,0 +1,366 @@
+package comparison
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pcaplab/analysis"
+	"pcaplab/replay"
+	"pcaplab/replay/meter"
+	"pcaplab/replay/trial"
+	"pcaplab/replay/trial/search"
+)
+
+// engineCosts are ns per packet of engines, in each run.
+type engineCosts map[string][]float64
+
+// simulated makes a study of these engines. The no-drop rate is what the cost leaves, on the grid that a search's width makes, where there is one.
+func simulated(costs engineCosts, grid float64) Study {
+	var s Study
+	h := &s.Header
+	h.Schema, h.Version = trial.Schema, "v1"
+	h.Settings.Unit, h.Settings.Queue, h.Settings.Clock = "pps", "1024", "warp"
+	h.Captures = []trial.Capture{{Name: "a.pcap", SHA256: strings.Repeat("ab", 32), Frames: 1000}}
+	goal := search.Goal{Name: "ndr", FinalTrialDuration: time.Second, DurationSum: time.Second}
+	h.Plan = trial.Plan{Sizes: []string{"64"}, Caches: []string{"hot"}, Workers: []int{1}, Trial: time.Second, Search: trial.SearchMLR, Goals: []search.Goal{goal}}
+	h.Environment = meter.Environment{CPU: "simulated", GOMAXPROCS: 2}
+	for engine := range costs {
+		h.Plan.Engines = append(h.Plan.Engines, engine)
+	}
+	slices.Sort(h.Plan.Engines)
+	for _, engine := range h.Plan.Engines {
+		h.Plan.Repeats = len(costs[engine])
+		for i, ns := range costs[engine] {
+			cell := trial.Cell{Engine: engine, Size: "64", Cache: "hot", Workers: 1}
+			rate := 1e9 / ns
+			if grid > 0 {
+				rate = math.Exp(math.Round(math.Log(rate)/grid) * grid)
+			}
+			const n = 1_000_000
+			busy := time.Duration(math.Round(ns * n))
+			s.Records = append(s.Records, trial.Record{Schema: trial.Schema, Kind: trial.KindService, Cell: cell, Repeat: i + 1,
+				Result: replay.Result{Intended: n, Offered: n, Delivered: n, Served: n, Busy: busy, Duration: busy, Elapsed: busy}})
+			s.Records = append(s.Records, trial.Record{Schema: trial.Schema, Kind: trial.KindBounds, Cell: cell, Repeat: i + 1,
+				Bounds: &search.Bounds{Goal: goal, Lower: &rate, Upper: &rate, ConditionalThroughput: rate, Regular: true}})
+		}
+	}
+	return s
+}
+
+func side(name string, s Study) Side { return Side{Name: name, Studies: map[string]Study{"": s}} }
+
+// compared compares and fails the test on an error.
+func compared(t *testing.T, old, new Study, o Options) *Comparison {
+	t.Helper()
+	c, err := Compare(side("before", old), side("after", new), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func row(t *testing.T, rows []Row, metric, engine string) *Row {
+	t.Helper()
+	for i := range rows {
+		if rows[i].Name() == metric && rows[i].Cell.Engine == engine {
+			return &rows[i]
+		}
+	}
+	t.Fatalf("no %s of %q in %+v", metric, engine, rows)
+	return nil
+}
+
+func condition(t *testing.T, text string) analysis.Condition {
+	t.Helper()
+	c, err := analysis.ParseCondition(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestCellsSideBySide(t *testing.T) {
+	old := simulated(engineCosts{"a": {100, 101, 102, 103}, "b": {50, 51, 52, 53}, "gone": {1, 1, 1, 1}}, 0)
+	new := simulated(engineCosts{"a": {110, 111.1, 112.2, 113.3}, "b": {50.5, 51.5, 50.9, 52.4}}, 0)
+	c := compared(t, old, new, Options{})
+	a := row(t, c.Rows, "ndr", "a")
+	if a.Verdict() != Worse || math.Abs(a.Change.Value-(1/1.1-1)) > 1e-9 || a.Change.Old != 4 {
+		t.Errorf("ndr of a: %v %+v", a.Verdict(), a.Change)
+	}
+	if cost := row(t, c.Rows, "cost", "a"); cost.Verdict() != Worse || math.Abs(cost.Change.Value-0.1) > 1e-9 {
+		t.Errorf("cost of a: %v %+v", cost.Verdict(), cost.Change)
+	}
+	if b := row(t, c.Rows, "ndr", "b"); b.Verdict() != Same {
+		t.Errorf("ndr of b: %v %+v", b.Verdict(), b.Change)
+	}
+	if len(c.Lone) != 1 || c.Lone[0].Side != "old" || c.Lone[0].Cell.Engine != "gone" {
+		t.Errorf("lone: %+v", c.Lone)
+	}
+	mean := row(t, c.Means, "geomean-cost", "")
+	// The mean of a run: sqrt(100 * 50) and so on.
+	var want []float64
+	for _, x := range []float64{100 * 50, 101 * 51, 102 * 52, 103 * 53} {
+		want = append(want, math.Sqrt(x))
+	}
+	if mean.Over != 2 || math.Abs(mean.Old.Min-want[0]) > 1e-9 || math.Abs(mean.Old.Max-want[3]) > 1e-9 {
+		t.Errorf("mean: %+v, want %v", mean.Old, want)
+	}
+	if text := strings.Join(c.Warnings, "\n"); !strings.Contains(text, "unpaired") || !strings.Contains(text, "false alarms") {
+		t.Errorf("warnings: %s", text)
+	}
+	if c := compared(t, old, new, Options{Rounds: 4}); strings.Contains(strings.Join(c.Warnings, "\n"), "unpaired") {
+		t.Error("interleaved runs are called unpaired")
+	}
+}
+
+func TestThreeRunsGiveNoVerdict(t *testing.T) {
+	c := compared(t, simulated(engineCosts{"a": {100, 101, 102}}, 0), simulated(engineCosts{"a": {200, 201, 202}}, 0), Options{})
+	if r := row(t, c.Rows, "ndr", "a"); r.Verdict() != None {
+		t.Errorf("%v %+v", r.Verdict(), r.Change)
+	}
+	if text := strings.Join(c.Warnings, "\n"); !strings.Contains(text, "no verdict: 3 runs") || !strings.Contains(text, "at least 4") {
+		t.Error(text)
+	}
+	if _, err := c.Gate(condition(t, "ndr<-5%")); err == nil || !strings.Contains(err.Error(), "at least 4") {
+		t.Errorf("a gate on three runs: %v", err)
+	}
+}
+
+func TestWhatIsNotAlikeIsRefused(t *testing.T) {
+	base := func() Study { return simulated(engineCosts{"a": {100, 101, 102, 103}}, 0) }
+	for _, tt := range []struct {
+		name   string
+		change func(*trial.Header)
+		want   string // "": listed only
+	}{
+		{"capture", func(h *trial.Header) { h.Captures[0].SHA256 = strings.Repeat("cd", 32) }, "captures"},
+		{"queue", func(h *trial.Header) { h.Settings.Queue = "64" }, "queue: 1024, and 64"},
+		{"stages", func(h *trial.Header) { h.Settings.Stages = []string{"flow"} }, "stages"},
+		{"goal", func(h *trial.Header) { h.Plan.Goals[0].DurationSum = time.Minute }, "goal ndr, duration sum ns"},
+		{"trial", func(h *trial.Header) { h.Plan.Trial = time.Minute }, "length of trials"},
+		{"kernel", func(h *trial.Header) { h.Environment.Kernel = "7.0" }, ""},
+		{"GOMAXPROCS", func(h *trial.Header) { h.Environment.GOMAXPROCS = 8 }, ""},
+		{"version", func(h *trial.Header) { h.Version = "v2" }, ""},
+	} {
+		new := base()
+		tt.change(&new.Header)
+		c, err := Compare(side("before", base()), side("after", new), Options{})
+		var not *IncomparableError
+		switch {
+		case tt.want == "":
+			if err != nil || len(c.Different) != 1 || c.Different[0].Serious {
+				t.Errorf("%s: %v %+v", tt.name, err, c)
+			}
+		case !errors.As(err, &not) || !strings.Contains(err.Error(), tt.want):
+			t.Errorf("%s: %v", tt.name, err)
+		default:
+			if c, err := Compare(side("before", base()), side("after", new), Options{Force: true}); err != nil || !c.Different[0].Serious {
+				t.Errorf("%s forced: %v", tt.name, err)
+			}
+		}
+	}
+	new := base()
+	new.Header.Settings.Unit = "bit/s"
+	if _, err := Compare(side("before", base()), side("after", new), Options{Force: true}); err == nil {
+		t.Error("pps were compared with bit/s")
+	}
+}
+
+func TestGate(t *testing.T) {
+	old := simulated(engineCosts{"a": {100, 101, 102, 103, 104, 105}, "b": {50, 51, 52, 53, 54, 55}}, 0)
+	new := simulated(engineCosts{"a": {110, 111.1, 112.2, 113.3, 114.4, 115.5}, "b": {50.5, 51.5, 50.9, 52.4, 54.2, 55.9}}, 0)
+	c := compared(t, old, new, Options{Metrics: []string{"all"}})
+	for _, tt := range []struct {
+		text   string
+		rows   int
+		alarms string // engines
+		open   string
+		err    string
+	}{
+		{text: "ndr<-5%", rows: 2, alarms: "a", open: "b"}, // b: -9 % to 7 %
+		{text: "ndr<-20%", rows: 2},
+		{text: "cost[a]>3%", rows: 1, alarms: "a"},
+		{text: "cost[b]>3%", rows: 1, open: "b"},
+		{text: "cost[b]>30%", rows: 1},
+		{text: "ndr<0, cost>0", rows: 4, alarms: "a a", open: "b b"},
+		{text: "geomean-ndr<-20%", rows: 1},
+		{text: "ndr<=0", err: "true where nothing has changed"},
+		{text: "ndr<5%", err: "true where nothing has changed"},
+		{text: "cost>-3%", err: "true where nothing has changed"},
+		{text: "ndt<-5%", err: "unknown metric"},
+		{text: "ndr[c]<-5%", err: "unknown engine"},
+	} {
+		g, err := c.Gate(condition(t, tt.text))
+		if tt.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%s: %v, want %q", tt.text, err, tt.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", tt.text, err)
+			continue
+		}
+		engines := func(list []Finding) string {
+			var names []string
+			for _, f := range list {
+				names = append(names, f.Row.Cell.Engine)
+			}
+			return strings.Join(names, " ")
+		}
+		if g.Rows != tt.rows || engines(g.True) != tt.alarms || engines(g.Open) != tt.open {
+			t.Errorf("%s: %d rows, true of %q, open of %q; want %d, %q, %q", tt.text, g.Rows, engines(g.True), engines(g.Open), tt.rows, tt.alarms, tt.open)
+		}
+	}
+	// What only one side has is not passed over.
+	c = compared(t, simulated(engineCosts{"a": {1, 2, 3, 4}, "b": {1, 2, 3, 4}}, 0), simulated(engineCosts{"a": {1, 2, 3, 4}}, 0), Options{})
+	if _, err := c.Gate(condition(t, "ndr<-5%")); err == nil || !strings.Contains(err.Error(), "only old has it") {
+		t.Errorf("a cell that was lost: %v", err)
+	}
+	if g, err := c.Gate(condition(t, "ndr[a]<-5%")); err != nil || len(g.True) > 0 {
+		t.Errorf("the other cell: %v %+v", err, g)
+	}
+}
+
+// Holm by hand: 0.01, 0.02, 0.03 and 0.5 become 0.04, 0.06, 0.06 and 0.5.
+func TestHolm(t *testing.T) {
+	rows := make([]Row, 4)
+	adjusted := make(map[*Row]float64)
+	for i, p := range []float64{0.03, 0.01, 0.5, 0.02} {
+		rows[i].Change.P = p
+		adjusted[&rows[i]] = 0
+	}
+	holm(adjusted)
+	for i, want := range []float64{0.06, 0.04, 0.5, 0.06} {
+		if got := adjusted[&rows[i]]; math.Abs(got-want) > 1e-15 {
+			t.Errorf("p %v: %v, want %v", rows[i].Change.P, got, want)
+		}
+	}
+}
+
+func TestManyCellsNeedMoreRuns(t *testing.T) {
+	costs := engineCosts{}
+	for i := range 30 {
+		costs[fmt.Sprintf("e%02d", i)] = []float64{1, 2, 3, 4, 5, 6}
+	}
+	c := compared(t, simulated(costs, 0), simulated(costs, 0), Options{})
+	if _, err := c.Gate(condition(t, "ndr<-5%")); err == nil || !strings.Contains(err.Error(), "at least 7") {
+		t.Errorf("30 comparisons of six runs: %v", err)
+	}
+	if err := c.Check(condition(t, "ndr<-5%"), 7); err != nil {
+		t.Errorf("seven runs: %v", err)
+	}
+}
+
+// noise makes the costs of a run of both sides, old first or not, of a parser of 100 ns; it may remember.
+type noise func(r *rand.Rand, first bool) float64
+
+func noises() map[string]func() noise {
+	return map[string]func() noise{
+		"normal": func() noise { return func(r *rand.Rand, _ bool) float64 { return 100 + 3*r.NormFloat64() } },
+		"skewed": func() noise { return func(r *rand.Rand, _ bool) float64 { return 100 + 4*r.ExpFloat64() } },
+		"bursts": func() noise {
+			return func(r *rand.Rand, _ bool) float64 { return 100 + 0.5*r.NormFloat64() + 40*float64(r.IntN(5)/4) }
+		},
+		"a trend": func() noise {
+			at := 0.0
+			return func(r *rand.Rand, _ bool) float64 { at++; return 100 + 0.8*at + r.NormFloat64() }
+		},
+		"drift of the machine": func() noise {
+			at := 0.0
+			return func(r *rand.Rand, _ bool) float64 { at = 0.9*at + 2*r.NormFloat64(); return 100 + at + r.NormFloat64() }
+		},
+		"the second run of a round is slower": func() noise {
+			return func(r *rand.Rand, first bool) float64 {
+				if first {
+					return 100 + r.NormFloat64()
+				}
+				return 106 + r.NormFloat64()
+			}
+		},
+	}
+}
+
+// interleaved draws six rounds, in pairs of opposite order as compare --run does.
+func interleaved(r *rand.Rand, engines int, n noise, slower float64) (old, new engineCosts) {
+	old, new = engineCosts{}, engineCosts{}
+	oldFirst := false
+	for round := range 6 {
+		if oldFirst = !oldFirst; round%2 == 0 {
+			oldFirst = r.IntN(2) == 0
+		}
+		for i := range 2 {
+			shared := n(r, i == 0)
+			for e := range engines {
+				name := fmt.Sprint("e", e)
+				v := shared * (1 + 0.005*r.NormFloat64())
+				if (i == 0) == oldFirst {
+					old[name] = append(old[name], v)
+				} else {
+					new[name] = append(new[name], v*slower)
+				}
+			}
+		}
+	}
+	return old, new
+}
+
+func TestAProgramAgainstItselfHardlyEverAlarms(t *testing.T) {
+	for name, make := range noises() {
+		for _, grid := range []float64{0, 0.02} { // 2 % makes many equal rates
+			if grid > 0 && name != "normal" && name != "skewed" || testing.Short() && name != "normal" {
+				continue
+			}
+			r := rand.New(rand.NewPCG(11, 12))
+			alarms, gates, means := 0, 0, 0
+			for range 200 {
+				old, new := interleaved(r, 3, make(), 1)
+				c := compared(t, simulated(old, grid), simulated(new, grid), Options{Rounds: 6, Metrics: []string{"ndr"}})
+				if v := row(t, c.Rows, "ndr", "e0").Verdict(); v == Better || v == Worse {
+					alarms++
+				}
+				if v := row(t, c.Means, "geomean-ndr", "").Verdict(); v == Better || v == Worse {
+					means++
+				}
+				g, err := c.Gate(condition(t, "ndr<0,ndr>0,geomean-ndr<0,geomean-ndr>0"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(g.True) > 0 {
+					gates++
+				}
+			}
+			if t.Logf("%s, grid %v: of 200, alarms of a cell %d, of the mean %d, of a gate on four comparisons %d", name, grid, alarms, means, gates); max(alarms, gates, means) > 16 {
+				t.Errorf("%s, grid %v: more than 16 alarms", name, grid)
+			}
+		}
+	}
+}
+
+func TestTenPercentAreFoundWithSixRuns(t *testing.T) {
+	const of = 60
+	for name, least := range map[string]int{"normal": of - 1, "skewed": of * 8 / 10, "the second run of a round is slower": of * 8 / 10, "a trend": of - 1} {
+		r := rand.New(rand.NewPCG(13, 14))
+		make := noises()[name]
+		found := 0
+		for range of {
+			old, new := interleaved(r, 1, make(), 1.1)
+			c := compared(t, simulated(old, 0.005), simulated(new, 0.005), Options{Rounds: 6})
+			g, err := c.Gate(condition(t, "ndr<-5%"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found += len(g.True)
+		}
+		t.Logf("%s: found in %d of %d", name, found, of)
+		if found < least {
+			t.Errorf("%s: a parser slower by 10 %% was found in %d of %d comparisons", name, found, of)
+		}
+	}
+}

@@ -1,0 +1,459 @@
+package digest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pcaplab/analysis"
+	"pcaplab/analysis/report"
+	"pcaplab/replay/trial"
+)
+
+// Doubt is a reason not to take numbers for what they seem.
+type Doubt struct {
+	Kind  string   `json:"kind"`            // a word for scripts: one of the marks of records, or of those below
+	Text  string   `json:"text"`            // a sentence, without its full stop
+	Where []string `json:"where,omitempty"` // sources, classes, engines and cells that it is of, with a count of trials where it is of trials
+	Count int      `json:"count,omitempty"` // trials that it is of
+	Of    int      `json:"of,omitempty"`    // trials that could have been
+}
+
+// Kinds of doubts that are no marks.
+const (
+	DoubtUnfinished   = "unfinished"
+	DoubtQuick        = "quick"
+	DoubtRepeats      = "repeats"   // too few for an interval
+	DoubtIrregular    = "irregular" // searches without both bounds, or with bounds too far apart
+	DoubtUnderVoltage = "under-voltage"
+	DoubtSteal        = "steal"         // a hypervisor gave the time to others
+	DoubtClock        = "clock-changed" // as the kernel tells, or by the calibration loop
+	DoubtFaults       = "disk-faults"   // pages were read from a disk in a trial
+	DoubtCost         = "cost-misfit"
+	DoubtSynthetic    = "synthetic"
+	DoubtResizing     = "resizing" // packets that have not the size that was asked for
+	DoubtSalvage      = "salvage"  // damaged captures
+	DoubtSender       = "sender-limited"
+	DoubtFailed       = "failed"  // trials of other programs
+	DoubtDiffer       = "differ"  // sources that are not of the same experiment
+	DoubtOther        = "warning" // of the results
+)
+
+// Limits from which on a trial is doubted.
+const (
+	stealLimit = 0.01 // of the time of all CPUs
+	clockLimit = 0.02 // of the clock, over the trials of a study, as the kernel tells
+	loopLimit  = 0.10 // of the calibration loop's time, within a trial
+)
+
+// doubtOrder is the order of the kinds: what makes numbers wrong first, what makes them less sure then.
+var doubtOrder = []string{
+	DoubtUnfinished, DoubtFailed, DoubtQuick, trial.MarkThrottled, DoubtUnderVoltage, DoubtClock, DoubtSteal, trial.MarkHostBusy, trial.MarkHostLimited,
+	trial.MarkFeedLimited, trial.MarkUnsent, DoubtSender, trial.MarkLLC, DoubtFaults, DoubtIrregular, DoubtRepeats, DoubtCost, DoubtDiffer, DoubtSynthetic, DoubtResizing, DoubtSalvage, DoubtOther,
+}
+
+// Doubts gathers what is doubtful in the sources, and groups it.
+func Doubts(sources []*report.Source) []Doubt {
+	var d doubts
+	names := Names(sources)
+	for i, s := range sources {
+		d.in(names[i], len(sources) > 1)
+		switch s.Kind {
+		case report.KindStudy:
+			d.study(s.Study, s.Records)
+		case report.KindClasses:
+			for j, r := range s.Classes.Results {
+				name := s.Classes.Header.Classes[j].Name
+				if r == nil {
+					d.say(DoubtUnfinished, "classes were not measured", name)
+					continue
+				}
+				place := d.place
+				d.place = append(slices.Clone(place), name)
+				d.study(r, s.ClassRecords[j])
+				d.place = place
+			}
+			for _, w := range s.Parts().Warnings {
+				d.say(DoubtSynthetic, w)
+			}
+		case report.KindScenario:
+			d.scenario(s.Scenario)
+		case report.KindLive:
+			d.live(s.Live)
+		case report.KindValidation:
+			for _, w := range s.Parts().Warnings {
+				d.say(DoubtOther, w)
+			}
+			if l := s.Validation.Load; l != nil {
+				if l.Synthetic != "" {
+					d.say(DoubtSynthetic, l.Synthetic)
+				}
+			}
+		}
+	}
+	d.place = nil
+	d.differ(sources)
+	return d.grouped()
+}
+
+// doubts is a list under way.
+type doubts struct {
+	place []string // prefixes of where
+	list  []*doubt
+}
+
+type doubt struct {
+	Doubt
+	words func(d *Doubt) string // of counted ones: the sentence, once all are counted
+	worst float64
+}
+
+func (d *doubts) in(source string, several bool) {
+	d.place = nil
+	if several {
+		d.place = []string{source}
+	}
+}
+
+func (d *doubts) at(where string) string {
+	parts := slices.Clone(d.place)
+	if where != "" {
+		parts = append(parts, where)
+	}
+	return strings.Join(parts, ": ")
+}
+
+// say adds a doubt; what is said already gets one more place.
+func (d *doubts) say(kind, text string, where ...string) {
+	i := slices.IndexFunc(d.list, func(have *doubt) bool { return have.Kind == kind && have.Text == text && have.words == nil })
+	if i < 0 {
+		i = len(d.list)
+		d.list = append(d.list, &doubt{Doubt: Doubt{Kind: kind, Text: text}})
+	}
+	if len(where) == 0 {
+		where = []string{""}
+	}
+	for _, w := range where {
+		if w = d.at(w); w != "" && !slices.Contains(d.list[i].Where, w) {
+			d.list[i].Where = append(d.list[i].Where, w)
+		}
+	}
+}
+
+// count adds count of of trials to a doubt that counts them. worst is the most that was seen.
+func (d *doubts) count(kind, where string, count, of int, worst float64, words func(*Doubt, float64) string) {
+	if of == 0 {
+		return
+	}
+	i := slices.IndexFunc(d.list, func(have *doubt) bool { return have.Kind == kind && have.words != nil })
+	if i < 0 {
+		i = len(d.list)
+		d.list = append(d.list, &doubt{Doubt: Doubt{Kind: kind}})
+	}
+	have := d.list[i]
+	have.words = func(of *Doubt) string { return words(of, have.worst) }
+	have.Count += count
+	have.Of += of
+	have.worst = max(have.worst, worst)
+	if count > 0 {
+		have.Where = append(have.Where, fmt.Sprintf("%s: %d of %s", d.at(where), count, plural(of, "trial")))
+	}
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func (d *doubts) grouped() []Doubt {
+	var all []Doubt
+	for _, have := range d.list {
+		if have.words != nil {
+			if have.Count == 0 {
+				continue
+			}
+			have.Text = have.words(&have.Doubt)
+		}
+		all = append(all, have.Doubt)
+	}
+	slices.SortStableFunc(all, func(a, b Doubt) int {
+		return cmp.Compare(slices.Index(doubtOrder, a.Kind), slices.Index(doubtOrder, b.Kind))
+	})
+	return all
+}
+
+// trialMarks are the marks of trials, and what they mean.
+var trialMarks = []struct{ mark, means string }{
+	{trial.MarkThrottled, "the board lowered its clock"},
+	{trial.MarkHostBusy, "the parser's thread was without a CPU for over 5 % of the time"},
+	{trial.MarkHostLimited, "all drops followed stalls of the host that were longer than the queue"},
+	{trial.MarkFeedLimited, "the feed's own time was over 5 % of that of a packet, so the parser alone is faster"},
+	{trial.MarkUnsent, "the feed could not offer the whole load"},
+	{trial.MarkLLC, "cold frames were asked for, but they may fit the last-level cache"},
+}
+
+// ofTrials is what the trials of one cell show.
+type ofTrials struct {
+	cell                               trial.Cell
+	trials                             int
+	marks                              map[string]int
+	steal, loop, faults, underVoltage  int
+	stolen, swing, unsent              float64 // the most of a trial
+	stealKnown, loopKnown, faultsKnown int
+	voltageKnown                       int
+	lowHz, highHz                      int64
+}
+
+func (d *doubts) trials(h *trial.Header, records []trial.Record) {
+	var cells []*ofTrials
+	at := make(map[trial.Cell]*ofTrials)
+	cpus := int64(1)
+	if n := h.Environment.CoresOnline; n != nil && *n > 0 {
+		cpus = *n
+	}
+	for i := range records {
+		rec := &records[i]
+		if rec.Kind != trial.KindService && rec.Kind != trial.KindEngineAlone && rec.Kind != trial.KindTrial {
+			continue
+		}
+		c := at[rec.Cell]
+		if c == nil {
+			c = &ofTrials{cell: rec.Cell, marks: make(map[string]int)}
+			at[rec.Cell] = c
+			cells = append(cells, c)
+		}
+		c.trials++
+		for _, mark := range rec.Marks {
+			c.marks[mark]++
+		}
+		if rec.Result.Intended > 0 {
+			c.unsent = max(c.unsent, float64(rec.Result.Unsent)/float64(rec.Result.Intended))
+		}
+		u := &rec.Usage
+		if u.StealNs != nil && u.WallNs > 0 {
+			c.stealKnown++
+			share := float64(*u.StealNs) / float64(u.WallNs) / float64(cpus)
+			// It comes in steps of 10 ms, so that a single one says nothing of a short trial.
+			if share > stealLimit && *u.StealNs > 10e6 {
+				c.steal++
+				c.stolen = max(c.stolen, share)
+			}
+		}
+		if a, b := float64(u.CalibrationBeforeNs), float64(u.CalibrationAfterNs); a > 0 && b > 0 {
+			c.loopKnown++
+			if swing := max(a, b)/min(a, b) - 1; swing > loopLimit {
+				c.loop++
+				c.swing = max(c.swing, swing)
+			}
+		}
+		if u.MajorFaults != nil {
+			c.faultsKnown++
+			if *u.MajorFaults > 0 {
+				c.faults++
+			}
+		}
+		if u.UnderVoltage != nil {
+			c.voltageKnown++
+			if *u.UnderVoltage {
+				c.underVoltage++
+			}
+		}
+		for _, hz := range []*int64{u.FrequencyBeforeHz, u.FrequencyAfterHz} {
+			if hz != nil && *hz > 0 {
+				if c.lowHz == 0 || *hz < c.lowHz {
+					c.lowHz = *hz
+				}
+				c.highHz = max(c.highHz, *hz)
+			}
+		}
+	}
+	for _, c := range cells {
+		name := c.cell.String()
+		for _, m := range trialMarks {
+			worst := 0.0
+			if m.mark == trial.MarkUnsent {
+				worst = c.unsent
+			}
+			d.count(m.mark, name, c.marks[m.mark], c.trials, worst, func(d *Doubt, worst float64) string {
+				text := fmt.Sprintf("%s in %d of %s: %s", m.mark, d.Count, plural(d.Of, "trial"), m.means)
+				if worst > 0 {
+					text += fmt.Sprintf(" (%s of one at worst)", report.FormatRatio(worst))
+				}
+				return text
+			})
+		}
+		d.count(DoubtSteal, name, c.steal, c.stealKnown, c.stolen, func(d *Doubt, worst float64) string {
+			return fmt.Sprintf("the hypervisor gave CPU time to others in %d of %s: over %s of it, at worst %s", d.Count, plural(d.Of, "trial"), report.FormatRatio(stealLimit),
+				report.FormatRatio(worst))
+		})
+		d.count(DoubtClock, name, c.loop, c.loopKnown, c.swing, func(d *Doubt, worst float64) string {
+			return fmt.Sprintf("a fixed loop took over %[3]s longer before or after %[1]d of %[2]s than on the other side, at worst %[4]s: the clock changed, or other work had the CPU", d.Count, plural(d.Of, "trial"),
+				report.FormatRatio(loopLimit), report.FormatRatio(worst))
+		})
+		d.count(DoubtFaults, name, c.faults, c.faultsKnown, 0, func(d *Doubt, _ float64) string {
+			return fmt.Sprintf("memory was read back from a disk in %d of %s: the machine is short of it", d.Count, plural(d.Of, "trial"))
+		})
+		d.count(DoubtUnderVoltage, name, c.underVoltage, c.voltageKnown, 0, func(d *Doubt, _ float64) string {
+			return fmt.Sprintf("under-voltage in %d of %s: the power supply is too weak", d.Count, plural(d.Of, "trial"))
+		})
+		if c.highHz > 0 && float64(c.highHz-c.lowHz) > clockLimit*float64(c.highHz) {
+			d.say(DoubtClock, "the clock of the processor changed between trials, as the kernel tells", fmt.Sprintf("%s: %.0f to %.0f MHz", name,
+				float64(c.lowHz)/1e6, float64(c.highHz)/1e6))
+		}
+	}
+}
+
+func (d *doubts) study(r *analysis.Results, records []trial.Record) {
+	h := &r.Header
+	d.trials(h, records)
+	if h.Plan.Quick {
+		text := fmt.Sprintf("a quick look, with trials of %v: not for publication", h.Plan.Trial)
+		if h.Plan.Repeats < analysis.MinRepeats {
+			text += fmt.Sprintf("; %s cannot give %g %%", plural(h.Plan.Repeats, "run"), 100*analysis.Level)
+		}
+		d.say(DoubtQuick, text)
+	} else if h.Plan.Soak == 0 && h.Plan.Repeats < analysis.MinRepeats {
+		d.say(DoubtRepeats, fmt.Sprintf("%s cannot give %g %%: no interval of the median below %d", plural(h.Plan.Repeats, "run"), 100*analysis.Level, analysis.MinRepeats))
+	}
+	for _, w := range r.Warnings {
+		at, why, found := strings.Cut(w, " is irregular: ")
+		cell, goal, _ := cut(at, ": ")
+		switch {
+		case found:
+			d.say(DoubtIrregular, goalWords(goal)+" is not regular everywhere", cell+": "+why)
+		case strings.HasPrefix(w, "unfinished: "):
+			d.say(DoubtUnfinished, w)
+		case strings.Contains(w, " repeats give no "): // said above
+		default:
+			d.say(DoubtOther, w)
+		}
+	}
+	for i := range r.Costs {
+		if c := &r.Costs[i]; !c.Model.Accepted {
+			d.say(DoubtCost, "the cost is not a line in the size of the packet", fmt.Sprintf("%s: mean misfit %s, largest %s", c.Cell.Engine,
+				report.FormatRatio(c.Model.MAPE), report.FormatRatio(c.Model.Worst)))
+		}
+	}
+	for _, c := range h.Captures {
+		if strings.HasPrefix(c.Name, "synth:") {
+			d.say(DoubtSynthetic, "traffic was made by this program, not captured", c.Name)
+		}
+		if n := len(c.Losses); n > 0 {
+			d.say(DoubtSalvage, "captures are damaged, and parts of them were left out", fmt.Sprintf("%s: %s", c.Name, plural(n, "part")))
+		}
+	}
+	for _, resizing := range h.Resizing {
+		if rep := &resizing.Report; rep.Sized() < rep.Frames {
+			d.say(DoubtResizing, "not all packets could be made the size that was asked for", rep.String())
+		}
+	}
+}
+
+// cut is strings.Cut at the last separator.
+func cut(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+func (d *doubts) scenario(s *analysis.Scenario) {
+	h := &s.Header
+	if s.Trials < s.Planned {
+		d.say(DoubtUnfinished, fmt.Sprintf("unfinished: %d of %d trials", s.Trials, s.Planned))
+	}
+	if h.Plan.LimitSeconds > 0 {
+		d.say(DoubtQuick, fmt.Sprintf("traffic was cut to %g s a row: a first look, not for publication", h.Plan.LimitSeconds))
+	}
+	if h.Plan.Repeats < analysis.MinRepeats {
+		d.say(DoubtRepeats, fmt.Sprintf("%s cannot give %g %%: no interval of the median below %d", plural(h.Plan.Repeats, "run"), 100*analysis.Level, analysis.MinRepeats))
+	}
+	for _, m := range h.Missing {
+		d.say(DoubtOther, "engines are not on this machine", m.Why)
+	}
+	for i := range s.Rows {
+		for j := range s.Rows[i].Engines {
+			c := &s.Rows[i].Engines[j]
+			where := s.Rows[i].Row.Name + ", " + c.Engine
+			for _, mark := range c.Marks {
+				text := mark
+				for _, m := range trialMarks {
+					if m.mark == mark {
+						text += ": " + m.means
+					}
+				}
+				d.say(mark, text, where)
+			}
+			for _, f := range c.Failures {
+				d.say(DoubtFailed, "other programs failed in some trials, which count in no number", where+": "+f)
+			}
+			if c.Program != nil {
+				for _, w := range c.Program.Warnings {
+					d.say(DoubtOther, "other programs warned", where+": "+w)
+				}
+			}
+		}
+	}
+}
+
+func (d *doubts) live(l *analysis.Live) {
+	p := &l.Header.Plan
+	if p.Quick {
+		d.say(DoubtQuick, fmt.Sprintf("a quick look, with trials of %v: not for publication", p.Trial))
+	} else if p.Repeats < analysis.MinRepeats {
+		d.say(DoubtRepeats, fmt.Sprintf("%s cannot give %g %%: no interval of the median below %d", plural(p.Repeats, "run"), 100*analysis.Level, analysis.MinRepeats))
+	}
+	if len(l.Engines) < len(p.Engines) {
+		d.say(DoubtUnfinished, fmt.Sprintf("unfinished: %d of %d engines", len(l.Engines), len(p.Engines)))
+	}
+	for i := range l.Engines {
+		if e := &l.Engines[i]; e.SenderLimited {
+			d.say(DoubtSender, "the sender could not show more: its rates are lower limits, no ceilings", e.Engine)
+		}
+	}
+	for _, c := range l.Header.Captures {
+		if strings.HasPrefix(c.Name, "synth:") {
+			d.say(DoubtSynthetic, "traffic was made by this program, not captured", c.Name)
+		}
+	}
+}
+
+// differ says in what studies are not the same experiment.
+func (d *doubts) differ(sources []*report.Source) {
+	facts := map[string]map[string]bool{}
+	names := []string{"version of the program", "version of Go", "capture", "queue", "arrivals", "clock", "feed", "stages", "edits of the packets", "length of trials"}
+	note := func(name, value string) {
+		if facts[name] == nil {
+			facts[name] = make(map[string]bool)
+		}
+		facts[name][value] = true
+	}
+	studies := 0
+	for _, s := range sources {
+		if s.Kind != report.KindStudy {
+			continue
+		}
+		studies++
+		h := &s.Study.Header
+		var sums []string
+		for _, c := range h.Captures {
+			sums = append(sums, c.SHA256)
+		}
+		for i, value := range []string{h.Version, h.Environment.GoVersion, strings.Join(sums, " "), h.Settings.Queue, h.Settings.Pattern, h.Settings.Clock, h.Settings.Feed,
+			strings.Join(h.Settings.Stages, " "), h.Settings.Edits.String() + h.Settings.Sides, h.Plan.Trial.String()} {
+			note(names[i], value)
+		}
+	}
+	var apart []string
+	for _, name := range names {
+		if len(facts[name]) > 1 {
+			apart = append(apart, name)
+		}
+	}
+	if studies > 1 && len(apart) > 0 {
+		d.say(DoubtDiffer, "the sources differ in more than the machine ("+strings.Join(apart, ", ")+"): their numbers are not of the same experiment")
+	}
+}

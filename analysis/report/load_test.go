@@ -1,0 +1,197 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pcaplab/analysis"
+	"pcaplab/replay/trial"
+)
+
+// writeStudy makes a results folder of a study.
+func writeStudy(t *testing.T, path string, h trial.Header, records []trial.Record) {
+	t.Helper()
+	f, err := Create(path, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range records {
+		if err := f.Append(rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Finish(analysis.Analyze(h, records)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLoadStudy(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mine")
+	h, records := searched()
+	h.Captures[0].Path = "/home/somebody/captures/a.pcap"
+	h.Settings.Stages = []string{"features", "model=/home/somebody/forest.onnx:drop"}
+	for i := range records {
+		records[i].Settings.Stages = h.Settings.Stages
+		records[i].Stages = map[string]map[string]uint64{h.Settings.Stages[1]: {"vectors": 3}}
+	}
+	writeStudy(t, dir, h, records)
+	list, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 1 || list[0].Kind != KindStudy || list[0].Name != "mine" || list[0].Machine != "" || len(list[0].Records) != len(records) {
+		t.Fatalf("got %+v", list)
+	}
+	s := list[0]
+	if len(s.Study.Ceilings) != 2 || s.Study.Ceilings[0].Counts["model=forest.onnx:drop"]["vectors"] != 18 {
+		t.Errorf("counts of stages: %v", s.Study.Ceilings[0].Counts)
+	}
+	if len(s.Files) != 2 || s.Files[0].Name != HeaderFile || s.Files[1].Name != RecordsFile {
+		t.Fatalf("files: %d", len(s.Files))
+	}
+	if n := bytes.Count(s.Files[1].Data, []byte("\n")); n != len(records) {
+		t.Errorf("%d lines of records, want %d", n, len(records))
+	}
+	for _, f := range s.Files {
+		if bytes.Contains(f.Data, []byte("somebody")) {
+			t.Errorf("%s holds a path of the machine: %s", f.Name, f.Data)
+		}
+	}
+	if !bytes.Contains(s.Files[0].Data, []byte(`"path": "a.pcap"`)) {
+		t.Errorf("no name of the capture: %s", s.Files[0].Data)
+	}
+	parts := s.Parts()
+	if len(parts.Tables) == 0 || len(parts.Figures) < 3 {
+		t.Errorf("%d tables, %d figures", len(parts.Tables), len(parts.Figures))
+	}
+	for _, f := range parts.Figures {
+		var b bytes.Buffer
+		if err := WriteSVG(&b, f.Chart); err != nil {
+			t.Errorf("%s: %v", f.Name, err)
+		}
+		if f.Data != nil {
+			if err := f.Data.WriteCSV(&b); err != nil {
+				t.Errorf("%s: %v", f.Name, err)
+			}
+		}
+	}
+}
+
+func TestLoadSeveralMachines(t *testing.T) {
+	dir := t.TempDir()
+	h, records := searched()
+	writeStudy(t, filepath.Join(dir, "boards", "b"), h, records)
+	writeStudy(t, filepath.Join(dir, "boards", "a"), h, records[:3])
+	if err := os.WriteFile(filepath.Join(dir, "boards", "notes.txt"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	list, err := Load(filepath.Join(dir, "boards") + string(filepath.Separator))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 2 || list[0].Label() != "boards/a" || list[1].Label() != "boards/b" {
+		t.Fatalf("got %d: %+v", len(list), list)
+	}
+	if list[0].Study.Unfinished() == "" || list[1].Study.Unfinished() != "" {
+		t.Error("what is unfinished is not known")
+	}
+	// A line that was cut, and one that is no record.
+	records2 := filepath.Join(dir, "boards", "b", RecordsFile)
+	text, err := os.ReadFile(records2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(records2, text[:len(text)-5], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if list, err = Load(filepath.Join(dir, "boards", "b")); err != nil || len(list[0].Records) != len(records)-1 {
+		t.Errorf("a cut line: %v", err)
+	}
+	if err := os.WriteFile(records2, []byte("{\"schema\":1}\nnothing\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = Load(filepath.Join(dir, "boards")); err == nil || !strings.Contains(err.Error(), RecordsFile+":2") {
+		t.Errorf("a broken line: %v", err)
+	}
+}
+
+func TestLoadRefusesWhatIsNoResults(t *testing.T) {
+	dir := t.TempDir()
+	make := func(name, content string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	make("captures/a.pcap", "")
+	make("captures/b.pcap", "")
+	make("captures/c.pcap", "")
+	make("captures/d.pcap", "")
+	make("shards/0123/shard.json", "{}")
+	make("later/"+HeaderFile, `{"schema":99}`)
+	make("broken/"+ScenarioFile, `{`)
+	make("validated/"+ValidationFile, `{"schema":1,"sets":[{"name":"x"}]}`)
+	make("classes/"+ClassesFile, `{"schema":1,"classes":[{"name":"x","folder":"../later"}]}`)
+	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, want string }{
+		{"nowhere", "no such file"},
+		{"captures/a.pcap", "is a file"},
+		{"empty", "it is empty"},
+		{"captures", "it holds a.pcap, b.pcap, c.pcap and 1 more"},
+		{"shards", "'merge'"},
+		{"later", "schema 99"},
+		{"broken", ScenarioFile},
+		{"validated", "confusion"},
+		{"classes", "not a name in this folder"},
+	} {
+		if _, err := Load(filepath.Join(dir, tt.name)); err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(tt.want)) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestPathsAreCutToNames(t *testing.T) {
+	for _, tt := range []struct{ have, want string }{
+		{`{"path":"/home/u/x y/a.pcap"}`, `{"path":"a.pcap"}`},
+		{`{"name":"captures/a.pcap"}`, `{"name":"captures/a.pcap"}`},
+		{`{"name":"/a.pcap"}`, `{"name":"/a.pcap"}`},
+		{`["model=/home/u/f.onnx:drop","features"]`, `["model=f.onnx:drop","features"]`},
+		{`{"model=/home/u/f.onnx":{"vectors":3}}`, `{"model=f.onnx":{"vectors":3}}`},
+		{`{"path":"C:\\Users\\u\\a.pcap"}`, `{"path":"a.pcap"}`},
+		{`{"path":"\\\\server\\share\\a.pcap"}`, `{"path":"a.pcap"}`},
+		{`{"unit":"bit/s","load":1}`, `{"unit":"bit/s","load":1}`},
+		{`{"notes":["/sys/devices/system/cpu: no such file"]}`, `{"notes":["/sys/devices/system/cpu: no such file"]}`},
+		{`{"tree":"/data/CIC \u0026 more/PCAP"}`, `{"tree":"CIC \u0026 more/PCAP"}`},
+		{`{"a":"x\"/home/u/a.pcap"}`, `{"a":"x\"a.pcap"}`},
+	} {
+		if got := string(withoutPaths([]byte(tt.have))); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.have, got, tt.want)
+		}
+	}
+}
+
+func FuzzPathsAreCutToNames(f *testing.F) {
+	for _, s := range []string{`{"a":"/home/u/a.pcap"}`, `["C:\\x\\y","\\\\s\\t\\u"]`, `"model=/a/b:c"`, `"\\\\/a/\""`, `{"/a/b":1,"b":2}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if !json.Valid(text) {
+			return
+		}
+		if got := withoutPaths(bytes.Clone(text)); !json.Valid(got) {
+			t.Errorf("%q became %q, which is no JSON", text, got)
+		}
+	})
+}

@@ -1,0 +1,378 @@
+package page
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"pcaplab/analysis/report"
+)
+
+var (
+	//go:embed page.tmpl
+	source string
+	//go:embed page.css
+	styles string
+	//go:embed page.js
+	script string
+
+	//go:embed uplot/uPlot.iife.min.js
+	uplotScript string
+	//go:embed uplot/uPlot.min.css
+	uplotStyles string
+	//go:embed uplot/LICENSE
+	uplotLicence string
+
+	layout = template.Must(template.New("page").Parse(source))
+)
+
+// view is what the template shows. Its texts are plain; what is typed as markup was made here.
+type view struct {
+	Comment         template.HTML
+	Policy          string
+	Title, Subtitle string
+	Style           template.CSS
+	Answer          []string
+	Numbers         []Number
+	Warnings        []Warning
+	Contents        []link
+	Sections        []sectionView
+	Facts           []Facts
+	Raw             []rawView
+	Packed          []packed
+	Scripts         []template.JS
+	Maker           string
+}
+
+type link struct{ ID, Title string }
+
+type sectionView struct {
+	ID, Title string
+	Notes     []string
+	Warnings  []Warning
+	Figures   []figureView
+	Tables    []tableView
+}
+
+type figureView struct {
+	Name, Title, Caption, Note string
+	Picture                    template.HTML
+	Bars                       *bars
+	Plot                       template.JS
+	SVG                        string // ID of the packed file
+	CSV                        template.URL
+}
+
+type tableView struct {
+	Name, ID, Title string
+	Fold            bool
+	Heads           []cellView
+	Rows            [][]cellView
+	Notes           []string
+	CSV             template.URL
+}
+
+type cellView struct{ Text, Class string }
+
+// viewCell tells numbers and what is too short to be broken.
+func viewCell(text string, right bool) cellView {
+	c := cellView{Text: report.Plain(text)}
+	switch {
+	case right:
+		c.Class = "right"
+	case utf8.RuneCountInString(c.Text) <= 24:
+		c.Class = "short"
+	}
+	return c
+}
+
+type rawView struct{ ID, Name, File, MIME, Size, Note, Command string }
+
+// packed is a file in the page: one line, gzip in base64.
+type packed struct {
+	ID     string
+	Base64 template.HTML
+}
+
+// Write writes the document as one HTML file. It asks for nothing over any network, and its content policy forbids it to. A
+// figure stands in it three times: to be seen, as its SVG file (the octets of [WriteTwins]), and as numbers; PNG files are
+// drawn from the SVG when a reader asks for them. All errors but those of w come before the first octet is written.
+func Write(w io.Writer, d *Document) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	v := view{
+		Comment: "<!-- One file, complete in itself. Raw data: see \"Without a browser\" near the end of the page. -->",
+		Title:   report.Plain(d.Title), Subtitle: report.Plain(d.Subtitle), Maker: report.Plain(d.Maker),
+		Answer: plain(d.Answer), Warnings: plainWarnings(d.Warnings),
+	}
+	for _, n := range d.Numbers {
+		v.Numbers = append(v.Numbers, Number{report.Plain(n.Value), report.Plain(n.Label), report.Plain(n.Detail)})
+	}
+	ink := newInks()
+	for i := range d.Sections {
+		s := &d.Sections[i]
+		sv := sectionView{ID: s.ID, Title: report.Plain(s.Title), Notes: plain(s.Notes), Warnings: plainWarnings(s.Warnings)}
+		v.Contents = append(v.Contents, link{"section-" + s.ID, sv.Title})
+		for _, f := range s.Figures {
+			fv, svg, err := viewFigure(f, ink)
+			if err != nil {
+				return fmt.Errorf("figure %s: %w", f.Name, err)
+			}
+			v.Packed = append(v.Packed, pack(fv.SVG, svg))
+			sv.Figures = append(sv.Figures, fv)
+		}
+		for j, t := range s.Tables {
+			tv, err := viewTable(t, fmt.Sprintf("table-%d-%d", i+1, j+1))
+			if err != nil {
+				return fmt.Errorf("section %s: %w", s.ID, err)
+			}
+			sv.Tables = append(sv.Tables, tv)
+		}
+		v.Sections = append(v.Sections, sv)
+	}
+	for _, f := range d.Facts {
+		fv := Facts{Title: report.Plain(f.Title)}
+		for _, r := range f.Rows {
+			fv.Rows = append(fv.Rows, Fact{report.Plain(r.Name), report.Plain(r.Value)})
+		}
+		v.Facts = append(v.Facts, fv)
+	}
+	if len(d.Facts) > 0 {
+		v.Contents = append(v.Contents, link{"environment", "Environment"})
+	}
+	for i, r := range d.Raw {
+		id := fmt.Sprintf("raw-%d", i+1)
+		rv := rawView{ID: id, Name: report.Plain(r.Name), File: fileName(r.Name), MIME: r.MIME, Note: report.Plain(r.Note),
+			Size: report.FormatOctets(float64(len(r.Data)))}
+		if rv.MIME == "" {
+			rv.MIME = "application/octet-stream"
+		}
+		// The name is made of harmless letters only: it stands in a command that people copy.
+		rv.Command = fmt.Sprintf("sed -n '/ id=\"%s\">$/{n;p;}' report.html | base64 -d | gunzip > %s", id, rv.File)
+		v.Raw = append(v.Raw, rv)
+		v.Packed = append(v.Packed, pack(id, r.Data))
+	}
+	if len(d.Raw) > 0 {
+		v.Contents = append(v.Contents, link{"raw", "Raw data"})
+	}
+
+	v.Style = template.CSS(uplotStyles + "\n" + styles + ink.css())
+	plots := slices.ContainsFunc(v.Sections, func(s sectionView) bool {
+		return slices.ContainsFunc(s.Figures, func(f figureView) bool { return f.Plot != "" })
+	})
+	if plots {
+		v.Scripts = append(v.Scripts, template.JS("/*\n"+uplotLicence+"*/\n"+uplotScript))
+	} else {
+		v.Style = template.CSS(styles + ink.css())
+	}
+	v.Scripts = append(v.Scripts, template.JS(script))
+	hashes := ""
+	for _, s := range v.Scripts {
+		sum := sha256.Sum256([]byte(s))
+		hashes += " 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	v.Policy = "default-src 'none'; script-src" + hashes + "; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
+
+	var b bytes.Buffer
+	if err := layout.Execute(&b, v); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func viewFigure(f Figure, ink *inks) (figureView, []byte, error) {
+	v := figureView{Name: f.Name, Title: report.Plain(f.Title), Caption: report.Plain(f.Caption), SVG: "svg-" + f.Name, Bars: barsOf(f.Chart)}
+	var file, shown bytes.Buffer
+	if err := report.WriteSVG(&file, f.Chart); err != nil {
+		return v, nil, err
+	}
+	chart, note := bare(f.Chart)
+	v.Note = report.Plain(note)
+	if err := report.WriteSVG(&shown, chart); err != nil {
+		return v, nil, err
+	}
+	picture, err := ink.inline(shown.Bytes())
+	if err != nil {
+		return v, nil, err
+	}
+	v.Picture = template.HTML(picture)
+	if f.Data != nil {
+		if v.CSV, err = csvLink(f.Data); err != nil {
+			return v, nil, err
+		}
+	}
+	if f.Plot != nil {
+		if v.Plot, err = plotData(f.Plot); err != nil {
+			return v, nil, err
+		}
+	}
+	return v, file.Bytes(), nil
+}
+
+func viewTable(t Table, id string) (v tableView, err error) {
+	v = tableView{Name: t.Name, ID: id, Title: report.Plain(t.Table.Title), Fold: t.Fold, Notes: plain(t.Table.Notes)}
+	// WriteCSV also checks that rows have their cells.
+	csv, err := csvLink(t.Table)
+	if err != nil {
+		return v, err
+	}
+	if t.Name != "" {
+		v.CSV = csv
+	}
+	if v.Title == "" {
+		v.Title = "Table"
+	}
+	for _, c := range t.Table.Columns {
+		v.Heads = append(v.Heads, viewCell(c.Head, c.Right))
+	}
+	for _, row := range t.Table.Rows {
+		var cells []cellView
+		for j, c := range row {
+			cells = append(cells, viewCell(c.Text, t.Table.Columns[j].Right))
+		}
+		v.Rows = append(v.Rows, cells)
+	}
+	return v, nil
+}
+
+// csvLink is the table's CSV as an address, so that it can be saved without scripts too.
+func csvLink(t *report.Table) (template.URL, error) {
+	var b bytes.Buffer
+	if err := t.WriteCSV(&b); err != nil {
+		return "", err
+	}
+	return template.URL("data:text/csv;base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil
+}
+
+func pack(id string, data []byte) packed {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = z.Write(data)
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		panic(err) // a buffer takes everything
+	}
+	return packed{id, template.HTML(base64.StdEncoding.EncodeToString(b.Bytes()))}
+}
+
+// plotData is the plot as the script reads it: absent numbers are null, numbers have seven digits.
+func plotData(p *Plot) (template.JS, error) {
+	type axis struct {
+		Title string `json:"title"`
+		Log   bool   `json:"log"`
+		Unit  Unit   `json:"unit"`
+	}
+	type series struct {
+		Name  string  `json:"n"`
+		Of    string  `json:"of,omitempty"`
+		Color int     `json:"c"`
+		Line  bool    `json:"line"`
+		Dots  bool    `json:"dots"`
+		Mark  Shape   `json:"m,omitempty"`
+		P     [][]any `json:"p"`
+	}
+	type mark struct {
+		Shape Shape  `json:"m"`
+		Name  string `json:"n"`
+	}
+	data := struct {
+		X axis     `json:"x"`
+		Y axis     `json:"y"`
+		S []series `json:"s"`
+		M []mark   `json:"m,omitempty"`
+	}{X: axis{report.Plain(p.X.Title), p.X.Log, p.X.Unit}, Y: axis{report.Plain(p.Y.Title), p.Y.Log, p.Y.Unit}}
+	for _, m := range p.Marks {
+		data.M = append(data.M, mark{m.Shape, report.Plain(m.Name)})
+	}
+	total := 0
+	for _, s := range p.Series {
+		if s.Color < 0 {
+			return "", fmt.Errorf("series %q has the colour %d", s.Name, s.Color)
+		}
+		if s.Name == s.Of {
+			s.Of = ""
+		}
+		out := series{report.Plain(s.Name), report.Plain(s.Of), s.Color, s.Line, s.Dots, s.Shape, [][]any{}}
+		for _, pt := range s.Points {
+			x, y := number(pt.X), number(pt.Y)
+			if x == nil || y == nil {
+				continue
+			}
+			row := []any{x, y}
+			low, high := number(pt.Low), number(pt.High)
+			if low != nil && high != nil && !(pt.Low == 0 && pt.High == 0) {
+				row = append(row, low, high)
+			} else if pt.Note != "" {
+				row = append(row, nil, nil)
+			}
+			if pt.Note != "" {
+				row = append(row, report.Plain(pt.Note))
+			}
+			out.P = append(out.P, row)
+		}
+		total += len(out.P)
+		data.S = append(data.S, out)
+	}
+	if total == 0 {
+		return "", nil // nothing to zoom: the picture stays
+	}
+	b, err := json.Marshal(data) // escapes <, > and &
+	return template.JS(b), err
+}
+
+func number(v float64) any {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return json.Number(fmt.Sprintf("%.7g", v))
+}
+
+// fileName makes a name of harmless letters: it is saved under it, and stands in a command.
+func fileName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
+			return r
+		case r == '/':
+			return '-'
+		}
+		return '_'
+	}, s)
+	s = strings.TrimLeft(s, ".-")
+	if s == "" {
+		return "file"
+	}
+	return s
+}
+
+func plain(s []string) (out []string) {
+	for _, t := range s {
+		if t = report.Plain(t); t != "" {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func plainWarnings(s []Warning) (out []Warning) {
+	for _, w := range s {
+		out = append(out, Warning{report.Plain(w.Text), plain(w.Details)})
+	}
+	return out
+}

@@ -1,0 +1,253 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"pcaplab/datasets/extract"
+	"pcaplab/datasets/shard"
+)
+
+// merger joins all shards of a job into what a single run would have made, octet for octet.
+type merger struct {
+	makes  string // what it writes, for people
+	stream bool   // it writes a file, so standard output will do
+	// merge joins the shards of a job, in order, each once. It writes output whole or not at all; that is "-" for standard output only
+	// where stream is set. What it reads it compares with the shards' records.
+	merge func(ctx context.Context, job *shard.Job, shards []*shard.Shard, output string) error
+}
+
+// mergers are by kind of job.
+func (a *app) mergers() map[string]merger {
+	return map[string]merger{
+		extract.ShardKind: {"a file of vectors", true, a.mergeFeatures},
+		scanKind:          {"a manifest", true, a.mergeScan},
+		synthKind:         {"a folder", false, a.mergeSynth},
+		studyKind:         {"a results folder", false, a.mergeStudy},
+		classesKind:       {"a results folder", false, a.mergeClasses},
+	}
+}
+
+func (a *app) mergeCommand() *cobra.Command {
+	var output, job string
+	var asJSON bool
+	kinds := slices.Sorted(maps.Keys(a.mergers()))
+	c := &cobra.Command{
+		Use:   "merge [flags] DIR...",
+		Short: "Join the shards of a job: the same octets as a single run would have written",
+		Long: `Joins what commands with --shard i/n have made. Each DIR is a folder of shards, one shard, or a folder of such folders, as they come
+back from several machines; their order does not matter, and a shard that is there twice with the same content is harmless. The output
+is what one run without --shard would have written, octet for octet. It appears whole or not at all, so merging twice is harmless too.
+
+Nothing is joined where shards are missing, are there twice with other content, are of another job (other captures, settings or number
+of shards: it says which), or are not what their own records say. The message names each with the command that makes it again, and the
+numbers of all that are missing as Slurm takes them: sbatch --array=3,7-9. Where a folder holds shards of several jobs, --job names one.
+'` + a.Name + ` shards status' tells the same without joining.
+
+What it can join: ` + strings.Join(kinds, ", ") + `.`,
+		Example: `  ` + a.Name + ` features --window cic --label folder --manifest manifest.json --shard 1/2 -o shards PCAP/*/*.pcap   # here
+  ` + a.Name + ` features --window cic --label folder --manifest manifest.json --shard 2/2 -o shards PCAP/*/*.pcap   # there
+  ` + a.Name + ` merge shards -o cic.csv
+  ` + a.Name + ` merge from-pc1 from-pc2 -o - | gzip > cic.csv.gz`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("want the folders of the shards (see '%s -h')", c.CommandPath())
+			}
+			if output == "" {
+				return usagef("say where the result goes: -o OUT")
+			}
+			return shownLines(a.merge(c.Context(), args, output, job, asJSON))
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "", "file or folder to write, as the single run has it; - for standard output where that is a file")
+	c.Flags().StringVar(&job, "job", "", "of several jobs in the folders, the one whose id begins like this")
+	c.Flags().BoolVar(&a.mixedMachines, "mixed-machines", false, "of measurements: join also what machines that differ have measured; the result says so")
+	c.Flags().BoolVar(&asJSON, "json", false, "print what was joined as JSON (on standard error with -o -)")
+	return c
+}
+
+// merged is what merge says as JSON.
+type merged struct {
+	Job     string   `json:"job"`
+	Kind    string   `json:"kind"`
+	Shards  int      `json:"shards"`
+	Surplus []string `json:"surplus,omitempty"` // folders of shards that are there twice with the same content
+	Octets  int64    `json:"octets"`            // of payloads
+	Output  string   `json:"output"`
+}
+
+func (a *app) merge(ctx context.Context, dirs []string, output, job string, asJSON bool) error {
+	set, err := readShards(dirs, job)
+	if err != nil {
+		return err
+	}
+	if err := set.Complete(); err != nil {
+		return a.incomplete(err, dirs)
+	}
+	main := set.Main()
+	joining := *a
+	if asJSON && output != stdin {
+		joining.stdout = io.Discard // tables
+	}
+	m, ok := joining.mergers()[main.Kind]
+	if !ok {
+		return fmt.Errorf("%s: shards of kind %q: this program joins %s; it was another version that made them", set.Shards[0].Dir, main.Kind,
+			strings.Join(slices.Sorted(maps.Keys(a.mergers())), ", "))
+	}
+	if output == stdin && !m.stream {
+		return usagef("-o -: shards of kind %q make %s: name it", main.Kind, m.makes)
+	}
+	shards := set.Of(main)[1:]
+	said := merged{Job: main.ID(), Kind: main.Kind, Shards: len(shards), Output: output}
+	for _, s := range set.Shards {
+		if shards[s.Index-1] != s {
+			said.Surplus = append(said.Surplus, s.Dir)
+		}
+	}
+	for _, s := range shards {
+		for _, f := range s.Files {
+			said.Octets += f.Octets
+		}
+	}
+	if len(said.Surplus) > 0 {
+		a.note("there twice, with the same content: %s", shown(firstOf(said.Surplus)))
+	}
+	if output == stdin { // what was written cannot be taken back
+		if err := a.verifyShards(ctx, shards); err != nil {
+			return err
+		}
+	}
+	err = m.merge(ctx, main, shards, output)
+	if fault := new(extract.FaultError); err != nil && !errors.As(err, &fault) { // captures that were damaged: the output is written
+		return err
+	}
+	if asJSON {
+		w := a.stdout
+		if output == stdin {
+			w = a.stderr
+		}
+		return errors.Join(err, json.NewEncoder(w).Encode(said))
+	}
+	a.note("%s of %s joined: %s", plural(len(shards), "shard", "shards"), main.Kind, shown(output))
+	return err
+}
+
+// shownLines is shownError for an error of several lines.
+func shownLines(err error) error {
+	if err == nil {
+		return nil
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for i := range lines {
+		lines[i] = shown(lines[i])
+	}
+	return linesError{err, strings.Join(lines, "\n")}
+}
+
+type linesError struct {
+	error
+	text string
+}
+
+func (e linesError) Error() string { return e.text }
+func (e linesError) Unwrap() error { return e.error }
+
+// verifyShards reads all payloads and returns every fault.
+func (a *app) verifyShards(ctx context.Context, shards []*shard.Shard) error {
+	var total, done int64
+	for _, s := range shards {
+		for _, f := range s.Files {
+			total += f.Octets
+		}
+	}
+	bar := a.octetsBar("verifying")
+	defer bar.done()
+	var faults []error
+	for _, s := range shards {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.Verify(); err != nil {
+			faults = append(faults, err)
+		}
+		for _, f := range s.Files {
+			done += f.Octets
+		}
+		bar.set(done, total)
+	}
+	return errors.Join(faults...)
+}
+
+// readShards finds the shards in folders; with job, those of the one job whose id begins so.
+func readShards(dirs []string, job string) (*shard.Set, error) {
+	set, err := shard.Read(dirs...)
+	if err != nil || job == "" {
+		return set, err
+	}
+	ids := make(map[string]bool)
+	some := &shard.Set{Faults: set.Faults}
+	for _, s := range set.Shards {
+		if strings.HasPrefix(s.JobID, job) {
+			ids[s.JobID] = true
+			some.Shards = append(some.Shards, s)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return nil, usagef("--job %s: no shard of such a job in %s", job, strings.Join(dirs, ", "))
+	case 1:
+		return some, nil
+	}
+	return nil, usagef("--job %s: %d jobs begin so: %s", job, len(ids), strings.Join(slices.Sorted(maps.Keys(ids)), ", "))
+}
+
+// incomplete adds to why a set is not a whole job what to do about all of it at once.
+func (a *app) incomplete(err error, dirs []string) error {
+	var why *shard.IncompleteError
+	if !errors.As(err, &why) || why.Job == nil {
+		return err
+	}
+	if len(why.Missing) > 0 {
+		err = fmt.Errorf("%w\nmissing of %d: %s; their commands: %s shards status --commands %s", err, why.Job.Count(), indices(why.Missing), a.Name,
+			quotedWords(dirs))
+	}
+	if len(why.Foreign) > 0 {
+		err = fmt.Errorf("%w\nseveral jobs: --job %.12s joins the one of %s", err, why.Job.ID(), why.Job.Kind)
+	}
+	return err
+}
+
+func quotedWords(words []string) string {
+	var list []string
+	for _, w := range words {
+		list = append(list, quoted(w))
+	}
+	return strings.Join(list, " ")
+}
+
+// indices writes sorted numbers as sbatch --array takes them: 3,7-9.
+func indices(list []int) string {
+	var b strings.Builder
+	for i := 0; i < len(list); {
+		j := i
+		for j+1 < len(list) && list[j+1] == list[j]+1 {
+			j++
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		if fmt.Fprint(&b, list[i]); j > i {
+			fmt.Fprint(&b, "-", list[j])
+		}
+		i = j + 1
+	}
+	return b.String()
+}

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"pcaplab/datasets/shard"
+)
+
+// shardFlag is --shard: which part of a job a command makes.
+type shardFlag struct{ text string }
+
+// add adds the flag; what says what a shard is a part of.
+func (f *shardFlag) add(fs *pflag.FlagSet, what string) {
+	fs.StringVar(&f.text, "shard", "", "make shard i/n of "+what+" into the folder of -o; /n takes i from a Slurm array or an indexed Job, env both from Slurm")
+}
+
+// part returns the part, and whether one was asked for.
+func (f *shardFlag) part() (p shard.Part, on bool, err error) {
+	if p, on, err = shard.PartOf(f.text, os.Getenv); err != nil {
+		err = usageError{err}
+	}
+	return p, on, err
+}
+
+// again returns the command of the process with %s for the part, for shard.Job.Again: what a person runs to make another shard.
+func (f *shardFlag) again(a *app) string {
+	words := []string{a.Name}
+	skip := false
+	for _, arg := range a.args {
+		switch {
+		case skip:
+			skip = false
+		case arg == "--shard":
+			skip = true
+		case strings.HasPrefix(arg, "--shard="):
+		default:
+			words = append(words, quoted(arg))
+		}
+	}
+	return strings.Join(append(words, "--shard", "%s"), " ")
+}
+
+// quoted is a word for a shell.
+func quoted(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./,:@%") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// shardWritten says what became of a shard. It takes the results of shard.Write, and returns what is left of the error: that another process
+// made the same shard with other content is one where measured is false.
+func (a *app) shardWritten(p shard.Part, path string, existed bool, err error, measured bool) error {
+	switch {
+	case errors.Is(err, shard.ErrOther) && measured:
+		a.note("shard %v: another process made it first; its measurement stays: %s", p, path)
+		return nil
+	case err != nil:
+		return err
+	case existed:
+		a.note("shard %v is there already, whole: %s", p, path)
+	default:
+		a.note("shard %v of the job: %s", p, path)
+	}
+	return nil
+}

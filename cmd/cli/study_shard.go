@@ -1,0 +1,495 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pcaplab/analysis"
+	"pcaplab/analysis/report"
+	"pcaplab/datasets/flock"
+	"pcaplab/datasets/shard"
+	"pcaplab/replay/meter"
+	"pcaplab/replay/trial"
+)
+
+// Shards of a study: cells, each with all its repeats, so that no interval is of two machines. As long as there are enough of them, all engines of
+// one size, cache state and number of workers stay together: they are compared with one another. A shard holds study.json and records.jsonl of
+// its cells, and says which machine measured.
+const (
+	studyKind        = "study"
+	studyShardSchema = 1
+	hostFile         = "host.json" // meter.Host
+)
+
+// studyParameters are all that decides what the shards of a study measure. Captures are Job.Inputs.
+type studyParameters struct {
+	Version     string         `json:"version"`
+	Command     string         `json:"command"`
+	Settings    trial.Settings `json:"settings"`
+	Plan        trial.Plan     `json:"plan"`
+	Reading     trial.Reading  `json:"reading"`
+	MemoryLimit int64          `json:"memory_limit"` // 0: by what each machine has
+	InProcess   bool           `json:"in_process"`
+	Captures    []string       `json:"captures"` // as given
+	StageFiles  []stageSum     `json:"stage_files"`
+}
+
+type stageSum struct {
+	Stage  string `json:"stage"`
+	SHA256 string `json:"sha256"`
+}
+
+func parametersOf(h *trial.Header, captures []string) studyParameters {
+	p := studyParameters{
+		Version: h.Version, Command: h.Command, Settings: h.Settings, Plan: h.Plan, Reading: h.Reading, MemoryLimit: h.MemoryLimit, InProcess: h.InProcess,
+		Captures: captures, StageFiles: []stageSum{},
+	}
+	for _, f := range h.StageFiles {
+		p.StageFiles = append(p.StageFiles, stageSum{f.Stage, f.SHA256})
+	}
+	return p
+}
+
+// studyJob returns the job of measuring a plan in n shards, without inputs, and the cells of each.
+func studyJob(h *trial.Header, captures []string, n int) (*shard.Job, [][]trial.Cell, error) {
+	parameters, err := json.Marshal(parametersOf(h, captures))
+	if err != nil {
+		return nil, nil, err
+	}
+	all := h.Plan.Cells()
+	unit := len(h.Plan.Engines)
+	if n > len(all)/unit {
+		unit = 1
+	}
+	weights := make([]uint64, len(all)/unit)
+	for i := range weights {
+		weights[i] = expected(h, all[i*unit:(i+1)*unit])
+	}
+	job := &shard.Job{Kind: studyKind, Schema: studyShardSchema, Parameters: parameters}
+	at := func(i int) string {
+		if i == len(all) {
+			return "the end"
+		}
+		return all[i].String()
+	}
+	cells := make([][]trial.Cell, n)
+	for i, span := range shard.Cut(weights, n) {
+		cells[i] = all[span.From*unit : span.To*unit]
+		r := shard.Range{From: at(span.From * unit), To: at(span.To * unit)}
+		for _, w := range weights[span.From:span.To] {
+			r.Weight += w
+		}
+		job.Ranges = append(job.Ranges, r)
+	}
+	return job, cells, nil
+}
+
+// expected is about how many milliseconds cells take; 1 each where that is not known.
+func expected(h *trial.Header, cells []trial.Cell) uint64 {
+	s := trial.Study{Header: *h, Only: cells}
+	if d := s.Expected(); d >= time.Millisecond {
+		return uint64(d / time.Millisecond)
+	}
+	return uint64(len(cells))
+}
+
+// shardable refuses what cannot be measured in shards, and says why.
+func (m *measureFlags) shardable(a *app, args []string, plan *trial.Plan) error {
+	switch {
+	case m.output == "":
+		return usagef("--shard: where to? -o DIR, a folder for the shards")
+	case len(a.boards) > 0:
+		return usagef("--shard with remote: a shard is measured where it is started; start it on the board itself, with a folder of its own, and merge these")
+	case m.resume != "":
+		return usagef("--resume with --shard: the same command goes on with a shard that was interrupted")
+	case plan.Soak > 0:
+		return usagef("--soak with --shard: a soak is of one board's heat and cooling; soak each board by itself")
+	case m.failIf != "":
+		return usagef("--fail-if with --shard: a condition is of the whole: merge, then '%s ceiling --resume DIR --fail-if ...' or with sweep", a.Name)
+	case m.json:
+		return usagef("--json with --shard: the results are printed by 'merge', or 'table --json' after it")
+	case slices.Contains(args, stdin):
+		return usagef("standard input (-) with --shard: each shard reads the captures, so they must be files")
+	}
+	return nil
+}
+
+// studyShard is study for --shard.
+func (m *measureFlags) studyShard(c *cobra.Command, a *app, args []string, plan trial.Plan, part shard.Part) error {
+	args, err := inputs(args, m.synth)
+	if err != nil {
+		return err
+	}
+	if err := m.shardable(a, args, &plan); err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		return usagef("no capture: name files, or %siot-1 for synthetic traffic", synthPrefix)
+	}
+	if err := m.check(args); err != nil {
+		return err
+	}
+	v := &visit{place: a.places()[0], a: a}
+	if err := m.begin(c, v, args, plan); err != nil {
+		return err
+	}
+	if err := m.before(v, nil); err != nil {
+		return err
+	}
+	job, cells, err := studyJob(&v.job.Header, args, part.Count)
+	if err != nil {
+		return err
+	}
+	job.Again = m.shard.again(a)
+	if !strings.HasPrefix(args[0], synthPrefix) {
+		if job.Inputs, err = a.hashed(c.Context(), args); err != nil {
+			return err
+		}
+	}
+	own := cells[part.Index-1]
+	return a.measureShard(c.Context(), m.output, job, part, len(own) > 0, func(work string) ([]string, error) {
+		return []string{report.HeaderFile, report.RecordsFile}, a.studyInto(c.Context(), v, work, own)
+	})
+}
+
+// hashed returns files as inputs of a job.
+func (a *app) hashed(ctx context.Context, files []string) ([]shard.Input, error) {
+	list := make([]shard.Input, len(files))
+	var total, done int64
+	for i, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil, err
+		}
+		if !info.Mode().IsRegular() {
+			return nil, usagef("%s with --shard: no regular file, but each shard reads it", file)
+		}
+		list[i] = shard.Input{Name: file, Octets: info.Size()}
+		total += info.Size()
+	}
+	bar := a.octetsBar("hashing")
+	defer bar.done()
+	for i := range list {
+		var err error
+		if list[i].SHA256, err = sumFile(ctx, list[i].Name); err != nil {
+			return nil, err
+		}
+		done += list[i].Octets
+		bar.set(done, total)
+	}
+	return list, nil
+}
+
+// errThere says that another process made the shard while this one waited for its turn.
+var errThere = errors.New("the shard is there")
+
+// measureShard makes a shard by measuring, one at a time on a machine, into a hidden results folder beside the shards that another run of the same
+// command goes on with. measure returns the files that make the shard; it is not called where the shard has nothing to measure.
+func (a *app) measureShard(ctx context.Context, dir string, job *shard.Job, part shard.Part, any bool, measure func(work string) (files []string, err error)) error {
+	work := filepath.Join(dir, "."+job.ShardID(part.Index)+".study")
+	fill := func(tmp string) error {
+		if !any {
+			a.note("shard %v: nothing to measure, there are more shards than can be cut", part)
+			return nil
+		}
+		turn, err := a.turn(ctx, dir)
+		if err != nil {
+			return err
+		}
+		defer turn.Close()
+		if _, err := os.Lstat(filepath.Join(dir, job.ShardID(part.Index), shard.RecordName)); err == nil {
+			return errThere
+		}
+		host := meter.ReadHost(meter.Roots{})
+		if err := a.workFolder(work, host); err != nil {
+			return err
+		}
+		files, err := measure(work)
+		if err != nil {
+			if ctx.Err() != nil {
+				a.note("shard %v: the same command goes on with it, on this machine", part)
+			}
+			return err
+		}
+		for _, name := range append(files, hostFile) {
+			if err := copyInto(ctx, filepath.Join(work, filepath.FromSlash(name)), filepath.Join(tmp, filepath.FromSlash(name))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for range 3 {
+		err := a.writeShard(dir, job, part, true, fill)
+		if errors.Is(err, errThere) {
+			continue
+		}
+		if err == nil {
+			discard(work)
+		}
+		return err
+	}
+	return fmt.Errorf("shard %v in %s is damaged, or comes and goes: look at it", part, dir)
+}
+
+// workFolder makes the hidden folder of a shard, or leaves the one that is there for a study to go on with if this machine began it.
+func (a *app) workFolder(work string, host meter.Host) error {
+	text, err := os.ReadFile(filepath.Join(work, hostFile))
+	if err == nil {
+		var was meter.Host
+		if json.Unmarshal(text, &was) == nil && was.Same(host) {
+			return nil
+		}
+		a.note("%s was begun on another machine (%s), or before this one was started again: begun anew, as one cell is never of two machines", work, was.Name)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.RemoveAll(work); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(work, 0o777); err != nil {
+		return err
+	}
+	return report.WriteFile(filepath.Join(work, hostFile), func(w io.Writer) error { return json.NewEncoder(w).Encode(host) })
+}
+
+// discard removes a hidden folder that no process measures into.
+func discard(work string) {
+	records, err := os.OpenFile(filepath.Join(work, report.RecordsFile), os.O_RDWR, 0)
+	if err == nil {
+		defer records.Close()
+		if flock.Try(records) != nil {
+			return
+		}
+	}
+	_ = os.RemoveAll(work) // what is left of it is hidden, and in nobody's way
+}
+
+// turnEvery is how often a shard that waits for another one looks.
+const turnEvery = 300 * time.Millisecond
+
+// turn waits until no other shard of the folder is being measured on this machine: side by side each would measure the other. The file
+// that is returned has the lock until it is closed.
+func (a *app) turn(ctx context.Context, dir string) (io.Closer, error) {
+	host := meter.ReadHost(meter.Roots{})
+	name := filepath.Join(dir, ".measuring-"+fileName(cmp.Or(host.Boot, host.Name))+".lock")
+	for said := false; ; {
+		lock, err := flock.Open(name)
+		if err == nil {
+			return lock, nil
+		}
+		if !errors.Is(err, flock.ErrHeld) {
+			return nil, err
+		}
+		if !said {
+			a.note("another shard is being measured on this machine: waiting for it, as two at a time would measure each other")
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(turnEvery):
+		}
+	}
+}
+
+// studyInto measures cells into a results folder, whose header and records are then whole.
+func (a *app) studyInto(ctx context.Context, v *visit, work string, cells []trial.Cell) error {
+	v.path, v.made = work, false
+	if _, err := os.Lstat(filepath.Join(work, report.HeaderFile)); err == nil {
+		folder, header, done, err := report.Resume(work)
+		if err != nil {
+			return err
+		}
+		files := v.job.Header.StageFiles // where they are now; their sums are in the id
+		v.folder, v.job.Header, v.job.Done = folder, header, done
+		v.job.Header.StageFiles = files
+		a.note("goes on after %s", plural(len(done), "record", "records"))
+	} else if err := os.RemoveAll(filepath.Join(work, report.RecordsFile)); err != nil { // of a run that was killed before it wrote the header
+		return err
+	}
+	v.job.Cells = cells
+	err := a.atEach(ctx, []*visit{v})
+	if v.folder != nil {
+		err = errors.Join(err, v.folder.Close())
+	}
+	if err != nil {
+		return err
+	}
+	return writeHeader(filepath.Join(work, report.HeaderFile), v.job.Header)
+}
+
+func writeHeader(path string, header any) error {
+	return report.WriteFile(path, func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(header)
+	})
+}
+
+func copyInto(ctx context.Context, from, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+		return err
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return copyTo(ctx, in, to)
+}
+
+// studyPart reads the study in a shard, or in a folder below it, after comparing it with the shard's record.
+func studyPart(s *shard.Shard, below string) (analysis.Part, error) {
+	p := analysis.Part{Name: "shard " + s.Part().String()}
+	text, err := s.Read(hostFile)
+	if err != nil {
+		return p, err
+	}
+	if err := json.Unmarshal(text, &p.Host); err != nil {
+		return p, fmt.Errorf("%s: %w", filepath.Join(s.Dir, hostFile), err)
+	}
+	p.Header, p.Records, err = report.Read(filepath.Join(s.Dir, below))
+	return p, err
+}
+
+// mergeStudy puts a study that was measured in shards together in a results folder.
+func (a *app) mergeStudy(_ context.Context, _ *shard.Job, shards []*shard.Shard, output string) error {
+	var parts []analysis.Part
+	for _, s := range shards {
+		if len(s.Files) == 0 {
+			continue // there were more shards than cells
+		}
+		if err := s.Verify(); err != nil {
+			return err
+		}
+		p, err := studyPart(s, "")
+		if err != nil {
+			return err
+		}
+		parts = append(parts, p)
+	}
+	h, records, err := analysis.Merge(parts, a.mixedMachines)
+	if err != nil {
+		return mixing(err)
+	}
+	results := analysis.Analyze(h, records)
+	if text := results.Unfinished(); text != "" {
+		return fmt.Errorf("the shards are of a study that is %s: make them again", text)
+	}
+	if err := a.placeFolder(output, func(tmp string) error { return writeStudy(tmp, results, records) }); err != nil {
+		return err
+	}
+	return report.WriteText(a.stdout, results)
+}
+
+// mixing says what to do about machines that differ.
+func mixing(err error) error {
+	if errors.Is(err, analysis.ErrMachines) {
+		err = fmt.Errorf("%w; measure all shards on machines of one kind, or join them with --mixed-machines: each row is then of one machine, and the result says of which", err)
+	}
+	return err
+}
+
+// writeStudy writes a results folder.
+func writeStudy(path string, results *analysis.Results, records []trial.Record) error {
+	folder, err := report.Create(path, results.Header)
+	if err != nil {
+		return err
+	}
+	for i := range records {
+		if err = folder.Append(records[i]); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = folder.Finish(results)
+	}
+	return errors.Join(err, folder.Close())
+}
+
+// placeFolder makes a folder by fill, whole or not at all. One that is there must be empty, or hold the same octets already.
+func (a *app) placeFolder(path string, fill func(tmp string) error) (err error) {
+	path = filepath.Clean(path)
+	parent := filepath.Dir(path)
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return err
+	}
+	tmp := filepath.Join(parent, "."+filepath.Base(path)+"-"+rand.Text()[:10]+".tmp")
+	if err := os.Mkdir(tmp, 0o777); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	if err := fill(tmp); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case len(entries) == 0:
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	default:
+		if err := sameTree(tmp, path); err != nil {
+			return fmt.Errorf("%w: name another folder", err)
+		}
+		a.note("%s holds the same already", path)
+		return nil
+	}
+	return os.Rename(tmp, path)
+}
+
+// sameTree compares two folders file by file.
+func sameTree(want, got string) error {
+	names := func(dir string) (list []string, err error) {
+		err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			rel, err := filepath.Rel(dir, path)
+			list = append(list, rel)
+			return err
+		})
+		return list, err
+	}
+	x, err := names(want)
+	if err != nil {
+		return err
+	}
+	y, err := names(got)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(x, y) {
+		return fmt.Errorf("%s holds other files already", got)
+	}
+	for _, name := range x {
+		a, err := os.ReadFile(filepath.Join(want, name))
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(filepath.Join(got, name))
+		if err != nil {
+			return err
+		}
+		if string(a) != string(b) {
+			return fmt.Errorf("%s is there already, with other content", filepath.Join(got, name))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,17 @@
+# shellcheck shell=sh disable=SC2034 # the scripts beside this one read it
+# What the job is. Copy this folder to where every machine sees it, change this file, and keep it with the results.
+# Paths are from this folder, or whole ones that mean the same on every machine.
+
+# How many shards: four to sixteen for each machine. SCALE.md says why. Another number is another job.
+SHARDS=16
+
+# Where shards go, a folder each, and what the merge writes.
+DIR=shards
+OUT=features.csv
+
+# The command without --shard and -o; see: pcaplab shards plan 16 features -h. With a manifest captures are cut inside, and nothing
+# else is read to plan. It is made once: pcaplab dataset scan PCAP
+set -- features --window cic --label folder --manifest PCAP/manifest.json PCAP/*/*.pcap
+
+# The program, the same version on every machine: shards of two versions are not joined.
+PCAPLAB=${PCAPLAB:-pcaplab}

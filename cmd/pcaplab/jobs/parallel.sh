@@ -1,0 +1,39 @@
+#!/bin/sh
+# GNU parallel: makes the shards that are missing on a few machines over ssh, then joins them.
+#
+#   sh parallel.sh [HOST...]      hosts as ssh knows them; ":" is this machine, "8/:" eight shards at once on it (default: ":")
+#   SHARED=no sh parallel.sh pc1 pc2
+#
+# This folder must be on every host under the same path: shared, or with SHARED=no made there, with the captures in it; then shards come
+# back by rsync. One shard at a time runs on each host and uses all its processors. A shard that fails is tried on another host, three
+# times in all. After Ctrl-C, or a failure, the same command goes on.
+set -eu
+cd "$(dirname "$0")"
+hosts=$(echo "${*:-:}" | tr ' ' ,)
+# shellcheck source=job.sh
+. ./job.sh
+mkdir -p "$DIR"
+
+# collect brings shards that hosts have for themselves. Hidden folders are of runs that were killed.
+collect() {
+	[ "${SHARED:-yes}" = no ] || return 0
+	for host in $(echo "$hosts" | tr , ' '); do
+		host=${host##*/}
+		[ "$host" = : ] || rsync -a --exclude='.*' "$host:$PWD/$DIR/" "$DIR/" || echo "parallel.sh: nothing came from $host" >&2
+	done
+}
+
+collect
+status=0
+missing=$("$PCAPLAB" shards status --verify --missing --of "$SHARDS" "$DIR") || status=$?
+case $status in
+0) ;;
+3)
+	echo "$missing" | tr , '\n' | while IFS=- read -r from to; do seq "$from" "${to:-$from}"; done |
+		parallel --sshlogin "$hosts" --jobs 1 --workdir "$PWD" --basefile job.sh --basefile shard.sh --env PCAPLAB \
+			--retries 3 --line-buffer --tagstring 'shard {}' sh ./shard.sh '{}'
+	collect
+	;;
+*) exit "$status" ;;
+esac
+exec "$PCAPLAB" merge "$DIR" -o "$OUT"

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// cluster is what the simulation knows: workers that take the shards of a job one after the other. Times are whole milliseconds, and
+// draws are integers, so the tables are the same on every processor.
+type cluster struct {
+	workers  int
+	work     time.Duration // of one worker, were all alike and nothing lost
+	overhead time.Duration // of each shard
+	between  time.Duration // failures of one worker, on average
+	notice   time.Duration // until a person submits again
+	runs     int
+	seed     uint64
+}
+
+// shelf is the one of SCALE.md.
+var shelf = cluster{
+	workers: 20, work: time.Hour, overhead: 10 * time.Second, between: 48 * time.Hour, notice: 10 * time.Minute, runs: 1000, seed: 1,
+}
+
+// policy says who makes a lost shard again.
+type policy int
+
+const (
+	byHand policy = iota // a person, when all other shards are done
+	requeue
+	twice // as requeue; and workers without work make again what others have not finished
+)
+
+// random draws integers; every draw takes one step of the generator.
+type random struct{ *rand.PCG }
+
+func (r random) below(n int64) int64 { return int64(r.Uint64() % uint64(n)) }
+
+// outcome is one run of a job: from its start to its last shard, and the time that workers spent in vain.
+type outcome struct{ end, lost int64 }
+
+// simulate runs a job once. A worker's machine takes 0.8 to 1.25 of the expected time for everything; one shard in fifty takes four times
+// as long (a busy disk, a cold cache, a neighbour). In each minute a worker fails with the probability 1 minute / between: what it had of
+// its shard is lost, and it is back a minute later.
+func (c cluster) simulate(shards int, p policy, run uint64) outcome {
+	r := random{rand.NewPCG(c.seed, run)}
+	pace := make([]int64, c.workers) // per mille
+	for i := range pace {
+		pace[i] = 800 + r.below(451)
+	}
+	whole := c.work.Milliseconds() * int64(c.workers)
+	todo := make([]int64, shards) // what each takes on the average machine
+	for i := range todo {
+		todo[i] = whole*int64(i+1)/int64(shards) - whole*int64(i)/int64(shards)
+		if r.below(50) == 0 {
+			todo[i] *= 4
+		}
+	}
+	free := make([]int64, c.workers) // when each worker is
+	finished := make([]int64, shards)
+	for i := range finished {
+		finished[i] = -1
+	}
+	var out outcome
+	// attempt lets the first free worker make a shard, and reports whether it was done.
+	attempt := func(shard int, from int64) bool {
+		w := 0
+		for i := range free {
+			if free[i] < free[w] {
+				w = i
+			}
+		}
+		start := max(free[w], from)
+		length := c.overhead.Milliseconds() + todo[shard]*pace[w]/1000
+		if at, failed := c.fails(r, length); failed {
+			free[w] = start + at + time.Minute.Milliseconds()
+			out.lost += at
+			return false
+		}
+		free[w] = start + length
+		if finished[shard] < 0 || free[w] < finished[shard] {
+			finished[shard] = free[w]
+		}
+		return true
+	}
+	queue := make([]int, shards)
+	for i := range queue {
+		queue[i] = i
+	}
+	for from := int64(0); len(queue) > 0; {
+		var failed []int
+		for len(queue) > 0 {
+			shard := queue[0]
+			queue = queue[1:]
+			switch {
+			case attempt(shard, from):
+			case p == byHand:
+				failed = append(failed, shard)
+			default:
+				queue = append(queue, shard)
+			}
+		}
+		if queue = failed; len(queue) > 0 {
+			from = slices.Max(free) + c.notice.Milliseconds()
+		}
+	}
+	if p == twice {
+		for range shards { // the first of two that ends has the shard; the other's time is lost
+			last := 0
+			for i := range finished {
+				if finished[i] > finished[last] {
+					last = i
+				}
+			}
+			before := finished[last]
+			begun := out.lost
+			if attempt(last, 0) && finished[last] < before {
+				out.lost = begun + before - slices.Min(free)
+				continue
+			}
+			break
+		}
+	}
+	out.end = slices.Max(finished)
+	return out
+}
+
+// fails draws whether and when a worker fails within some milliseconds.
+func (c cluster) fails(r random, length int64) (at int64, failed bool) {
+	if c.between <= 0 {
+		return 0, false
+	}
+	const minute = 60_000
+	for at := int64(0); at < length; at += minute {
+		if r.below(c.between.Milliseconds()) < minute {
+			if at += r.below(minute); at < length {
+				return at, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// often runs a job many times: the median and the 95th percentile of its end, and the mean share of the workers' time that was lost.
+func (c cluster) often(shards int, p policy) (median, late time.Duration, lost float64) {
+	ends := make([]int64, c.runs)
+	var vain int64
+	for i := range ends {
+		o := c.simulate(shards, p, uint64(i))
+		ends[i] = o.end
+		vain += o.lost
+	}
+	slices.Sort(ends)
+	whole := c.work.Milliseconds() * int64(c.workers) * int64(c.runs)
+	at := func(percent int) time.Duration { return time.Duration(ends[(c.runs-1)*percent/100]) * time.Millisecond }
+	return at(50), at(95), float64(vain) / float64(whole)
+}
+
+// writeShards prints what the number of shards a worker does to the length of the job.
+func writeShards(w io.Writer, c cluster) {
+	fmt.Fprintln(w, "| shards a worker | by hand: median, 95 % | requeued | requeued and made twice | lost |")
+	fmt.Fprintln(w, "|---|---|---|---|---|")
+	for _, n := range []int{1, 2, 4, 8, 16, 32} {
+		fmt.Fprintf(w, "| %d |", n)
+		var lost float64
+		for _, p := range []policy{byHand, requeue, twice} {
+			var median, late time.Duration
+			median, late, lost = c.often(n*c.workers, p)
+			fmt.Fprintf(w, " %.2f, %.2f |", ratio(median, c.work), ratio(late, c.work))
+		}
+		fmt.Fprintf(w, " %.1f %% |\n", 100*lost)
+	}
+}
+
+func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
+
+// writeQueue prints what a queue that requeues and makes twice would save, for jobs of several lengths on one machine.
+func writeQueue(w io.Writer, c cluster) {
+	fmt.Fprintln(w, "| job on one machine | share of a worker | by hand: median, 95 % | requeued and made twice | a queue saves |")
+	fmt.Fprintln(w, "|---|---|---|---|---|")
+	for _, hours := range []int{1, 4, 8, 24, 72, 240} {
+		c.work = time.Duration(hours) * time.Hour / time.Duration(c.workers)
+		hand, handLate, _ := c.often(8*c.workers, byHand)
+		auto, autoLate, _ := c.often(8*c.workers, twice)
+		fmt.Fprintf(w, "| %d h | %s | %s, %s | %s, %s | %s, %s |\n", hours, clock(c.work), clock(hand), clock(handLate), clock(auto), clock(autoLate),
+			clock(max(0, hand-auto)), clock(max(0, handLate-autoLate)))
+	}
+}

@@ -1,0 +1,245 @@
+package extract_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pcaplab/datasets/extract"
+	"pcaplab/datasets/manifest"
+	"pcaplab/datasets/pcapio"
+	"pcaplab/datasets/shard"
+	"pcaplab/datasets/synth"
+	"pcaplab/parse"
+	"pcaplab/parse/feature"
+)
+
+// captureOf writes frames of a synthetic profile as a capture.
+func captureOf(t testing.TB, path, profile string, seed uint64, frames int, nano bool) string {
+	t.Helper()
+	src, err := synth.New(profile, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w, err := pcapio.NewWriter(&out, pcapio.WriterConfig{Nano: nano})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f parse.Frame
+	for range frames {
+		if err := src.Next(&f); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.WriteFrame(&f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, out.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// scanned returns what a manifest has of the sources, which lie in one folder.
+func scanned(t testing.TB, dir string, sources []extract.Source) []*manifest.File {
+	t.Helper()
+	m, err := manifest.Scan(context.Background(), dir, manifest.Config{Hash: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []*manifest.File
+	for _, s := range sources {
+		f := m.Find(filepath.Base(s.Path))
+		if f == nil {
+			t.Fatalf("%s is not in the manifest", s.Path)
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// single returns what File writes.
+func single(t testing.TB, path string, cfg extract.Config, sources []extract.Source) []byte {
+	t.Helper()
+	_, err := extract.File(context.Background(), path, cfg, sources)
+	if fault := new(extract.FaultError); err != nil && !errors.As(err, &fault) {
+		t.Fatal(err)
+	}
+	octets, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return octets
+}
+
+// sharded makes all shards of a plan, in an order of its own, and joins them.
+func sharded(t testing.TB, dir string, plan *extract.Shards, random *rand.Rand, format string) []byte {
+	t.Helper()
+	n := plan.Job.Count()
+	for _, i := range random.Perm(n) {
+		_, existed, err := shard.Write(dir, &plan.Job, i+1, func(tmp string) error {
+			_, err := plan.Fill(context.Background(), i+1, tmp, nil)
+			if fault := new(extract.FaultError); errors.As(err, &fault) {
+				return nil
+			}
+			return err
+		})
+		if err != nil || existed {
+			t.Fatalf("shard %d/%d: existed %v, %v", i+1, n, existed, err)
+		}
+	}
+	set, err := shard.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "merged."+format)
+	_, err = extract.MergeShards(context.Background(), out, extract.MergeConfig{Workers: 1 + random.IntN(3)}, set.Of(set.Main())[1:])
+	if fault := new(extract.FaultError); err != nil && !errors.As(err, &fault) {
+		t.Fatal(err)
+	}
+	octets, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return octets
+}
+
+// TestShardsAreTheSingleRun compares what shards make with what one run makes, octet for octet, over random settings.
+func TestShardsAreTheSingleRun(t *testing.T) {
+	dir := t.TempDir()
+	paths := []string{
+		captureOf(t, filepath.Join(dir, "a.pcap"), "iot-1", 1, 60_000, false),
+		captureOf(t, filepath.Join(dir, "b.pcap"), "iot-1", 2, 50, false),
+		captureOf(t, filepath.Join(dir, "c.pcap"), "udp-1518", 3, 16_000, true),
+		captureOf(t, filepath.Join(dir, "d.pcap"), "syn-60", 4, 135_000, false),
+	}
+	octets, err := os.ReadFile(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(dir, "e.pcap")
+	if err := os.WriteFile(cut, octets[:len(octets)*2/3], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	paths = append(paths, cut)
+	all := scanned(t, dir, sourcesOf(paths))
+	attackers, err := feature.ReadAttackers(strings.NewReader("192.168.137.10\n192.168.1.20\n10.0.0.1\n"), "attackers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeds := 20
+	if testing.Short() {
+		seeds = 6
+	}
+	cuts := 0 // inside captures, of all runs
+	for seed := range seeds {
+		random := rand.New(rand.NewPCG(uint64(seed), 10))
+		cfg := extract.Config{As: feature.As(random.IntN(4)), Format: []string{extract.CSV, extract.Parquet}[seed%2], Version: "test", Workers: 1 + random.IntN(3)}
+		cfg.Hash = random.IntN(2) == 0
+		cfg.Salvage, cfg.Strict = random.IntN(4) == 0, random.IntN(4) == 0
+		if random.IntN(2) == 0 {
+			cfg.Labelled = true
+			if random.IntN(2) == 0 {
+				cfg.Attackers, cfg.AttackShare, cfg.Benign = attackers, 0.2, "BENIGN"
+			}
+		}
+		span := feature.Span{Rows: []int{0, 1, 7, 10, 100, 997, 5000, 60_000}[random.IntN(8)]}
+		if random.IntN(6) == 0 {
+			span = feature.Span{Time: 250 * time.Millisecond}
+		}
+		var sources []extract.Source
+		var files []*manifest.File
+		for k := range paths {
+			if random.IntN(4) > 0 || k == 0 {
+				sources = append(sources, extract.Source{Path: paths[k], Span: span, Label: fmt.Sprintf("label, %d", k)})
+				files = append(files, all[k])
+			}
+		}
+		n := 1 + random.IntN(9)
+		name := fmt.Sprintf("seed %d: %d shards, %v, %s, window %+v, strict %v, salvage %v", seed, n, cfg.As, cfg.Format, span, cfg.Strict, cfg.Salvage)
+		want := single(t, filepath.Join(t.TempDir(), "single."+cfg.Format), cfg, sources)
+		plan, err := extract.PlanShards(cfg, sources, files, n, random.IntN(6) == 0, "")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, r := range plan.Job.Ranges {
+			if r.From != "end" && !strings.HasSuffix(r.From, "packet 1") {
+				cuts++
+			}
+		}
+		got := sharded(t, t.TempDir(), plan, random, cfg.Format)
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: %d octets, a single run makes %d", name, len(got), len(want))
+			t.Logf("want %.3000s", tail(want))
+			t.Logf("got  %.3000s", tail(got))
+		}
+	}
+	if cuts < seeds {
+		t.Errorf("%d cuts inside captures in %d runs: the test sees too little", cuts, seeds)
+	}
+}
+
+func tail(b []byte) string { return strings.ToValidUTF8(string(b[max(0, len(b)-6000):]), "?") }
+
+// TestBrokenHeadersAreNotMiscounted has IPv4 frames that give no row: a cut behind them would begin at the wrong window.
+func TestBrokenHeadersAreNotMiscounted(t *testing.T) {
+	dir := t.TempDir()
+	path := captureOf(t, filepath.Join(dir, "a.pcap"), "udp-1518", 1, 16_000, false)
+	octets, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	octets[24+16+14] = 0x41 // a header length of 4 octets
+	if n := binary.LittleEndian.Uint32(octets[24+8:]); n < 34 {
+		t.Fatal("no room")
+	}
+	if err := os.WriteFile(path, octets, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	sources := sourcesOf([]string{path})
+	files := scanned(t, dir, sources)
+	cfg := extract.Config{Format: extract.CSV}
+	plan, err := extract.PlanShards(cfg, sources, files, 2, false, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i <= 2; i++ {
+		_, err := plan.Fill(context.Background(), i, t.TempDir(), nil)
+		if !errors.Is(err, extract.ErrWholeCaptures) || !strings.Contains(err.Error(), "--whole-captures") {
+			t.Errorf("shard %d: %v, want ErrWholeCaptures", i, err)
+		}
+	}
+	whole, err := extract.PlanShards(cfg, sources, files, 2, true, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := single(t, filepath.Join(t.TempDir(), "single.csv"), cfg, sources)
+	if got := sharded(t, t.TempDir(), whole, rand.New(rand.NewPCG(1, 1)), extract.CSV); !bytes.Equal(got, want) {
+		t.Error("cut between captures: not what a single run makes")
+	}
+	// The pieces of tcpdump know nothing of each other.
+	cfg.As = feature.AsPipeline
+	plan, err = extract.PlanShards(cfg, sources, files, 3, false, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = single(t, filepath.Join(t.TempDir(), "single.csv"), cfg, sources)
+	if got := sharded(t, t.TempDir(), plan, rand.New(rand.NewPCG(1, 1)), extract.CSV); !bytes.Equal(got, want) {
+		t.Error("pieces: not what a single run makes")
+	}
+}

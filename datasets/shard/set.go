@@ -1,0 +1,393 @@
+package shard
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// maxRecord is the largest record that is read, in octets.
+const maxRecord = 64 << 20
+
+// Shard is a shard that was found.
+type Shard struct {
+	Dir string // its folder
+	Record
+}
+
+// readShard reads the record in a folder.
+func readShard(dir string) (*Shard, error) {
+	name := filepath.Join(dir, RecordName)
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxRecord {
+		return nil, errors.Join(err, fmt.Errorf("%s: want a file of at most %d octets", name, maxRecord))
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxRecord))
+	if err != nil {
+		return nil, err
+	}
+	r, err := ParseRecord(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &Shard{dir, *r}, nil
+}
+
+// CorruptError says that a file of a shard is not what its record says.
+type CorruptError struct {
+	Shard *Shard
+	File  string // from the shard's folder, with slashes
+	Why   string
+}
+
+// Error names file, shard and what to do: Write replaces what is damaged.
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("%s: %s: shard %v is damaged: make it again, which replaces it%s", filepath.Join(e.Shard.Dir, filepath.FromSlash(e.File)), e.Why,
+		e.Shard.Part(), e.Shard.Job.how(e.Shard.Index))
+}
+
+// how is the end of a message that says how a shard is made.
+func (j *Job) how(i int) string {
+	if c := j.Command(i); c != "" {
+		return ": " + c
+	}
+	return fmt.Sprintf(": the same command with --shard %v", Part{i, j.Count()})
+}
+
+// Open opens a payload file for reading. Only files of the record are opened, and none that a link leads out of the folder to.
+func (s *Shard) Open(name string) (*os.File, error) {
+	i := slices.IndexFunc(s.Files, func(f File) bool { return f.Name == name })
+	if i < 0 {
+		return nil, &CorruptError{s, name, "its record has no such file"}
+	}
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return nil, &CorruptError{s, name, err.Error()}
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = &CorruptError{s, name, "is no regular file"}
+	case info.Size() != s.Files[i].Octets:
+		err = &CorruptError{s, name, fmt.Sprintf("has %d octets, its record says %d", info.Size(), s.Files[i].Octets)}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// Read returns all of a payload file, compared with its record.
+func (s *Shard) Read(name string) ([]byte, error) {
+	f, err := s.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	return text, s.compare(name, hex.EncodeToString(sum[:]))
+}
+
+func (s *Shard) compare(name, sum string) error {
+	for _, f := range s.Files {
+		if f.Name == name && f.SHA256 != sum {
+			return &CorruptError{s, name, fmt.Sprintf("its SHA-256 is %.16s, its record says %.16s", sum, f.SHA256)}
+		}
+	}
+	return nil
+}
+
+// Verify reads every payload file and compares it with the record. The error is a *CorruptError for the first that differs.
+func (s *Shard) Verify() error {
+	for _, file := range s.Files {
+		f, err := s.Open(file.Name)
+		if err != nil {
+			return err
+		}
+		sum := sha256.New()
+		_, err = io.Copy(sum, f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		if err := s.compare(file.Name, hex.EncodeToString(sum.Sum(nil))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Set is the shards of some folders, whatever jobs they are of.
+type Set struct {
+	Shards []*Shard // by job, index and folder
+	Faults []error  // of folders with a record that cannot be taken
+}
+
+// Read finds the shards in folders and below: each may be a shard, a folder of shards, or a folder of such folders, as copied from
+// several machines. Hidden folders, where killed runs leave what they had, are passed by. Payloads are not read.
+func Read(dirs ...string) (*Set, error) {
+	set := new(Set)
+	var seen []os.FileInfo
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			return nil, fmt.Errorf("%s: not a folder: name the folder of the shards", dir)
+		}
+		root := dir
+		if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			root += string(filepath.Separator) // what a link leads to
+		}
+		err = filepath.WalkDir(root, func(full string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if !d.IsDir() {
+				return nil
+			}
+			if full != root && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
+			}
+			if strings.Count(strings.TrimPrefix(full, dir), string(filepath.Separator)) > 4 {
+				return fs.SkipDir
+			}
+			if _, err := os.Lstat(filepath.Join(full, RecordName)); err != nil {
+				return nil
+			}
+			info, err := os.Stat(full)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(seen, func(s os.FileInfo) bool { return os.SameFile(s, info) }) {
+				return fs.SkipDir // named twice
+			}
+			seen = append(seen, info)
+			if s, err := readShard(full); err != nil {
+				set.Faults = append(set.Faults, err)
+			} else {
+				set.Shards = append(set.Shards, s)
+			}
+			return fs.SkipDir
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	sort.SliceStable(set.Shards, func(a, b int) bool {
+		x, y := set.Shards[a], set.Shards[b]
+		if x.JobID != y.JobID {
+			return x.JobID < y.JobID
+		}
+		if x.Index != y.Index {
+			return x.Index < y.Index
+		}
+		return x.Dir < y.Dir
+	})
+	return set, nil
+}
+
+// Main returns the job that most of the shards are of, nil without shards. All others are foreign.
+func (s *Set) Main() *Job {
+	count := make(map[string]int)
+	var most *Shard
+	for _, x := range s.Shards {
+		count[x.JobID]++
+		if most == nil || count[x.JobID] > count[most.JobID] {
+			most = x
+		}
+	}
+	if most == nil {
+		return nil
+	}
+	return &most.Job
+}
+
+// Of returns the shards of a job by index from 1: the first that was found of each, nil where there is none. Element 0 is not used.
+func (s *Set) Of(j *Job) []*Shard {
+	id, list := j.ID(), make([]*Shard, j.Count()+1)
+	for _, x := range s.Shards {
+		if x.JobID == id && list[x.Index] == nil {
+			list[x.Index] = x
+		}
+	}
+	return list
+}
+
+// IncompleteError says why a set of shards is not a whole job.
+type IncompleteError struct {
+	Job     *Job        // that most shards are of; nil if there are none
+	Missing []int       // indices, from 1
+	Doubled [][2]*Shard // the same index twice, with other content
+	Foreign []*Shard    // of other jobs
+	Faults  []error     // records that cannot be taken
+}
+
+// Error says it line by line, at most a few of each.
+func (e *IncompleteError) Error() string {
+	var lines []string
+	add := func(n, shown int, line func(i int) string) {
+		for i := range min(n, shown) {
+			lines = append(lines, line(i))
+		}
+		if n > shown {
+			lines = append(lines, fmt.Sprintf("and %d more", n-shown))
+		}
+	}
+	if e.Job == nil && len(e.Faults) == 0 {
+		return "no shards: a shard is a folder with a file " + RecordName
+	}
+	add(len(e.Missing), 10, func(i int) string {
+		index := e.Missing[i]
+		return fmt.Sprintf("shard %v is missing (%s): make it%s", Part{index, e.Job.Count()}, e.Job.ShardID(index), e.Job.how(index))
+	})
+	add(len(e.Doubled), 5, func(i int) string {
+		d := e.Doubled[i]
+		return fmt.Sprintf("shard %v is there twice, with other content: %s and %s: remove one", d[0].Part(), d[0].Dir, d[1].Dir)
+	})
+	add(len(e.Foreign), 5, func(i int) string {
+		f := e.Foreign[i]
+		return fmt.Sprintf("%s is shard %v of another job: %s", f.Dir, f.Part(), strings.Join(Differences(e.Job, &f.Job), "; "))
+	})
+	add(len(e.Faults), 5, func(i int) string { return e.Faults[i].Error() })
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the faults.
+func (e *IncompleteError) Unwrap() []error { return e.Faults }
+
+// Complete returns nil if the set is all shards of one job, else an *IncompleteError. A shard that is there twice with the same content is
+// harmless. Payloads are not read: Shard.Verify, Shard.Read and who joins them do that.
+func (s *Set) Complete() error {
+	e := &IncompleteError{Job: s.Main(), Faults: s.Faults}
+	if e.Job == nil {
+		return e
+	}
+	id, list := e.Job.ID(), s.Of(e.Job)
+	for _, x := range s.Shards {
+		switch {
+		case x.JobID != id:
+			e.Foreign = append(e.Foreign, x)
+		case x != list[x.Index] && !slices.Equal(x.Files, list[x.Index].Files):
+			e.Doubled = append(e.Doubled, [2]*Shard{list[x.Index], x})
+		}
+	}
+	for i := 1; i < len(list); i++ {
+		if list[i] == nil {
+			e.Missing = append(e.Missing, i)
+		}
+	}
+	if len(e.Missing)+len(e.Doubled)+len(e.Foreign)+len(e.Faults) == 0 {
+		return nil
+	}
+	return e
+}
+
+// Differences says in what b is another job than a, in a few lines: kind, schema, number of shards, parameters by their names, inputs, ranges.
+func Differences(a, b *Job) []string {
+	var list []string
+	differ := func(what string, x, y any) { list = append(list, fmt.Sprintf("%s is %v, not %v", what, y, x)) }
+	if a.Kind != b.Kind {
+		differ("kind", a.Kind, b.Kind)
+		return list
+	}
+	if a.Schema != b.Schema {
+		differ("schema", a.Schema, b.Schema)
+	}
+	if a.Count() != b.Count() {
+		differ("the number of shards", a.Count(), b.Count())
+	}
+	var x, y any
+	if json.Unmarshal(a.Parameters, &x) == nil && json.Unmarshal(b.Parameters, &y) == nil {
+		compareJSON("", x, y, func(what string, x, y any) {
+			if len(list) < 8 {
+				differ(what, clipped(x), clipped(y))
+			}
+		})
+	}
+	switch {
+	case len(a.Inputs) != len(b.Inputs):
+		differ("the number of inputs", len(a.Inputs), len(b.Inputs))
+	default:
+		for i := range a.Inputs {
+			if a.Inputs[i].SHA256 != b.Inputs[i].SHA256 && len(list) < 8 {
+				differ(fmt.Sprintf("the SHA-256 of input %d, %s,", i+1, b.Inputs[i].Name), a.Inputs[i].SHA256[:16], b.Inputs[i].SHA256[:16])
+			}
+		}
+	}
+	if len(list) == 0 && !slices.Equal(a.Ranges, b.Ranges) {
+		list = append(list, "the same parameters and inputs are cut at other places: another manifest, or another version of the program")
+	}
+	return list
+}
+
+func clipped(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil || len(text) > 100 {
+		return string(text[:min(len(text), 100)]) + "..."
+	}
+	return string(text)
+}
+
+// compareJSON calls differ for each value that is not the same in both.
+func compareJSON(at string, x, y any, differ func(what string, x, y any)) {
+	if mx, ok := x.(map[string]any); ok {
+		if my, ok := y.(map[string]any); ok {
+			names := make(map[string]bool)
+			for name := range mx {
+				names[name] = true
+			}
+			for name := range my {
+				names[name] = true
+			}
+			sorted := make([]string, 0, len(names))
+			for name := range names {
+				sorted = append(sorted, name)
+			}
+			sort.Strings(sorted)
+			for _, name := range sorted {
+				compareJSON(strings.TrimPrefix(at+"."+name, "."), mx[name], my[name], differ)
+			}
+			return
+		}
+	}
+	if lx, ok := x.([]any); ok {
+		if ly, ok := y.([]any); ok && len(lx) == len(ly) {
+			for i := range lx {
+				compareJSON(fmt.Sprintf("%s[%d]", at, i), lx[i], ly[i], differ)
+			}
+			return
+		}
+	}
+	if xt, yt := clippedWhole(x), clippedWhole(y); xt != yt {
+		differ(at, x, y)
+	}
+}
+
+func clippedWhole(v any) string {
+	text, _ := json.Marshal(v)
+	return string(text)
+}
