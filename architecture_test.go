@@ -72,6 +72,7 @@ var allowed = map[string][]string{
 	"cmd/remote":         nil,
 	"cmd/remote/sshtest": nil,
 	"cmd/pcaplab":        {"cmd/cli", "parse", "parse/feature", "parse/model", "parse/flow", "parse/gopkt", "parse/gopkt/fork"},
+	"cmd/pcaplab/jobs":   nil,
 	"cmd/ownparser":      {"cmd/cli", "parse"},
 	"cmd/icount":         {"parse", "parse/gopkt", "parse/gopkt/fork", "datasets/synth"},
 	"cmd/injectbench":    {"parse", "datasets/pcapio"},

@@ -58,7 +58,7 @@ func TestIntervalIsOfOrderStatistics(t *testing.T) {
 
 func TestIntervalAndPAgree(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
-	for i := range 3000 {
+	for i := range 1200 {
 		steps := []float64{1000, 20, 4}[i%3] // from hardly any equal values to many
 		draw := func(shift float64) (values []float64) {
 			for range 4 + r.IntN(5) {

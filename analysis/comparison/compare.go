@@ -151,7 +151,8 @@ func (e *IncomparableError) Error() string {
 	return fmt.Sprintf("%s and %s were not measured alike: %s", e.Old, e.New, strings.Join(parts, "; "))
 }
 
-// Compare compares two sides. It is an *IncomparableError when they differ in captures, settings or goals and not forced, or in the unit of loads.
+// Compare compares two sides. It is an *IncomparableError when they differ in captures, settings or goals and not forced, or in the unit of loads, and
+// an error when they have nothing in common.
 func Compare(old, new Side, o Options) (*Comparison, error) {
 	if o.Alpha == 0 {
 		o.Alpha = DefaultAlpha
@@ -192,7 +193,9 @@ func Compare(old, new Side, o Options) (*Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.rows(metrics, values)
+	if c.rows(metrics, values); len(c.Rows) == 0 {
+		return nil, fmt.Errorf("%s and %s have no result in common: old has %s, new has %s", old.Name, new.Name, values[0].held(), values[1].held())
+	}
 	c.warn(old, new)
 	return c, nil
 }
@@ -293,6 +296,22 @@ func (s *sample) add(class string, study Study) {
 	slices.SortStableFunc(s.metrics, func(a, b Metric) int {
 		return cmp.Or(cmp.Compare(s.rank(a), s.rank(b)), strings.Compare(a.Name, b.Name))
 	})
+}
+
+// held names the cells of a side, the first few.
+func (s *sample) held() string {
+	var names []string
+	for _, at := range s.cells {
+		if len(names) == 4 {
+			names = append(names, fmt.Sprintf("%d more", len(s.cells)-4))
+			break
+		}
+		names = append(names, strings.TrimSpace(at.class+" "+at.cell.String()))
+	}
+	if len(names) == 0 {
+		return "no cell that was measured"
+	}
+	return strings.Join(names, ", ")
 }
 
 // rank puts what was searched first, in the order of the plan.

@@ -320,7 +320,7 @@ func TestAProgramAgainstItselfHardlyEverAlarms(t *testing.T) {
 			r := rand.New(rand.NewPCG(11, 12))
 			alarms, gates, means := 0, 0, 0
 			for range 200 {
-				old, new := interleaved(r, 3, make(), 1)
+				old, new := interleaved(r, 2, make(), 1)
 				c := compared(t, simulated(old, grid), simulated(new, grid), Options{Rounds: 6, Metrics: []string{"ndr"}})
 				if v := row(t, c.Rows, "ndr", "e0").Verdict(); v == Better || v == Worse {
 					alarms++
@@ -362,5 +362,47 @@ func TestTenPercentAreFoundWithSixRuns(t *testing.T) {
 		if found < least {
 			t.Errorf("%s: a parser slower by 10 %% was found in %d of %d comparisons", name, found, of)
 		}
+	}
+}
+
+func TestClassesAreComparedClassByClass(t *testing.T) {
+	of := func(ns float64) Study { return simulated(engineCosts{"a": {ns, ns + 1, ns + 2, ns + 3}}, 0) }
+	old := Side{Name: "before", Studies: map[string]Study{"DNS": of(100), "SYN": of(50), "gone": of(1)}}
+	new := Side{Name: "after", Studies: map[string]Study{"DNS": of(150), "SYN": of(50)}}
+	c, err := Compare(old, new, Options{Metrics: []string{"cost"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Rows) != 2 || c.Rows[0].Class != "DNS" || c.Rows[0].Verdict() != Worse || c.Rows[1].Verdict() != Same || !strings.HasPrefix(c.Rows[0].Where(), "DNS, 64 B") {
+		t.Errorf("%+v", c.Rows)
+	}
+	if len(c.Lone) != 1 || c.Lone[0].Class != "gone" || c.Means[0].Over != 2 {
+		t.Errorf("%+v, %+v", c.Lone, c.Means)
+	}
+	if _, err := Compare(old, side("plain", of(100)), Options{}); err == nil || !strings.Contains(err.Error(), "nothing in common") && !strings.Contains(err.Error(), "no result in common") {
+		t.Errorf("classes against none: %v", err)
+	}
+}
+
+func TestZerosAndMissingRuns(t *testing.T) {
+	old, new := simulated(engineCosts{"a": {100, 101, 102, 103, 104}, "b": {1, 2, 3, 4, 5}, "c": {1, 2, 3, 4, 5}}, 0), simulated(engineCosts{"a": {100, 101, 102, 103, 104}, "b": {1, 2, 3, 4, 5}, "c": {1, 2, 3, 4, 5}}, 0)
+	for i := range new.Records {
+		rec := &new.Records[i]
+		if rec.Kind == trial.KindBounds && rec.Cell.Engine == "a" && rec.Repeat == 2 { // every load lost packets
+			rec.Bounds = &search.Bounds{Goal: rec.Bounds.Goal}
+		}
+	}
+	new.Records = slices.DeleteFunc(new.Records, func(r trial.Record) bool { return r.Cell.Engine == "b" && r.Repeat == 3 })
+	c := compared(t, old, new, Options{})
+	a := row(t, c.Rows, "ndr", "a")
+	if a.New.Min != 0 || len(a.Marks) != 1 || a.Marks[0].New != 1 || math.IsNaN(a.Change.Value) {
+		t.Errorf("%+v", a)
+	}
+	if b := row(t, c.Rows, "ndr", "b"); b.Change.New != 4 || len(b.Doubts) != 1 || !strings.Contains(b.Doubts[0], "1 of 5 runs of new") {
+		t.Errorf("%+v", b)
+	}
+	mean := row(t, c.Means, "geomean-ndr", "")
+	if mean.Over != 2 || mean.Change.New != 4 || len(mean.Doubts) != 2 {
+		t.Errorf("%+v", mean)
 	}
 }

@@ -1,6 +1,7 @@
 package prediction
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -28,7 +29,7 @@ type cost struct {
 
 // costs are what was measured here: of a study, of a scenario, or, without a calibration of the board, of the calibration
 // of this machine.
-func (a *Answer) costs(q *Question) ([]cost, error) {
+func (a *Answer) costs(q *Question) []cost {
 	var list []cost
 	if q.Results != nil {
 		a.From = "a study on this machine"
@@ -42,7 +43,7 @@ func (a *Answer) costs(q *Question) ([]cost, error) {
 		a.From = "the calibration of this machine"
 		list = append(list, ofCalibration(q.Home)...)
 	}
-	return list, nil
+	return list
 }
 
 // alone takes the feed's share out of a cost.
@@ -85,7 +86,7 @@ func (a *Answer) ofStudy(r *analysis.Results) []cost {
 			n.stagesNS = min(max(c.Stages.NS.Median, 0), n.alone)
 		}
 		for _, m := range r.Costs {
-			if m.Cell.Engine == c.Cell.Engine && m.Cell.Cache == c.Cell.Cache && m.Cell.Workers == c.Cell.Workers && m.Model.Accepted {
+			if m.Cell.Engine == c.Cell.Engine && m.Cell.Cache == c.Cell.Cache && m.Cell.Workers == c.Cell.Workers && m.Model.Accepted && ofSizes(m.Points) {
 				n.perOctet = max(m.Model.PerOctet, 0)
 			}
 		}
@@ -109,16 +110,31 @@ func (a *Answer) ofStudy(r *analysis.Results) []cost {
 	return list
 }
 
+// ofSizes tells whether points are of different sizes, not of one whose mean differs a little between repeats.
+func ofSizes(points []analysis.CostPoint) bool {
+	if len(points) == 0 {
+		return false
+	}
+	bySize := func(a, b analysis.CostPoint) int { return cmp.Compare(a.Octets, b.Octets) }
+	return slices.MaxFunc(points, bySize).Octets >= 2*slices.MinFunc(points, bySize).Octets
+}
+
 func (a *Answer) ofScenario(s *analysis.Scenario) []cost {
 	var list []cost
 	for _, row := range s.Rows {
 		for i := range row.Engines {
 			c := &row.Engines[i]
-			if c.Cost.N == 0 {
+			n := cost{engine: c.Engine, size: row.Row.Name, octets: row.Octets, alone: c.Cost.Median, spread: spreadOf(&c.Cost),
+				external: c.Program != nil, own: c.OwnCost.Median}
+			switch {
+			case c.Cost.N > 0:
+			case c.Closed.N > 0 && c.Closed.Median > 0: // too little CPU time to be read: the closed loop
+				n.alone, n.spread = 1e9/c.Closed.Median, spreadOf(&c.Closed)
+			default:
+				a.note("%s, %s: neither CPU time nor closed loop: left out", c.Engine, row.Row.Name)
 				continue
 			}
-			list = append(list, cost{engine: c.Engine, size: row.Row.Name, octets: row.Octets, alone: c.Cost.Median, spread: spreadOf(&c.Cost),
-				external: c.Program != nil, own: c.OwnCost.Median})
+			list = append(list, n)
 		}
 	}
 	return list

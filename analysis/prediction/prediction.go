@@ -9,6 +9,7 @@ import (
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/calibration"
+	"pcaplab/analysis/published"
 )
 
 // Method is how a bracket came about.
@@ -133,10 +134,8 @@ func Predict(q Question) (*Answer, error) {
 	if q.Home != nil {
 		a.noteDoubts("here", q.Home)
 	}
-	costs, err := a.costs(&q)
-	if err != nil {
-		return nil, err
-	}
+	costs := a.costs(&q)
+	a.noteUnused(&q, len(costs) > 0)
 	wanted := func(engine string) bool { return len(q.Engines) == 0 || slices.Contains(q.Engines, engine) }
 	switch {
 	case q.There != nil && len(costs) == 0:
@@ -165,6 +164,11 @@ func Predict(q Question) (*Answer, error) {
 	}
 	if len(a.Predictions) == 0 {
 		return nil, fmt.Errorf("nothing to predict from: no %sengine with one worker and a cost was found", strings.Join(q.Engines, " or ")+space(len(q.Engines) > 0))
+	}
+	for _, engine := range q.Engines {
+		if !slices.ContainsFunc(a.Predictions, func(p Prediction) bool { return p.Engine == engine }) {
+			a.note("%s: nothing here to predict it from", engine)
+		}
 	}
 	a.finish()
 	return a, nil
@@ -254,6 +258,7 @@ func (a *Answer) finish() {
 		a.note("brackets are of the parser alone on one core: driver, kernel and copying of live frames come on top of it")
 	}
 	if live {
+		a.note("published rows: %s", published.Source)
 		a.note("published rows have live capture in them (kernel, libpcap, the loop in Python): of a sniffer's cost per packet parsing alone "+
 			"is %.0f to %.0f %%, by its share on an x86-64 machine", 100/LiveHigh, 100/LiveLow)
 	}
@@ -279,6 +284,22 @@ func (a *Answer) notePair(home, there *calibration.File) {
 	}
 	if home.Version != there.Version {
 		a.note("the calibrations are by pcaplab %s here and %s there: engines may have changed between them", home.Version, there.Version)
+	}
+}
+
+// noteUnused says what was given and does not count, or does not fit together.
+func (a *Answer) noteUnused(q *Question, costs bool) {
+	switch {
+	case q.Home == nil:
+	case q.There == nil && (q.Results != nil || q.Scenario != nil):
+		a.note("the calibration of this machine is not used: without one of the board there is no ratio")
+	case q.There != nil && !costs:
+		a.note("the calibration of this machine is not used: what the board's own measured is nearer; give results of this machine to carry them")
+	case q.Results != nil:
+		h, r := &q.Home.Environment, &q.Results.Header.Environment
+		if h.CPU != r.CPU || h.Arch != r.Arch || h.Board != r.Board {
+			a.note("the results (%v) and the calibration of this machine (%v) do not look like one machine: then the ratio is not theirs", r, h)
+		}
 	}
 }
 

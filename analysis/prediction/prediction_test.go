@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -434,5 +435,60 @@ func TestCarriedWithoutCalibrations(t *testing.T) {
 	p := only(t, Question{Board: &b, Results: r})
 	if p.Method != Clock || p.Width() < 10 {
 		t.Errorf("nothing but clocks: %+v", p)
+	}
+}
+
+// What interpolation rests on: where both costs are lines in size, the cost there is within the bracket at every size between two of
+// the kit's, with no margin at all.
+func TestRatioOfLinesLiesBetween(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		line := func() [2]float64 { return [2]float64{1 + 1000*r.Float64(), r.Float64()} }
+		h, th := line(), line()
+		p, err := newPair(machine("", 1, 0, 0, 1, map[string][2]float64{"e": h}), machine("", 2, 0, 0, 1, map[string][2]float64{"e": th}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		octets := 60 + 1454*r.Float64()
+		raw, _, ok := p.engine("e", trial.CacheHot, octets)
+		truth := (th[0] + th[1]*octets) / (h[0] + h[1]*octets)
+		near := math.Abs(octets-60) < 4 || math.Abs(octets-508) < 26 || octets > 1514-76 // counts as that size
+		if !ok || !near && (truth < raw.low*(1-1e-12) || truth > raw.high*(1+1e-12)) {
+			t.Fatalf("%v and %v at %v: ratio %v, range %v", h, th, octets, truth, raw)
+		}
+	}
+}
+
+func TestOneCommonSize(t *testing.T) {
+	home := machine("", 1, 0, 0, 1, map[string][2]float64{"direct": {20, 0}})
+	there := machine("Raspberry Pi 4 Model B Rev 1.4", 2, 0, 0, 5, map[string][2]float64{"direct": {80, 0}})
+	home.Quick = true
+	p := only(t, Question{Home: without(home, nil, []string{"512", "1518"}), There: there, Results: study("synth:iot-1", "direct", "512", "hot", 508, 25, 0)})
+	near(t, "high", p.HighNS, 25*4*1.30*1.30)
+}
+
+func TestWhatDoesNotCountIsSaid(t *testing.T) {
+	home := machine("", 1, 0, 20, 1, map[string][2]float64{"direct": {20, 0}})
+	there := machine("Raspberry Pi 4 Model B Rev 1.4", 2, 0, 20, 5, map[string][2]float64{"direct": {80, 0}})
+	pi5, err := FindBoard("pi5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := study("synth:iot-1", "direct", "64", "hot", 60, 25, 0)
+	for _, tt := range []struct {
+		q    Question
+		want string
+	}{
+		{Question{Board: &pi5, Home: home, Results: r}, "is not used: without one of the board"},
+		{Question{There: there, Home: home}, "is not used: what the board's own"},
+		{Question{There: there, Home: home, Results: r}, "do not look like one machine"}, // amd64 and arm64
+		{Question{There: there, Engines: []string{"direct", "mine"}}, "mine: nothing here to predict it from"},
+	} {
+		a, err := Predict(tt.q)
+		if err != nil {
+			t.Errorf("%s: %v", tt.want, err)
+		} else if !slices.ContainsFunc(a.Notes, func(n string) bool { return strings.Contains(n, tt.want) }) {
+			t.Errorf("no %q in %q", tt.want, a.Notes)
+		}
 	}
 }

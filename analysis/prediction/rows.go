@@ -11,6 +11,9 @@ import (
 // published3B is the board that the published rows are of.
 const published3B = "pi3b"
 
+// HasRows tells whether the published rows are of the board.
+func HasRows(b *Board) bool { return b != nil && b.Name == published3B }
+
 // udpHeaders are the octets of a frame before the UDP payload, by which the rows name sizes.
 const udpHeaders = 42
 
@@ -120,14 +123,14 @@ func rowsPrediction(program, size string, octets float64) (Prediction, bool) {
 		return Prediction{}, false
 	}
 	return Prediction{Engine: program, Size: size, Octets: octets, Method: PublishedRows, Bracket: b, Live: true,
-		Notes: []string{"rows of " + library + ": " + published.Source}}, true
+		Notes: []string{"rows of " + library}}, true
 }
 
 // python predicts a Python program on a Pi 3B: by its own rows, and by each other program's that was measured on the same
 // traffic. There is nothing for other boards and programs.
 func (b *carrier) python(c cost) []Prediction {
 	library := Library(c.engine)
-	if b.board.Name != published3B || library == "" {
+	if !HasRows(b.board) || library == "" {
 		return nil
 	}
 	var list []Prediction
@@ -145,7 +148,7 @@ func (b *carrier) python(c cost) []Prediction {
 		}
 		list = append(list, Prediction{Engine: c.engine, Size: c.size, Octets: c.octets, Method: PublishedPair, Live: true,
 			Bracket: RowsPair(c.process(), donor.process(), there, false),
-			Notes:   []string{fmt.Sprintf("by %s: its rows over its cost here, parsing alone on either side of this machine", donor.engine)}})
+			Notes:   []string{fmt.Sprintf("by %s: its rows over its cost here; costs here are of parsing alone", donor.engine)}})
 	}
 	return list
 }

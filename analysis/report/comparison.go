@@ -34,10 +34,12 @@ func WriteComparison(w io.Writer, c *comparison.Comparison) error {
 
 // WriteComparisonMarkdown writes what [WriteComparison] does as GitHub-flavoured Markdown.
 func WriteComparisonMarkdown(w io.Writer, c *comparison.Comparison) error {
-	for i, t := range comparisonTables(c) {
-		if i == 0 {
-			t.Notes = append(strings.Split(strings.TrimSpace(comparisonHeading(c)), "\n"), t.Notes...)
-		} else if _, err := io.WriteString(w, "\n"); err != nil {
+	head := Table{Notes: strings.Split(strings.TrimSpace(comparisonHeading(c)), "\n")}
+	if err := head.WriteMarkdown(w); err != nil {
+		return err
+	}
+	for _, t := range comparisonTables(c) {
+		if _, err := io.WriteString(w, "\n"); err != nil {
 			return err
 		}
 		if err := t.WriteMarkdown(w); err != nil {
@@ -202,14 +204,17 @@ func jsonNumber(v float64) *float64 {
 }
 
 // FormatFinding writes a finding of a gate in a line.
-func FormatFinding(f *comparison.Finding) string {
+func FormatFinding(g *comparison.Gate, f *comparison.Finding) string {
 	r := f.Row
 	engine := ""
 	if r.Over == 0 {
 		engine = "[" + r.Cell.Engine + "]"
 	}
-	return fmt.Sprintf("%s%s (%s) changed by %s (%s; p=%s, %s for all that the condition speaks of): %s", r.Name(), engine, r.Where(), formatChange(r, r.Change.Value),
-		formatEnds(r), FormatP(r.Change.P), FormatP(f.P), f.Condition)
+	p := "p=" + FormatP(r.Change.P)
+	if g.Rows > 1 {
+		p += fmt.Sprintf(", %s as one of %d", FormatP(f.P), g.Rows)
+	}
+	return fmt.Sprintf("%s%s (%s) changed by %s (%s; %s): %s", r.Name(), engine, r.Where(), formatChange(r, r.Change.Value), formatEnds(r), p, f.Condition)
 }
 
 // FormatP writes a p-value: "0.002", "<0.001", "1".
@@ -260,8 +265,9 @@ func comparisonHeading(c *comparison.Comparison) string {
 }
 
 func comparisonTables(c *comparison.Comparison) []*Table {
-	classes, workers := false, false
+	classes, workers, marked := false, false, false
 	for i := range c.Rows {
+		marked = marked || len(c.Rows[i].Marks) > 0
 		classes = classes || c.Rows[i].Class != ""
 		workers = workers || c.Rows[i].Cell.Workers > 1
 	}
@@ -278,7 +284,10 @@ func comparisonTables(c *comparison.Comparison) []*Table {
 				t.Columns = append(t.Columns, Column{Head: "workers", Right: true})
 			}
 			t.Columns = append(t.Columns, Column{Head: "old", Right: true}, Column{Head: "new", Right: true}, Column{Head: "change", Right: true},
-				Column{Head: "interval", Right: true}, Column{Head: "p", Right: true}, Column{Head: "runs", Right: true}, Column{Head: "shows"}, Column{Head: "marks in runs of old+new"})
+				Column{Head: "interval", Right: true}, Column{Head: "p", Right: true}, Column{Head: "runs", Right: true}, Column{Head: "shows"})
+			if marked {
+				t.Columns = append(t.Columns, Column{Head: "marks in runs of old+new"})
+			}
 			tables = append(tables, t)
 		}
 		var row []Cell
@@ -312,8 +321,12 @@ func comparisonTables(c *comparison.Comparison) []*Table {
 			}
 			t.Notes = append(t.Notes, of+": "+doubt)
 		}
-		t.Add(append(row, Text(comparedValue(r.Metric, r.Old.Median)), Text(comparedValue(r.Metric, r.New.Median)), Text(change), Text(formatEnds(r)), Text(FormatP(r.Change.P)),
-			Text(runs), Text(shows), Text(comparedMarks(r)))...)
+		row = append(row, Text(comparedValue(r.Metric, r.Old.Median)), Text(comparedValue(r.Metric, r.New.Median)), Text(change), Text(formatEnds(r)), Text(FormatP(r.Change.P)),
+			Text(runs), Text(shows))
+		if marked {
+			row = append(row, Text(comparedMarks(r)))
+		}
+		t.Add(row...)
 	}
 	for i := range c.Rows {
 		add(&c.Rows[i])

@@ -319,9 +319,6 @@ func (p *Parts) validation(v *Validated) {
 			of = plural(len(s.Sources), "capture", "captures") + ", " + s.Window
 		}
 		p.Facts = append(p.Facts, Fact{s.Name, grouped(s.Rows) + " vectors of " + of})
-		if s.Synthetic != "" {
-			p.Warnings = append(p.Warnings, s.Name+": "+s.Synthetic)
-		}
 		if !s.Reference {
 			p.Notes = append(p.Notes, headline(s)+".")
 		}
@@ -330,7 +327,7 @@ func (p *Parts) validation(v *Validated) {
 	for _, part := range r.Ablation {
 		p.Notes = append(p.Notes, fmt.Sprintf("%s: %s: %s.", part.Set, leakWords[part.Leak], part.Finding))
 	}
-	p.Warnings = append(p.Warnings, warningsOf(r)...)
+	p.Warnings = warningsOf(r)
 	if len(r.Sets) > 0 {
 		t := overallTable(r)
 		t.Title = "Scores"

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"pcaplab/analysis/prediction"
+	"pcaplab/replay/trial"
 )
 
 // PredictionSchema is the version of what WritePredictionJSON writes.
@@ -102,7 +103,7 @@ func PredictionSentence(p *prediction.Prediction) string {
 }
 
 // PredictionHighlights returns a prediction of each engine: the one with the highest line rate, that is of the smallest frames, or
-// where no line rate is known the first; of several the last, which is of cold frames or of the study's own rows.
+// where no line rate is known the first; of several the one of cold frames, or the narrowest.
 func PredictionHighlights(a *prediction.Answer) []*prediction.Prediction {
 	var list []*prediction.Prediction
 	at := make(map[string]int)
@@ -113,7 +114,8 @@ func PredictionHighlights(a *prediction.Answer) []*prediction.Prediction {
 		case !seen:
 			at[pipelineName(p)] = len(list)
 			list = append(list, p)
-		case p.LinePPS > 0 && p.LinePPS >= list[j].LinePPS:
+		case p.LinePPS > list[j].LinePPS,
+			p.LinePPS > 0 && p.LinePPS == list[j].LinePPS && (p.Cache == trial.CacheCold && list[j].Cache != trial.CacheCold || p.Cache == list[j].Cache && p.Width() < list[j].Width()):
 			list[j] = p
 		}
 	}

@@ -398,8 +398,15 @@ func (s *classStudies) class(ctx context.Context, i int) (err error) {
 		v.tidy()
 	}()
 	fresh := true
+	open := s.open
 	if s.path != "" {
 		v.path = filepath.Join(s.path, class.Folder)
+		if s.span != nil {
+			if err := headless(v.path); err != nil {
+				return err
+			}
+			open = s.reopen
+		}
 		_, statErr := os.Stat(filepath.Join(v.path, report.HeaderFile))
 		fresh = errors.Is(statErr, fs.ErrNotExist)
 	}
@@ -415,7 +422,7 @@ func (s *classStudies) class(ctx context.Context, i int) (err error) {
 		if err := s.before(v, nil); err != nil {
 			return v.named(err)
 		}
-	} else if err := s.open(s.c, v, v.path, nil); err != nil {
+	} else if err := open(s.c, v, v.path, nil); err != nil {
 		return v.named(err)
 	}
 	runErr := s.a.atEach(ctx, []*visit{v})

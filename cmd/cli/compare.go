@@ -60,9 +60,10 @@ needs at least four runs of each side (repeats of 'ceiling' and 'sweep'), and sa
 
 OLD and NEW are results folders, marked unpaired: a machine that was slower that day looks like a slower program. With --run they are programs made
 with ` + a.Name + ` ('self' is this one), measured in turn on the captures after them (default ` + compareTraffic + `): in each of --runs rounds both run once, in an
-order drawn by --seed, as 'ceiling' with one repeat in processes of its own. All flags of ceiling but ` + orList(notPassed[4:7]) + ` go to both;
+order drawn by --seed, as 'ceiling' with one repeat in processes of its own. All flags of ceiling but --repeats, --soak and --per-class go to both;
 --search none measures only the closed loop, which is quick. Results are kept in DIR/old and DIR/new with -o DIR: 'compare DIR' prints them again, and
---resume DIR goes on where an interrupted run was. To compare on a board, copy both programs there and run compare there.
+--resume DIR goes on where an interrupted run was, with the programs that DIR names. To compare on a board, copy both programs there and run
+compare there.
 
 --fail-if is a gate on changes: 'ndr<-5%' (of any cell), 'cost[direct]>3%' (of an engine), 'geomean-ndr<-2%'; changes of loss are in points
 ('loss@1x>0.1%', 'loss>0'). It is true, exit code 3, where the change is significant and its estimate beyond the limit; p-values are adjusted (Holm)
@@ -225,10 +226,10 @@ func (f *compareFlags) show(a *app, c *comparison.Comparison) error {
 		return failed
 	}
 	for i := range gate.True {
-		a.note("%s", report.FormatFinding(&gate.True[i]))
+		a.note("%s", report.FormatFinding(gate, &gate.True[i]))
 	}
 	for i := range gate.Open {
-		a.note("not shown, and not excluded: %s; more runs would tell", report.FormatFinding(&gate.Open[i]))
+		a.note("not shown, and not excluded: %s; more runs would tell", report.FormatFinding(gate, &gate.Open[i]))
 	}
 	switch {
 	case len(gate.True) > 0:

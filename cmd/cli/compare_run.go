@@ -336,7 +336,7 @@ func (w *comparing) lock() (*os.File, error) {
 		e.SetIndent("", "  ")
 		err = errors.Join(e.Encode(&w.plan), file.Sync())
 	} else if err = json.NewDecoder(file).Decode(&w.plan); err != nil {
-		err = fmt.Errorf("%s: %w; the comparison was ended before it began: start again", name, err)
+		err = fmt.Errorf("%s: %w; the comparison was ended before it began: start into a new folder", name, err)
 	} else {
 		err = w.unchanged(name)
 	}
@@ -474,7 +474,7 @@ func (w *comparing) once(ctx context.Context, side, round int) error {
 			return named(err)
 		}
 		w.sides[side].Header = header
-	} else if err := comparison.Alike(&w.sides[side].Header, &header); err != nil {
+	} else if err := errors.Join(comparison.Alike(&w.sides[side].Header, &header), sameMachine(&w.sides[side].Header.Environment, &header.Environment)); err != nil {
 		return named(fmt.Errorf("this run is not like the first: %w", err))
 	}
 	for i := range records {

@@ -175,7 +175,11 @@ func (m *manifestFinder) named(ctx context.Context, path, capture string) (*mani
 	list := m.loaded[path]
 	if list == nil {
 		var err error
-		if list, _, _, err = manifest.Load(path); err != nil {
+		list, _, _, err = manifest.Load(path)
+		if _, stat := os.Stat(path); stat != nil {
+			err = fmt.Errorf("%w: make it with dataset scan", stat)
+		}
+		if err != nil {
 			return nil, err
 		}
 		m.loaded[path] = list
@@ -296,6 +300,7 @@ func captureSum(ctx context.Context, path string) (string, error) {
 
 // mergeFeatures joins shards of features.
 func (a *app) mergeFeatures(ctx context.Context, _ *shard.Job, shards []*shard.Shard, out string) error {
+	limitMemory(0)
 	bar := a.octetsBar("joining")
 	cfg := extract.MergeConfig{Progress: bar.set}
 	var err error

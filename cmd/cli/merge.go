@@ -121,7 +121,11 @@ func (a *app) merge(ctx context.Context, dirs []string, output, job string, asJS
 		a.note("there twice, with the same content: %s", shown(firstOf(said.Surplus)))
 	}
 	if output == stdin { // what was written cannot be taken back
-		if err := a.verifyShards(ctx, shards); err != nil {
+		faults, err := a.verifyShards(ctx, shards)
+		for _, s := range shards {
+			err = errors.Join(err, faults[s])
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -160,8 +164,8 @@ type linesError struct {
 func (e linesError) Error() string { return e.text }
 func (e linesError) Unwrap() error { return e.error }
 
-// verifyShards reads all payloads and returns every fault.
-func (a *app) verifyShards(ctx context.Context, shards []*shard.Shard) error {
+// verifyShards reads all payloads and returns the fault of each shard that is damaged. The error is that of ctx.
+func (a *app) verifyShards(ctx context.Context, shards []*shard.Shard) (faults map[*shard.Shard]error, err error) {
 	var total, done int64
 	for _, s := range shards {
 		for _, f := range s.Files {
@@ -170,20 +174,20 @@ func (a *app) verifyShards(ctx context.Context, shards []*shard.Shard) error {
 	}
 	bar := a.octetsBar("verifying")
 	defer bar.done()
-	var faults []error
+	faults = make(map[*shard.Shard]error)
 	for _, s := range shards {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		if err := s.Verify(); err != nil {
-			faults = append(faults, err)
+			faults[s] = err
 		}
 		for _, f := range s.Files {
 			done += f.Octets
 		}
 		bar.set(done, total)
 	}
-	return errors.Join(faults...)
+	return faults, nil
 }
 
 // readShards finds the shards in folders; with job, those of the one job whose id begins so.

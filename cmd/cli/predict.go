@@ -123,7 +123,10 @@ func (f *predictFlags) run(a *app, args []string) error {
 		}
 	}
 	if len(q.Engines) == 0 && q.Results == nil && q.Scenario == nil && q.Home == nil && q.There == nil {
-		q.Engines = append(a.defaultEngines(), "dpkt", "scapy", "pyshark")
+		q.Engines = a.defaultEngines()
+		if prediction.HasRows(q.Board) {
+			q.Engines = append(q.Engines, "dpkt", "scapy", "pyshark")
+		}
 	}
 	answer, err := prediction.Predict(q)
 	switch {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,7 @@ import (
 
 	"pcaplab/analysis/report"
 	"pcaplab/analysis/report/digest"
-	"pcaplab/analysis/report/page"
+	document "pcaplab/analysis/report/page" // man.go has a page
 )
 
 // Formats of a report.
@@ -56,7 +57,7 @@ folders give equal reports: no time of day is in them but those of the results.`
   ` + a.Name + ` report results --format md --figures figures -o paper.md
   ` + a.Name + ` report results --format csv | grep ,ndr,
   ` + a.Name + ` report results --format json | jq -r '.answer[]'`,
-		RunE: func(_ *cobra.Command, args []string) error { return f.run(a, args) },
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), a, args) },
 	}
 	fs := c.Flags()
 	fs.StringVarP(&f.output, "output", "o", "", "file to write, or - for standard output (default, but for html)")
@@ -94,7 +95,7 @@ func (f *reportFlags) check(a *app, args []string) error {
 	return nil
 }
 
-func (f *reportFlags) run(a *app, args []string) error {
+func (f *reportFlags) run(ctx context.Context, a *app, args []string) error {
 	if err := f.check(a, args); err != nil {
 		return err
 	}
@@ -108,9 +109,21 @@ func (f *reportFlags) run(a *app, args []string) error {
 		if err := os.MkdirAll(f.figures, 0o777); err != nil {
 			return err
 		}
-		if err := page.WriteTwins(func(name string, write func(io.Writer) error) error {
+		files, done := int64(0), int64(0)
+		for i := range doc.Sections {
+			files += int64(3*len(doc.Sections[i].Figures) + len(doc.Sections[i].Tables))
+		}
+		bar := a.countBar("figures")
+		err := document.WriteTwins(func(name string, write func(io.Writer) error) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			bar.set(done, files)
+			done++
 			return report.WriteFile(filepath.Join(f.figures, name), write)
-		}, doc); err != nil {
+		}, doc)
+		bar.done()
+		if err != nil {
 			return err
 		}
 		a.note("figures in %s", f.figures)
@@ -124,7 +137,7 @@ func (f *reportFlags) run(a *app, args []string) error {
 		case formatJSON:
 			return digest.WriteJSON(w, digest.ToJSON(sources, cfg))
 		}
-		return page.Write(w, doc)
+		return document.Write(w, doc)
 	}
 	if f.output == "" || f.output == stdin {
 		return write(a.stdout)

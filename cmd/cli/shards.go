@@ -190,7 +190,8 @@ func (a *app) shardsStatusCommand() *cobra.Command {
 ids of all shards of its job, so one is enough to tell what is missing. Payloads are read only with --verify.
 
 --missing prints nothing but the numbers that are to be made, as Slurm takes them (3,7-9), and --commands the command of each, a line each.
-A damaged shard is among them: it is replaced when it is made again. In a folder without any shard nothing says how many there should be: --of does.
+A damaged shard is among them: it is replaced when it is made again. Commands are as the shards' records have them: where those come from
+others, read them before a shell does. In a folder without any shard nothing says how many there should be: --of does.
 
 The exit code is 0 if the job can be merged, 3 if shards are to be made and nothing else is wrong, 1 if a person must look: one shard
 with two contents, shards of several jobs (--job names one), records that cannot be read.`,
@@ -269,15 +270,14 @@ func (a *app) status(ctx context.Context, set *shard.Set, verify bool) (list []*
 			jobs = append(jobs, &s.Job)
 		}
 	}
-	damaged := make(map[*shard.Shard]bool)
+	var damaged map[*shard.Shard]error
 	if verify {
+		if damaged, err = a.verifyShards(ctx, set.Shards); err != nil {
+			return nil, nil, err
+		}
 		for _, s := range set.Shards {
-			if err := a.verifyShards(ctx, []*shard.Shard{s}); err != nil {
-				if ctx.Err() != nil {
-					return nil, nil, err
-				}
-				damaged[s] = true
-				a.note("%v", shownLines(err))
+			if damaged[s] != nil {
+				a.note("%v", shownLines(damaged[s]))
 			}
 		}
 	}
@@ -291,7 +291,7 @@ func (a *app) status(ctx context.Context, set *shard.Set, verify bool) (list []*
 		for _, s := range set.Shards {
 			switch {
 			case s.JobID != st.Job:
-			case damaged[s]:
+			case damaged[s] != nil:
 				st.Damaged = append(st.Damaged, s.Dir)
 			case found[s.Index-1] == nil:
 				found[s.Index-1] = s

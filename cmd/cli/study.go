@@ -473,6 +473,11 @@ func (m *measureFlags) open(c *cobra.Command, v *visit, path string, args []stri
 	if err := onlyResume(c, path); err != nil {
 		return err
 	}
+	return m.reopen(c, v, path, args)
+}
+
+// reopen is open for a study whose settings are known to be those of the flags.
+func (m *measureFlags) reopen(c *cobra.Command, v *visit, path string, args []string) error {
 	folder, header, done, err := report.Resume(path)
 	if err != nil {
 		return err

@@ -199,7 +199,8 @@ var errThere = errors.New("the shard is there")
 // measureShard makes a shard by measuring, one at a time on a machine, into a hidden results folder beside the shards that another run of the same
 // command goes on with. measure returns the files that make the shard; it is not called where the shard has nothing to measure.
 func (a *app) measureShard(ctx context.Context, dir string, job *shard.Job, part shard.Part, any bool, measure func(work string) (files []string, err error)) error {
-	work := filepath.Join(dir, "."+job.ShardID(part.Index)+".study")
+	host := meter.ReadHost(meter.Roots{})
+	work := workFolder(dir, job.ShardID(part.Index), host)
 	fill := func(tmp string) error {
 		if !any {
 			a.note("shard %v: nothing to measure, there are more shards than can be cut", part)
@@ -213,14 +214,13 @@ func (a *app) measureShard(ctx context.Context, dir string, job *shard.Job, part
 		if _, err := os.Lstat(filepath.Join(dir, job.ShardID(part.Index), shard.RecordName)); err == nil {
 			return errThere
 		}
-		host := meter.ReadHost(meter.Roots{})
-		if err := a.workFolder(work, host); err != nil {
+		if err := makeWork(work, host); err != nil {
 			return err
 		}
 		files, err := measure(work)
 		if err != nil {
 			if ctx.Err() != nil {
-				a.note("shard %v: the same command goes on with it, on this machine", part)
+				a.note("shard %v: the same command goes on with it on this machine, and begins anew on another, as no cell is of two", part)
 			}
 			return err
 		}
@@ -244,25 +244,21 @@ func (a *app) measureShard(ctx context.Context, dir string, job *shard.Job, part
 	return fmt.Errorf("shard %v in %s is damaged, or comes and goes: look at it", part, dir)
 }
 
-// workFolder makes the hidden folder of a shard, or leaves the one that is there for a study to go on with if this machine began it.
-func (a *app) workFolder(work string, host meter.Host) error {
-	text, err := os.ReadFile(filepath.Join(work, hostFile))
-	if err == nil {
-		var was meter.Host
-		if json.Unmarshal(text, &was) == nil && was.Same(host) {
-			return nil
-		}
-		a.note("%s was begun on another machine (%s), or before this one was started again: begun anew, as one cell is never of two machines", work, was.Name)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.RemoveAll(work); err != nil {
-		return err
+// workFolder is where a machine measures a shard: each has its own, so that no cell is of two machines, or of one that was started again.
+func workFolder(dir, id string, host meter.Host) string {
+	return filepath.Join(dir, "."+id+"."+fileName(cmp.Or(host.Boot, host.Name))+".study")
+}
+
+// makeWork makes the hidden folder of a shard, or leaves the one that is there for a study to go on with.
+func makeWork(work string, host meter.Host) error {
+	name := filepath.Join(work, hostFile)
+	if _, err := os.Lstat(name); err == nil {
+		return nil
 	}
 	if err := os.MkdirAll(work, 0o777); err != nil {
 		return err
 	}
-	return report.WriteFile(filepath.Join(work, hostFile), func(w io.Writer) error { return json.NewEncoder(w).Encode(host) })
+	return report.WriteFile(name, func(w io.Writer) error { return json.NewEncoder(w).Encode(host) })
 }
 
 // discard removes a hidden folder that no process measures into.
@@ -317,7 +313,7 @@ func (a *app) studyInto(ctx context.Context, v *visit, work string, cells []tria
 		v.folder, v.job.Header, v.job.Done = folder, header, done
 		v.job.Header.StageFiles = files
 		a.note("goes on after %s", plural(len(done), "record", "records"))
-	} else if err := os.RemoveAll(filepath.Join(work, report.RecordsFile)); err != nil { // of a run that was killed before it wrote the header
+	} else if err := headless(work); err != nil {
 		return err
 	}
 	v.job.Cells = cells
@@ -329,6 +325,14 @@ func (a *app) studyInto(ctx context.Context, v *visit, work string, cells []tria
 		return err
 	}
 	return writeHeader(filepath.Join(work, report.HeaderFile), v.job.Header)
+}
+
+// headless removes records without a header, as a run leaves them that is killed before it has measured anything.
+func headless(folder string) error {
+	if _, err := os.Lstat(filepath.Join(folder, report.HeaderFile)); err == nil {
+		return nil
+	}
+	return os.RemoveAll(filepath.Join(folder, report.RecordsFile))
 }
 
 func writeHeader(path string, header any) error {

@@ -122,7 +122,7 @@ func (p *producer) enter() error {
 	state := p.dec.State()
 	state.Counters = feature.Counters{}
 	p.dec.SetState(state)
-	p.rows = rows
+	p.at.NotEthernet, p.rows = 0, rows
 	return nil
 }
 

@@ -13,24 +13,23 @@ import (
 	"pcaplab/replay/trial"
 )
 
-// Answer says in sentences what the sources found, source by source: first which engine is fastest, at which rate, with its
-// interval and against the line, then what it depends on.
+// Answer says in sentences what the sources found: of one source all of [Said], of several what each begins with.
 func Answer(sources []*report.Source) []string {
-	names := Names(sources)
+	if len(sources) == 1 {
+		return Said(sources[0])
+	}
 	var all []string
-	for i, s := range sources {
-		said := answerOf(s)
-		if len(sources) > 1 {
-			for j := range said {
-				said[j] = names[i] + ": " + said[j]
-			}
+	for i, name := range Names(sources) {
+		if said := Said(sources[i]); len(said) > 0 {
+			all = append(all, name+": "+said[0])
 		}
-		all = append(all, said...)
 	}
 	return all
 }
 
-func answerOf(s *report.Source) []string {
+// Said says in sentences what a source found: first which engine is fastest, at which rate and against the line, then how sure that
+// is, how the others stand against it, and what it takes.
+func Said(s *report.Source) []string {
 	switch s.Kind {
 	case report.KindStudy:
 		return answerStudy(s)
@@ -405,6 +404,9 @@ func (w *words) sure(e *engineRate, first bool) string {
 			kind += " (at most " + report.FormatRatio(e.found.Loss) + " lost)"
 		}
 	}
+	if p := &w.r.Header.Plan; p.Soak > 0 {
+		kind += fmt.Sprintf(" in the last %v of a soak of %v", p.Window(), p.Soak)
+	}
 	text := fmt.Sprintf("It is %s, %s", kind, interval(e.rate, w.load))
 	if limits := w.limits(e); limits != "" {
 		text += "; " + limits
@@ -432,9 +434,13 @@ func (w *words) line(e *engineRate) string {
 	}
 	var parts []string
 	for _, l := range references {
-		parts = append(parts, fmt.Sprintf("%s at %s", times(pps/l.lineOf(e.c)), l.name))
+		of := "that"
+		if len(parts) == 0 {
+			of = "the line rate"
+		}
+		parts = append(parts, fmt.Sprintf("%s%s %s of %s", least, times(pps/l.lineOf(e.c)), of, l.name))
 	}
-	return ", against the line rate " + least + strings.Join(parts, " and ")
+	return ", " + strings.Join(parts, " and ")
 }
 
 // limits says what makes the rate another than the parser's own.
@@ -542,7 +548,15 @@ func (w *words) takes(e *engineRate) string {
 		parts = append(parts, text)
 	}
 	if s := e.c.Stages; s != nil && s.NS.N > 0 && e.c.NS.Median > 0 {
-		parts = append(parts, fmt.Sprintf("its stages are %s of the %s", report.FormatDuration(s.NS.Median), report.FormatDuration(e.c.NS.Median)))
+		stages, all := report.FormatDuration(s.NS.Median), report.FormatDuration(e.c.NS.Median)
+		switch in := s.NS.Interval; {
+		case !in.Valid():
+			parts = append(parts, fmt.Sprintf("its stages are about %s of the %s of the parser's thread", stages, all))
+		case in.Low <= 0:
+			parts = append(parts, fmt.Sprintf("what its stages take is not told from none (%s)", between(report.FormatDuration(in.Low), report.FormatDuration(in.High))))
+		default:
+			parts = append(parts, fmt.Sprintf("its stages are %s of the %s of the parser's thread", stages, all))
+		}
 	}
 	if e.c.Peak.N > 0 {
 		parts = append(parts, fmt.Sprintf("at most %s of memory beside the capture", report.FormatOctets(e.c.Peak.Max)))
@@ -771,7 +785,8 @@ func answerLive(l *analysis.Live) (said []string) {
 }
 
 func answerValidation(s *report.Source) []string {
-	if notes := s.Parts().Notes; len(notes) > 0 {
+	if notes := slices.Clone(s.Parts().Notes); len(notes) > 0 {
+		notes[0] = s.Validation.Model.Name + ", " + notes[0]
 		return notes
 	}
 	return []string{s.Validation.Model.Name + ": no vectors were scored."}

@@ -32,7 +32,11 @@ func Compose(sources []*report.Source, cfg Config) *page.Document {
 		}
 	}
 	for _, doubt := range Doubts(sources) {
-		d.Warnings = append(d.Warnings, page.Warning{Text: sentence(doubt.Text), Details: doubt.Where})
+		text := strings.TrimSuffix(doubt.Text, ".") + "."
+		if doubt.Kind != DoubtOther { // which begins with a name, as it was found
+			text = sentence(text)
+		}
+		d.Warnings = append(d.Warnings, page.Warning{Text: text, Details: doubt.Where})
 	}
 	taken := map[string]bool{"all-ceilings": true}
 	if t := Overview(sources); len(t.Rows) > 0 {
@@ -43,8 +47,13 @@ func Compose(sources []*report.Source, cfg Config) *page.Document {
 		id := free(taken, stem(names[i]))
 		parts := s.Parts()
 		sec := page.Section{ID: id, Title: names[i], Notes: about(s)}
-		if s.Kind != report.KindValidation { // there they are the answer
+		if s.Kind != report.KindValidation { // there they are what is said
 			sec.Notes = append(sec.Notes, parts.Notes...)
+		}
+		if len(sources) > 1 {
+			if said := Said(s); len(said) > 1 {
+				sec.Notes = append(sec.Notes, said[1:]...)
+			}
 		}
 		prefix := ""
 		if len(sources) > 1 {
@@ -357,7 +366,7 @@ func Overview(sources []*report.Source) *report.Table {
 	}
 	var lines []line
 	var goals []string
-	units := make(map[string]bool)
+	units, caches := make(map[string]bool), make(map[string]bool)
 	workers, ports, stages := false, false, false
 	names := Names(sources)
 	studies := 0
@@ -381,6 +390,7 @@ func Overview(sources []*report.Source) *report.Table {
 		for j := range s.Study.Ceilings {
 			c := &s.Study.Ceilings[j]
 			workers = workers || c.Cell.Workers > 1
+			caches[c.Cell.Cache] = true
 			lines = append(lines, line{names[i], s, c})
 		}
 	}
@@ -424,26 +434,13 @@ func Overview(sources []*report.Source) *report.Table {
 		return report.Text(strings.TrimPrefix(engineName("", l.s.Study.Header.Settings.Stages), " + "))
 	})
 	add(true, "size", "size", false, func(l *line) report.Cell { return report.Text(l.c.Cell.Size) })
-	add(true, "frames", "cache", false, func(l *line) report.Cell { return report.Text(l.c.Cell.Cache) })
+	add(len(caches) > 1, "frames", "cache", false, func(l *line) report.Cell { return report.Text(l.c.Cell.Cache) })
 	add(workers, "workers", "workers", true, func(l *line) report.Cell { return report.Text(strconv.Itoa(l.c.Cell.Workers)) })
-	add(true, "time/packet", "ns_per_packet", true, func(l *line) report.Cell { return median(l.c.NS, report.FormatDuration) })
-	add(true, "CPU/packet", "cpu_ns_per_packet", true, func(l *line) report.Cell { return median(l.c.CPUNS, report.FormatDuration) })
-	add(true, "service", "service"+unit, true, func(l *line) report.Cell { return median(l.c.Service, format(l)) })
+	searched := len(goals) > 0
 	for _, goal := range goals {
 		add(true, goalWords(goal), goal+unit, true, func(l *line) report.Cell { return goalCell(l.c, goal, format(l)) })
 	}
-	add(true, "CPU at it", "cpu_share", true, func(l *line) report.Cell {
-		share := math.NaN()
-		if pps := best(l); pps > 0 {
-			share = report.CPUAt(l.c, pps)
-		}
-		return report.Number(share, report.FormatRatio)
-	})
-	add(true, "memory", "engine_peak_octets", true, func(l *line) report.Cell {
-		s := l.c.Peak
-		s.Median, s.Interval = s.Max, analysis.Interval{}
-		return median(s, report.FormatOctets)
-	})
+	add(!searched, "service", "service"+unit, true, func(l *line) report.Cell { return median(l.c.Service, format(l)) })
 	add(ports, "x its port", "times_port", true, func(l *line) report.Cell {
 		if port, ok := portOf(l.s.Environment()); ok {
 			return ratio(best(l) / port.lineOf(l.c))
@@ -455,6 +452,19 @@ func Overview(sources []*report.Source) *report.Table {
 			return ratio(best(l) / reference.lineOf(l.c))
 		})
 	}
+	add(true, "of a CPU", "cpu_share", true, func(l *line) report.Cell {
+		share := math.NaN()
+		if pps := best(l); pps > 0 {
+			share = report.CPUAt(l.c, pps)
+		}
+		return report.Number(share, report.FormatRatio)
+	})
+	add(true, "CPU/packet", "cpu_ns_per_packet", true, func(l *line) report.Cell { return median(l.c.CPUNS, report.FormatDuration) })
+	add(true, "memory", "engine_peak_octets", true, func(l *line) report.Cell {
+		s := l.c.Peak
+		s.Median, s.Interval = s.Max, analysis.Interval{}
+		return median(s, report.FormatOctets)
+	})
 	add(true, "marks", "marks", false, func(l *line) report.Cell { return report.Text(strings.Join(l.c.Marks, " ")) })
 	for i := range lines {
 		row := make([]report.Cell, len(cells))
@@ -468,7 +478,7 @@ func Overview(sources []*report.Source) *report.Table {
 		if len(goals) == 0 {
 			of = "the service ceiling"
 		}
-		t.Notes = append(t.Notes, "CPU at it and the multiples of line rates are of "+of+". A line rate is that of frames of the mean length, with check sequence, preamble and gap.")
+		t.Notes = append(t.Notes, "The share of a CPU and the multiples of line rates are at "+of+". A line rate is that of frames of the mean length, with check sequence, preamble and gap.")
 		if slices.ContainsFunc(lines, func(l line) bool {
 			return slices.ContainsFunc(l.c.Goals, func(f analysis.Found) bool { return !f.Regular })
 		}) {

@@ -42,7 +42,7 @@ const (
 
 // Limits from which on a trial is doubted.
 const (
-	stealLimit = 0.01 // of the time of all CPUs
+	stealLimit = 0.01 // of the time of all CPUs, over the trials of a cell
 	clockLimit = 0.02 // of the clock, over the trials of a study, as the kernel tells
 	loopLimit  = 0.10 // of the calibration loop's time, within a trial
 )
@@ -63,6 +63,7 @@ func Doubts(sources []*report.Source) []Doubt {
 		case report.KindStudy:
 			d.study(s.Study, s.Records)
 		case report.KindClasses:
+			d.made = s.Classes.Header.Synthetic != ""
 			for j, r := range s.Classes.Results {
 				name := s.Classes.Header.Classes[j].Name
 				if r == nil {
@@ -85,10 +86,13 @@ func Doubts(sources []*report.Source) []Doubt {
 			for _, w := range s.Parts().Warnings {
 				d.say(DoubtOther, w)
 			}
-			if l := s.Validation.Load; l != nil {
-				if l.Synthetic != "" {
-					d.say(DoubtSynthetic, l.Synthetic)
+			for j := range s.Validation.Sets {
+				if set := &s.Validation.Sets[j]; set.Synthetic != "" {
+					d.say(DoubtSynthetic, set.Synthetic, set.Name)
 				}
+			}
+			if l := s.Validation.Load; l != nil && l.Synthetic != "" {
+				d.say(DoubtSynthetic, l.Synthetic, "under load")
 			}
 		}
 	}
@@ -100,6 +104,7 @@ func Doubts(sources []*report.Source) []Doubt {
 // doubts is a list under way.
 type doubts struct {
 	place []string // prefixes of where
+	made  bool     // it was said of the whole source that its traffic was made
 	list  []*doubt
 }
 
@@ -110,7 +115,7 @@ type doubt struct {
 }
 
 func (d *doubts) in(source string, several bool) {
-	d.place = nil
+	d.place, d.made = nil, false
 	if several {
 		d.place = []string{source}
 	}
@@ -197,14 +202,14 @@ var trialMarks = []struct{ mark, means string }{
 
 // ofTrials is what the trials of one cell show.
 type ofTrials struct {
-	cell                               trial.Cell
-	trials                             int
-	marks                              map[string]int
-	steal, loop, faults, underVoltage  int
-	stolen, swing, unsent              float64 // the most of a trial
-	stealKnown, loopKnown, faultsKnown int
-	voltageKnown                       int
-	lowHz, highHz                      int64
+	cell                                 trial.Cell
+	trials                               int
+	marks                                map[string]int
+	loop, faults, underVoltage           int
+	loopKnown, faultsKnown, voltageKnown int
+	swing, unsent                        float64 // the most of a trial
+	stolen, wall                         float64 // in ns, over all trials
+	lowHz, highHz                        int64
 }
 
 func (d *doubts) trials(h *trial.Header, records []trial.Record) {
@@ -234,13 +239,8 @@ func (d *doubts) trials(h *trial.Header, records []trial.Record) {
 		}
 		u := &rec.Usage
 		if u.StealNs != nil && u.WallNs > 0 {
-			c.stealKnown++
-			share := float64(*u.StealNs) / float64(u.WallNs) / float64(cpus)
-			// It comes in steps of 10 ms, so that a single one says nothing of a short trial.
-			if share > stealLimit && *u.StealNs > 10e6 {
-				c.steal++
-				c.stolen = max(c.stolen, share)
-			}
+			c.stolen += float64(*u.StealNs) / float64(cpus)
+			c.wall += float64(u.WallNs)
 		}
 		if a, b := float64(u.CalibrationBeforeNs), float64(u.CalibrationAfterNs); a > 0 && b > 0 {
 			c.loopKnown++
@@ -285,13 +285,14 @@ func (d *doubts) trials(h *trial.Header, records []trial.Record) {
 				return text
 			})
 		}
-		d.count(DoubtSteal, name, c.steal, c.stealKnown, c.stolen, func(d *Doubt, worst float64) string {
-			return fmt.Sprintf("the hypervisor gave CPU time to others in %d of %s: over %s of it, at worst %s", d.Count, plural(d.Of, "trial"), report.FormatRatio(stealLimit),
-				report.FormatRatio(worst))
-		})
+		// It comes in steps of 10 ms, which say nothing of one short trial.
+		if share := c.stolen / c.wall; share > stealLimit {
+			d.say(DoubtSteal, fmt.Sprintf("the hypervisor gave over %s of the CPUs' time to others", report.FormatRatio(stealLimit)),
+				fmt.Sprintf("%s: %s over %s", name, report.FormatRatio(min(share, 1)), plural(c.trials, "trial")))
+		}
 		d.count(DoubtClock, name, c.loop, c.loopKnown, c.swing, func(d *Doubt, worst float64) string {
-			return fmt.Sprintf("a fixed loop took over %[3]s longer before or after %[1]d of %[2]s than on the other side, at worst %[4]s: the clock changed, or other work had the CPU", d.Count, plural(d.Of, "trial"),
-				report.FormatRatio(loopLimit), report.FormatRatio(worst))
+			return fmt.Sprintf("in %d of %s a fixed loop took over %s longer at one end than at the other, at worst %s: the clock changed, or other work had the CPU", d.Count,
+				plural(d.Of, "trial"), report.FormatRatio(loopLimit), report.FormatRatio(worst))
 		})
 		d.count(DoubtFaults, name, c.faults, c.faultsKnown, 0, func(d *Doubt, _ float64) string {
 			return fmt.Sprintf("memory was read back from a disk in %d of %s: the machine is short of it", d.Count, plural(d.Of, "trial"))
@@ -338,7 +339,7 @@ func (d *doubts) study(r *analysis.Results, records []trial.Record) {
 		}
 	}
 	for _, c := range h.Captures {
-		if strings.HasPrefix(c.Name, "synth:") {
+		if strings.HasPrefix(c.Name, "synth:") && !d.made {
 			d.say(DoubtSynthetic, "traffic was made by this program, not captured", c.Name)
 		}
 		if n := len(c.Losses); n > 0 {

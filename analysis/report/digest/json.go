@@ -28,6 +28,7 @@ type JSONSource struct {
 	Kind       string             `json:"kind"` // one of report.Kind...
 	Machine    string             `json:"machine,omitempty"`
 	Version    string             `json:"version,omitempty"` // of the program that measured
+	Answer     []string           `json:"answer"`            // all that is said of it
 	Study      *analysis.Results  `json:"study,omitempty"`
 	Classes    *JSONClasses       `json:"classes,omitempty"`
 	Scenario   *analysis.Scenario `json:"scenario,omitempty"`
@@ -48,7 +49,7 @@ func ToJSON(sources []*report.Source, cfg Config) *JSON {
 	j := &JSON{Schema: Schema, Maker: cfg.Maker, Title: d.Title, Answer: d.Answer, Doubts: Doubts(sources), Rows: Rows(sources)}
 	for i, name := range Names(sources) {
 		s := sources[i]
-		js := JSONSource{Name: name, Kind: s.Kind, Version: s.Version(), Study: s.Study, Scenario: s.Scenario, Live: s.Live, Validation: s.Validation}
+		js := JSONSource{Name: name, Kind: s.Kind, Version: s.Version(), Answer: Said(s), Study: s.Study, Scenario: s.Scenario, Live: s.Live, Validation: s.Validation}
 		if e := s.Environment(); e != nil {
 			js.Machine = e.String()
 		}

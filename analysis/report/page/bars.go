@@ -82,7 +82,7 @@ func barChart(c report.BarChart) *bars {
 		case !(v > 0):
 			return 0
 		case log:
-			from := math.Log(low) - 0.06*math.Log(high/low)
+			from := math.Log(low) - float64(0.06*math.Log(high/low))
 			return 97 * (math.Log(v) - from) / (math.Log(high) - from)
 		}
 		return 97 * v / high
@@ -97,13 +97,16 @@ func barChart(c report.BarChart) *bars {
 	}
 	panel := ""
 	for _, g := range c.Groups {
-		to := barGroup{Name: report.Plain(g.Name)}
+		to, name := barGroup{}, report.Plain(g.Name)
+		if len(c.Series) > 1 {
+			to.Name = name
+		}
 		if g.Panel != panel {
 			panel = g.Panel
 			to.Panel = report.Plain(panel)
 		}
 		for j, b := range g.Bars {
-			row := barRow{}
+			row := barRow{Name: name} // of the only bar
 			if len(c.Series) > 1 && j < len(c.Series) {
 				row.Name = report.Plain(c.Series[j])
 			}

@@ -20,6 +20,7 @@ func TestPageInChromium(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Check(t, file, "sample")
+	t.Run("checks see faults", func(t *testing.T) { checksSeeFaults(t, b) })
 
 	t.Run("zoom, axes and legend", func(t *testing.T) {
 		p := b.Open(t, file, pagetest.View{Width: 1280, Height: 900})
@@ -128,18 +129,23 @@ func TestPageInChromium(t *testing.T) {
 
 	t.Run("files", func(t *testing.T) {
 		p := b.Open(t, file, pagetest.View{Width: 390, Height: 844})
-		var svg, csv bytes.Buffer
+		var svg, csv, all bytes.Buffer
+		if err := d.Sections[1].Tables[0].Table.WriteCSV(&all); err != nil {
+			t.Fatal(err)
+		}
 		if err := report.WriteSVG(&svg, d.Sections[1].Figures[0].Chart); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.Sections[1].Figures[0].Data.WriteCSV(&csv); err != nil {
 			t.Fatal(err)
 		}
+		p.Eval(t, "document.querySelectorAll('details').forEach(d => { d.open = true })", nil)
 		for selector, want := range map[string][]byte{
-			"[data-name='records.jsonl']": d.Raw[0].Data,
-			"[data-gzip=raw-2]":           d.Raw[1].Data,
-			"[data-name='loss.svg']":      svg.Bytes(),
-			"[download='loss.csv']":       csv.Bytes(),
+			"[data-name='records.jsonl']":   d.Raw[0].Data,
+			"[data-gzip=raw-2]":             d.Raw[1].Data,
+			"[data-name='loss.svg']":        svg.Bytes(),
+			"[download='loss.csv']":         csv.Bytes(),
+			"[data-gzip='csv-loss-trials']": all.Bytes(),
 		} {
 			p.Click(t, selector)
 			if got := p.Saved(t); !bytes.Equal(got, want) {
@@ -160,9 +166,8 @@ func TestPageInChromium(t *testing.T) {
 	})
 }
 
-// The checks find what they are for.
-func TestChecksSeeFaults(t *testing.T) {
-	b := pagetest.Start(t)
+// checksSeeFaults: the checks find what they are for.
+func checksSeeFaults(t *testing.T, b *pagetest.Browser) {
 	file := filepath.Join(t.TempDir(), "bad.html")
 	bad := `<!doctype html><meta name=viewport content="width=device-width"><style>div{position:absolute;top:9px;left:9px;width:80px}</style>
 		<div>one text</div><div>another</div><p style="width:2000px">wide</p><p style="width:40px;overflow:hidden;white-space:nowrap">a text that is cut</p>

@@ -43,6 +43,7 @@ type view struct {
 	Title, Subtitle string
 	Style           template.CSS
 	Answer          []string
+	Long            bool // the first sentence of it
 	Numbers         []Number
 	Warnings        []Warning
 	Contents        []link
@@ -70,7 +71,7 @@ type figureView struct {
 	Bars                       *bars
 	Plot                       template.JS
 	SVG                        string // ID of the packed file
-	CSV                        template.URL
+	CSV                        csvView
 }
 
 type tableView struct {
@@ -79,7 +80,14 @@ type tableView struct {
 	Heads           []cellView
 	Rows            [][]cellView
 	Notes           []string
-	CSV             template.URL
+	CSV             csvView
+}
+
+// csvView is a CSV file in the page: small ones are links, which need no script, large ones are packed. The zero value is none.
+type csvView struct {
+	Link template.URL
+	ID   string // of the packed file
+	Name string
 }
 
 type cellView struct{ Text, Class string }
@@ -116,6 +124,7 @@ func Write(w io.Writer, d *Document) error {
 		Title:   report.Plain(d.Title), Subtitle: report.Plain(d.Subtitle), Maker: report.Plain(d.Maker),
 		Answer: plain(d.Answer), Warnings: plainWarnings(d.Warnings),
 	}
+	v.Long = len(v.Answer) > 0 && utf8.RuneCountInString(v.Answer[0]) > 170
 	for _, n := range d.Numbers {
 		v.Numbers = append(v.Numbers, Number{report.Plain(n.Value), report.Plain(n.Label), report.Plain(n.Detail)})
 	}
@@ -125,15 +134,14 @@ func Write(w io.Writer, d *Document) error {
 		sv := sectionView{ID: s.ID, Title: report.Plain(s.Title), Notes: plain(s.Notes), Warnings: plainWarnings(s.Warnings)}
 		v.Contents = append(v.Contents, link{"section-" + s.ID, sv.Title})
 		for _, f := range s.Figures {
-			fv, svg, err := viewFigure(f, ink)
+			fv, err := v.viewFigure(f, ink)
 			if err != nil {
 				return fmt.Errorf("figure %s: %w", f.Name, err)
 			}
-			v.Packed = append(v.Packed, pack(fv.SVG, svg))
 			sv.Figures = append(sv.Figures, fv)
 		}
 		for j, t := range s.Tables {
-			tv, err := viewTable(t, fmt.Sprintf("table-%d-%d", i+1, j+1))
+			tv, err := v.viewTable(t, fmt.Sprintf("table-%d-%d", i+1, j+1))
 			if err != nil {
 				return fmt.Errorf("section %s: %w", s.ID, err)
 			}
@@ -192,68 +200,71 @@ func Write(w io.Writer, d *Document) error {
 	return err
 }
 
-func viewFigure(f Figure, ink *inks) (figureView, []byte, error) {
-	v := figureView{Name: f.Name, Title: report.Plain(f.Title), Caption: report.Plain(f.Caption), SVG: "svg-" + f.Name, Bars: barsOf(f.Chart)}
+func (v *view) viewFigure(f Figure, ink *inks) (figureView, error) {
+	fv := figureView{Name: f.Name, Title: report.Plain(f.Title), Caption: report.Plain(f.Caption), SVG: "svg-" + f.Name, Bars: barsOf(f.Chart)}
 	var file, shown bytes.Buffer
 	if err := report.WriteSVG(&file, f.Chart); err != nil {
-		return v, nil, err
+		return fv, err
 	}
+	v.Packed = append(v.Packed, pack(fv.SVG, file.Bytes()))
 	chart, note := bare(f.Chart)
-	v.Note = report.Plain(note)
+	fv.Note = report.Plain(note)
 	if err := report.WriteSVG(&shown, chart); err != nil {
-		return v, nil, err
+		return fv, err
 	}
 	picture, err := ink.inline(shown.Bytes())
 	if err != nil {
-		return v, nil, err
+		return fv, err
 	}
-	v.Picture = template.HTML(picture)
+	fv.Picture = template.HTML(picture)
 	if f.Data != nil {
-		if v.CSV, err = csvLink(f.Data); err != nil {
-			return v, nil, err
+		if fv.CSV, err = v.viewCSV(f.Data, f.Name); err != nil {
+			return fv, err
 		}
 	}
 	if f.Plot != nil {
-		if v.Plot, err = plotData(f.Plot); err != nil {
-			return v, nil, err
-		}
+		fv.Plot, err = plotData(f.Plot)
 	}
-	return v, file.Bytes(), nil
+	return fv, err
 }
 
-func viewTable(t Table, id string) (v tableView, err error) {
-	v = tableView{Name: t.Name, ID: id, Title: report.Plain(t.Table.Title), Fold: t.Fold, Notes: plain(t.Table.Notes)}
-	// WriteCSV also checks that rows have their cells.
-	csv, err := csvLink(t.Table)
-	if err != nil {
-		return v, err
+func (v *view) viewTable(t Table, id string) (tv tableView, err error) {
+	tv = tableView{Name: t.Name, ID: id, Title: report.Plain(t.Table.Title), Fold: t.Fold, Notes: plain(t.Table.Notes)}
+	// Also where it has no file: this checks that rows have their cells.
+	if tv.CSV, err = v.viewCSV(t.Table, t.Name); err != nil {
+		return tv, err
 	}
-	if t.Name != "" {
-		v.CSV = csv
-	}
-	if v.Title == "" {
-		v.Title = "Table"
+	if tv.Title == "" {
+		tv.Title = "Table"
 	}
 	for _, c := range t.Table.Columns {
-		v.Heads = append(v.Heads, viewCell(c.Head, c.Right))
+		tv.Heads = append(tv.Heads, viewCell(c.Head, c.Right))
 	}
 	for _, row := range t.Table.Rows {
 		var cells []cellView
 		for j, c := range row {
 			cells = append(cells, viewCell(c.Text, t.Table.Columns[j].Right))
 		}
-		v.Rows = append(v.Rows, cells)
+		tv.Rows = append(tv.Rows, cells)
 	}
-	return v, nil
+	return tv, nil
 }
 
-// csvLink is the table's CSV as an address, so that it can be saved without scripts too.
-func csvLink(t *report.Table) (template.URL, error) {
+// viewCSV makes the table's CSV a part of the page.
+func (v *view) viewCSV(t *report.Table, name string) (csvView, error) {
+	const most = 24 << 10
 	var b bytes.Buffer
-	if err := t.WriteCSV(&b); err != nil {
-		return "", err
+	if err := t.WriteCSV(&b); err != nil || name == "" {
+		return csvView{}, err
 	}
-	return template.URL("data:text/csv;base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil
+	c := csvView{Name: name + ".csv"}
+	if b.Len() <= most {
+		c.Link = template.URL("data:text/csv;base64," + base64.StdEncoding.EncodeToString(b.Bytes()))
+		return c, nil
+	}
+	c.ID = "csv-" + name
+	v.Packed = append(v.Packed, pack(c.ID, b.Bytes()))
+	return c, nil
 }
 
 func pack(id string, data []byte) packed {

@@ -238,10 +238,10 @@
       this.board.addEventListener('keydown', e => this.press(e));
       this.board.addEventListener('blur', () => this.leave());
       this.build();
-      new ResizeObserver(() => {
+      new ResizeObserver(() => requestAnimationFrame(() => {
         const {width, height} = this.size();
         if (width > 0 && (width !== this.u.width || height !== this.u.height)) this.u.setSize({width, height});
-      }).observe(this.board);
+      })).observe(this.board);
     }
 
     size() {
@@ -312,6 +312,7 @@
           show: this.shown[i],
           stroke: () => s.line ? colorOf(s) : 'transparent',
           width: s.line ? 1.7 : 0,
+          alpha: s.line && s.dots ? 0.6 : 1,
           dash: dashOf(s),
           spanGaps: true,
           points: {show: false},

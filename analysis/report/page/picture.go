@@ -76,9 +76,10 @@ func pale(c rgb) rgb {
 }
 
 var (
-	colour  = regexp.MustCompile(`#[0-9A-Fa-f]{6}\b`)
-	size    = regexp.MustCompile(` (?:width|height)="[0-9.]+pt"`)
-	harmful = regexp.MustCompile(`(?i)url\(|@import|expression\(`)
+	colour   = regexp.MustCompile(`#[0-9A-Fa-f]{6}\b`)
+	size     = regexp.MustCompile(` (?:width|height)="[0-9.]+pt"`)
+	onlyFont = regexp.MustCompile(`^@font-face\{font-family:[a-z0-9-]+;src:url\(data:font/ttf;base64,[A-Za-z0-9+/=]+\) format\('truetype'\)\}$`)
+	harmful  = regexp.MustCompile(`(?i)url\(|@import|expression\(`)
 )
 
 // inline makes of an SVG file what stands in the page. The file was made by this program, yet it is looked through: what is
@@ -90,6 +91,7 @@ func (k *inks) inline(svg []byte) (string, error) {
 	}
 	svg = svg[start:]
 	allowed := []string{"svg", "g", "path", "text", "defs", "style", "rect", "line", "circle", "polyline", "polygon", "ellipse", "tspan"}
+	inStyle := false
 	for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
 		token, err := d.Token()
 		if err == io.EOF {
@@ -98,7 +100,11 @@ func (k *inks) inline(svg []byte) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("SVG: %w", err)
 		}
+		if text, ok := token.(xml.CharData); ok && inStyle && !onlyFont.Match(text) {
+			return "", fmt.Errorf("SVG: a style that is more than a font")
+		}
 		e, ok := token.(xml.StartElement)
+		inStyle = ok && e.Name.Local == "style"
 		if !ok {
 			continue
 		}

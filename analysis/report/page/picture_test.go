@@ -74,7 +74,7 @@ func TestColoursOfPictures(t *testing.T) {
 
 func TestInlineTakesDrawingsOnly(t *testing.T) {
 	for _, svg := range []string{"", "<p>", "<svg>", "<svg><script>1</script></svg>", "<svg><image href='x'/></svg>", "<svg><a href='x'/></svg>",
-		"<svg onload='x'/>", "<svg><g style='fill:url(http://x)'/></svg>", "<svg><foreignObject/></svg>"} {
+		"<svg onload='x'/>", "<svg><g style='fill:url(http://x)'/></svg>", "<svg><foreignObject/></svg>", "<svg><style>*{color:red}</style></svg>"} {
 		if got, err := newInks().inline([]byte(svg)); err == nil {
 			t.Errorf("%s becomes %s", svg, got)
 		}

@@ -75,8 +75,8 @@ const (
 
 // measured are the rates of SCALE.md for CIC-IoT-2023.
 var measured = rates{
-	packets: 4_493_106_426, octets: 588.1e9, perPacket: 150, perOctet: 0.15,
-	vectors: 46_776_361, vectorOctets: 200, mergeDisk: sata,
+	packets: 4_493_106_426, octets: 588.1e9, perPacket: 140, perOctet: 0.2,
+	vectors: 46_776_361, vectorOctets: 215, mergeDisk: sata,
 }
 
 var fleets = []fleet{

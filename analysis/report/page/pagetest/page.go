@@ -61,7 +61,7 @@ func (b *Browser) Open(t testing.TB, file string, view View) *Page {
 		t.Fatal(err)
 	}
 	address := (&url.URL{Scheme: "file", Path: filepath.ToSlash(file)}).String()
-	p := &Page{b: b, view: view, loaded: make(chan struct{}), saved: make(chan string, 100), folder: t.TempDir()}
+	p := &Page{b: b, view: view, loaded: make(chan struct{}), saved: make(chan string, 100), folder: filepath.Join(b.dir, "saved")}
 	var target struct{ TargetID string }
 	p.get(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	t.Cleanup(func() { _, _ = b.ask("", "Target.closeTarget", map[string]any{"targetId": target.TargetID}) })
@@ -71,6 +71,7 @@ func (b *Browser) Open(t testing.TB, file string, view View) *Page {
 	b.mu.Lock()
 	b.on = func(e event) { p.event(e, address) }
 	b.mu.Unlock()
+	p.get(t, "Page.bringToFront", nil, nil)
 	for _, domain := range []string{"Page", "Runtime", "Network", "Log"} {
 		p.get(t, domain+".enable", nil, nil)
 	}
@@ -237,6 +238,9 @@ func (p *Page) Place(t testing.TB, selector string) (left, top, width, height fl
 		const r = e.getBoundingClientRect();
 		return [r.left, r.top, r.width, r.height];
 	})()`, &r)
+	if r[2] == 0 || r[3] == 0 {
+		t.Fatalf("%s is not to be seen", selector)
+	}
 	return r[0], r[1], r[2], r[3]
 }
 

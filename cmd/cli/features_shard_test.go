@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mustRead returns a file.
+func mustRead(t *testing.T, path string) []byte {
+	t.Helper()
+	octets, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return octets
+}
+
+// TestFeaturesInShards makes shards of a tree of captures by its manifest, one after another, and joins them.
+func TestFeaturesInShards(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("SLURM_ARRAY_TASK_ID", "2")
+	class := filepath.Join(dir, "PCAP", "DDoS-UDP_Flood")
+	if err := os.MkdirAll(class, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	large, small := filepath.Join(class, "DDoS-UDP_Flood.pcap"), filepath.Join(class, "DDoS-UDP_Flood1.pcap")
+	run(t, ExitDone, "synth", "udp-1518", "--frames", "16000", "-o", large)
+	run(t, ExitDone, "synth", "iot-1", "--frames", "300", "-o", small)
+	run(t, ExitDone, "dataset", "scan", filepath.Join(dir, "PCAP"))
+	for _, c := range []struct {
+		format string
+		args   []string
+	}{
+		{"csv", nil},
+		{"parquet", []string{"--window", "cic", "--label", "folder", "--as", "released"}},
+	} {
+		args := append([]string{"features", "--format", c.format}, c.args...)
+		single, merged, shards := filepath.Join(dir, "single."+c.format), filepath.Join(dir, "merged."+c.format), filepath.Join(dir, c.format)
+		run(t, ExitDone, append(append([]string{}, args...), "-o", single, large, small)...)
+		for _, part := range []string{"3/3", "/3", "1/3"} { // the middle one by the environment
+			_, notes := run(t, ExitDone, append(append([]string{}, args...), "--shard", part, "-o", shards, large, small)...)
+			if !strings.Contains(notes, "manifest: ") || strings.Contains(notes, "not cut inside") {
+				t.Errorf("--shard %s: %s", part, notes)
+			}
+		}
+		out, notes := run(t, ExitDone, append(append([]string{}, args...), "--json", "--shard", "2/3", "--manifest", filepath.Join(dir, "PCAP"), "-o", shards, large, small)...)
+		var said struct {
+			Existed bool
+			Dir     string
+		}
+		if err := json.Unmarshal([]byte(out), &said); err != nil || !said.Existed || !strings.Contains(notes, "shard 2/3 is there already, whole") {
+			t.Errorf("a second time: %s%s%v", out, notes, err)
+		}
+		run(t, ExitDone, "merge", shards, "-o", merged)
+		if !bytes.Equal(mustRead(t, single), mustRead(t, merged)) {
+			t.Errorf("%s: joined shards are not the single run", c.format)
+		}
+		stdout, _ := run(t, ExitDone, "merge", shards, "-o", "-")
+		if stdout != string(mustRead(t, single)) {
+			t.Errorf("%s: joined to standard output, shards are not the single run", c.format)
+		}
+		// A damaged shard is found, named and replaced.
+		if err := os.WriteFile(filepath.Join(said.Dir, "vectors"), bytes.Repeat([]byte{0}, len(mustRead(t, filepath.Join(said.Dir, "vectors")))), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		before := mustRead(t, merged)
+		if _, notes := run(t, ExitFailed, "merge", shards, "-o", merged); !strings.Contains(notes, said.Dir) || !strings.Contains(notes, "--shard 2/3") {
+			t.Errorf("damaged: %s", notes)
+		}
+		if !bytes.Equal(before, mustRead(t, merged)) {
+			t.Error("a merge that failed changed its output")
+		}
+		run(t, ExitDone, append(append([]string{}, args...), "--shard", "2/3", "-o", shards, large, small)...)
+		run(t, ExitDone, "merge", shards, "-o", merged)
+	}
+	run(t, ExitUsage, "merge", filepath.Join(dir, "csv"), "-o", filepath.Join(dir, "wrong.parquet"))
+}
+
+// TestShardsOfWhatTheManifestSays: captures that are not as the manifest says are refused; copies of another age are compared.
+func TestShardsOfWhatTheManifestSays(t *testing.T) {
+	dir := t.TempDir()
+	capture := synthIoT(t, filepath.Join(dir, "a.pcap"), "200")
+	features := func(want int, args ...string) string {
+		t.Helper()
+		_, notes := run(t, want, append([]string{"features", "--shard", "1/2", "-o", filepath.Join(t.TempDir(), "shards")}, args...)...)
+		return notes
+	}
+	holds := func(notes, want string) {
+		t.Helper()
+		if !strings.Contains(notes, want) {
+			t.Errorf("%q is not in: %s", want, notes)
+		}
+	}
+	holds(features(ExitDone, capture), "no manifest has 1 capture")
+	run(t, ExitDone, "dataset", "scan", dir)
+	holds(features(ExitDone, capture), "manifest: ")
+	holds(features(ExitFailed, "--manifest", dir, synthIoT(t, filepath.Join(dir, "b.pcap"), "100")), "no such capture in its folder")
+	holds(features(ExitFailed, "--manifest", filepath.Join(dir, "none.json"), capture), "make it with dataset scan")
+	later := time.Now().Add(time.Hour)
+	if err := os.Chtimes(capture, later, later); err != nil {
+		t.Fatal(err)
+	}
+	holds(features(ExitDone, capture), "comparing its SHA-256")
+	octets := mustRead(t, capture)
+	octets[len(octets)-1] ^= 1
+	if err := os.WriteFile(capture, octets, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(capture, later, later); err != nil {
+		t.Fatal(err)
+	}
+	holds(features(ExitFailed, capture), "scan it again")
+	if err := os.WriteFile(capture, octets[:len(octets)-1], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	holds(features(ExitFailed, capture), "octets, the manifest")
+	run(t, ExitFailed, "dataset", "scan", "--no-hash", "--again", "-o", filepath.Join(dir, "short.json"), dir)
+	holds(features(ExitFailed, "--manifest", filepath.Join(dir, "short.json"), filepath.Join(dir, "b.pcap")), "without --no-hash")
+	for _, c := range [][]string{
+		{"--shard", "3/2", "-o", dir, capture}, {"--shard", "1/2", capture}, {"--shard", "1/2", "-o", "x.csv", capture}, {"--shard", "1/2", "-o", dir, "-"},
+		{"--shard", "1/2", "-o", dir, "synth:iot-1:100"}, {"--shard", "1/2", "--resume", "-o", dir, capture}, {"--whole-captures", capture},
+		{"--manifest", dir, capture}, {"--shard", "env", "-o", dir, capture}, {"--shard", "/2", "-o", dir, capture},
+	} {
+		run(t, ExitUsage, append([]string{"features"}, c...)...)
+	}
+}
+
+// TestDamagedCapturesInShards: a shard of a damaged capture is whole; joining them says and writes what a single run does.
+func TestDamagedCapturesInShards(t *testing.T) {
+	dir := t.TempDir()
+	whole, cut := synthIoT(t, filepath.Join(dir, "a.pcap"), "200"), synthIoT(t, filepath.Join(dir, "b.pcap"), "200")
+	if err := os.Truncate(cut, 20_000); err != nil {
+		t.Fatal(err)
+	}
+	single, merged, shards := filepath.Join(dir, "single.csv"), filepath.Join(dir, "merged.csv"), filepath.Join(dir, "shards")
+	_, want := run(t, ExitFailed, "features", "-q", "-o", single, cut, whole)
+	for _, part := range []string{"1/2", "2/2"} {
+		run(t, ExitDone, "features", "--shard", part, "-o", shards, cut, whole)
+	}
+	_, got := run(t, ExitFailed, "merge", "-q", shards, "-o", merged)
+	if got != want || !bytes.Equal(mustRead(t, single), mustRead(t, merged)) {
+		t.Errorf("joined: %sa single run: %s", got, want)
+	}
+}

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestScaleHasTheTables(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(nil, &out); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("SCALE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range strings.Split(strings.TrimSpace(out.String()), "\n\n") {
+		if !strings.Contains(string(page), table) {
+			t.Errorf("SCALE.md does not have this table; go run ./cmd/pcaplab/jobs prints it:\n%s", table)
+		}
+	}
+}
+
+// By hand: 600 Mbit through a port of 100 Mbit/s is 6 s; 10^9 packets of 100 ns on 4 x 5 cores that are twice as slow are 10 s.
+func TestBounds(t *testing.T) {
+	r := rates{packets: 1e9, octets: 75e6, perPacket: 100}
+	f := fleet{machines: 4, cores: 5, slower: 2, disk: 25e6, port: 12.5e6, server: 7.5e6}
+	var got []time.Duration
+	for _, b := range f.bounds(r) {
+		got = append(got, b.time.Round(time.Millisecond))
+	}
+	want := []time.Duration{10 * time.Second, 750 * time.Millisecond, 1500 * time.Millisecond, 10 * time.Second}
+	if !slices.Equal(got, want) {
+		t.Errorf("CPU, disk, port, server are %v, want %v", got, want)
+	}
+	if got := (rates{vectors: 1000, vectorOctets: 100, mergeDisk: 1000}).merge(); got != 200*time.Second {
+		t.Errorf("the merge takes %v, want 200 s: once in, once out", got)
+	}
+}
+
+func TestSimulation(t *testing.T) {
+	c := cluster{workers: 1, work: time.Hour, overhead: time.Minute, runs: 1}
+	// One worker and no failures: the shards one after the other, so the end is pace x work (with the slow ones), and the overhead.
+	for run := range uint64(20) {
+		one, ten := c.simulate(1, byHand, run), c.simulate(10, byHand, run)
+		least, most := int64(60_000+3_600_000*8/10), int64(60_000+4*3_600_000*125/100)
+		if one.end < least || one.end > most {
+			t.Fatalf("an hour and a minute on one worker is %d ms", one.end)
+		}
+		if ten.end < least+9*60_000 || ten.lost != 0 {
+			t.Fatalf("ten shards of it: %+v", ten)
+		}
+	}
+	// Nobody finishes sooner by failing, and who notices sooner ends no later.
+	c = shelf
+	c.runs = 100
+	for _, n := range []int{20, 160} {
+		fine := c
+		fine.between = 0
+		whole, _, none := fine.often(n, requeue)
+		soon, _, lost := c.often(n, requeue)
+		hand, _, _ := c.often(n, byHand)
+		again, _, _ := c.often(n, twice)
+		if none != 0 || lost <= 0 || soon < whole || hand < soon || again > soon {
+			t.Errorf("%d shards: without failures %v, requeued %v, by hand %v, twice %v; lost %g and %g", n, whole, soon, hand, again, none, lost)
+		}
+		if a, b := c.simulate(n, twice, 7), c.simulate(n, twice, 7); a != b {
+			t.Errorf("the same run is %+v and %+v", a, b)
+		}
+	}
+}
+
+func TestFlagsAreRefused(t *testing.T) {
+	for _, args := range [][]string{{"x"}, {"-workers", "0"}, {"-runs", "0"}, {"-work", "0s"}, {"-cores", "0"}, {"-machines", "-1"}} {
+		if err := run(args, new(bytes.Buffer)); err == nil {
+			t.Errorf("%v is taken", args)
+		}
+	}
+	var out bytes.Buffer
+	if err := run([]string{"-machines", "2", "-disk", "1e9", "-runs", "1"}, &out); err != nil || !strings.Contains(out.String(), "| yours |") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+func TestShellcheck(t *testing.T) {
+	if _, err := exec.LookPath("shellcheck"); err != nil {
+		t.Skip("no shellcheck here")
+	}
+	scripts, _ := filepath.Glob("*.sh")
+	batch, _ := filepath.Glob("*.sbatch")
+	if out, err := exec.Command("shellcheck", slices.Concat([]string{"-x"}, scripts, batch)...).CombinedOutput(); err != nil {
+		t.Errorf("%s", out)
+	}
+}
+
+// folder is a copy of the scripts with a small job of their own, a program, and what a single run makes.
+func folder(t *testing.T) (dir, program string) {
+	t.Helper()
+	for _, name := range []string{"sh", "awk", "seq"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("no %s here", name)
+		}
+	}
+	dir = t.TempDir()
+	program = filepath.Join(dir, "pcaplab")
+	build := exec.Command("go", "build", "-o", program, "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Skipf("the program cannot be built here: %v\n%s", err, out)
+	}
+	files, _ := filepath.Glob("*.s*")
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "job.sh" { // as a user changes it
+			text = regexp.MustCompile(`(?m)^SHARDS=.*$`).ReplaceAll(text, []byte("SHARDS=3"))
+			text = regexp.MustCompile(`(?m)^PCAPLAB=.*$`).ReplaceAll(text, []byte("PCAPLAB=./pcaplab"))
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sh(t, dir, nil, `mkdir -p PCAP/DDoS-ICMP_Flood PCAP/Recon-PingSweep
+		./pcaplab synth ddos-icmp_flood --frames 200000 -o PCAP/DDoS-ICMP_Flood/DDoS-ICMP_Flood.pcap
+		./pcaplab synth recon-pingsweep --frames 2000 -o PCAP/Recon-PingSweep/Recon-PingSweep.pcap
+		./pcaplab -q dataset scan PCAP
+		./pcaplab -q features --window cic --label folder PCAP/*/*.pcap -o single.csv`)
+	return dir, program
+}
+
+// sh runs a script in a folder and returns what it printed.
+func sh(t *testing.T, dir string, env []string, script string, args ...string) string {
+	t.Helper()
+	c := exec.Command("sh", slices.Concat([]string{"-euc", script, "sh"}, args)...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), env...)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+	return string(out)
+}
+
+// sbatch stands for Slurm's: it runs the tasks of an array at once, and what depends on them if all ended well.
+const sbatch = `#!/bin/sh
+array= depends=
+while [ $# -gt 1 ]; do
+	case $1 in
+	--array=*) array=${1#*=} ;;
+	--dependency=afterok:*) depends=${1##*:} ;;
+	esac
+	shift
+done
+echo "$1 array=$array depends=$depends" >>submitted
+export SLURM_SUBMIT_DIR="$PWD" SLURM_CPUS_PER_TASK=1
+if [ -z "$array" ]; then
+	[ -e "failed$depends" ] || sh "$1" >>said 2>&1
+	echo '2;cluster'
+	exit
+fi
+echo "$array" | tr , '\n' | while IFS=- read -r from to; do seq "$from" "${to:-$from}"; done | while read -r i; do
+	if [ -e "break$i" ]; then touch failed1; else SLURM_ARRAY_TASK_ID=$i sh "$1" >>said 2>&1; fi
+done
+echo '1;cluster'
+`
+
+func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	dir, program := folder(t)
+	same := func(t *testing.T) {
+		t.Helper()
+		sh(t, dir, nil, "cmp single.csv features.csv; rm features.csv")
+	}
+	fresh := func() { sh(t, dir, nil, "rm -rf shards features.csv submitted said failed* break*") }
+
+	t.Run("Slurm", func(t *testing.T) {
+		fresh()
+		if err := os.WriteFile(filepath.Join(dir, "sbatch"), []byte(sbatch), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		env := []string{"PATH=" + dir + string(os.PathListSeparator) + os.Getenv("PATH")}
+		sh(t, dir, env, "touch break2; sh submit.sh --time=1:00:00")
+		if _, err := os.Stat(filepath.Join(dir, "features.csv")); err == nil {
+			t.Fatal("task 2 failed, and there is a joined file")
+		}
+		sh(t, dir, env, "rm break2 failed1; sh submit.sh")
+		same(t)
+		sh(t, dir, env, "sh submit.sh")
+		same(t)
+		submitted, _ := os.ReadFile(filepath.Join(dir, "submitted"))
+		want := "array.sbatch array=1-3 depends=\nmerge.sbatch array= depends=1\narray.sbatch array=2 depends=\nmerge.sbatch array= depends=1\n" +
+			"merge.sbatch array= depends=\n"
+		if string(submitted) != want {
+			t.Errorf("submitted\n%swant\n%s", submitted, want)
+		}
+	})
+
+	t.Run("parallel", func(t *testing.T) {
+		fresh()
+		if out, err := exec.Command("parallel", "--version").Output(); err != nil || !bytes.HasPrefix(out, []byte("GNU parallel")) {
+			t.Skip("no GNU parallel here")
+		}
+		env := []string{"HOME=" + t.TempDir(), "PARALLEL_HOME=" + t.TempDir()}
+		sh(t, dir, env, "sh shard.sh 2 && sh parallel.sh")
+		same(t)
+		sh(t, dir, env, "sh parallel.sh 2/:")
+		same(t)
+	})
+
+	t.Run("Kubernetes", func(t *testing.T) {
+		fresh()
+		// A pod has the arguments and its index; folders are where volumes are mounted.
+		pod := func(file string, env ...string) {
+			t.Helper()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			args := podArguments(string(text))
+			if len(args) < 3 {
+				t.Fatalf("%s: arguments %q", file, args)
+			}
+			for i, a := range args {
+				a = strings.ReplaceAll(a, "/captures/DDoS-SlowLoris/DDoS-SlowLoris.pcap", "/captures/DDoS-ICMP_Flood/DDoS-ICMP_Flood.pcap")
+				a = strings.ReplaceAll(a, "/captures", "PCAP")
+				args[i] = strings.ReplaceAll(strings.ReplaceAll(a, "/work/", ""), "--shard=/16", "--shard=/3")
+			}
+			sh(t, dir, env, `exec "$@"`, slices.Concat([]string{program}, args)...)
+		}
+		for _, index := range []string{"2", "0", "1"} {
+			pod("kubernetes.yaml", "JOB_COMPLETION_INDEX="+index)
+		}
+		pod("kubernetes-merge.yaml")
+		same(t)
+	})
+}
+
+// podArguments are the container's arguments in a manifest, as it is written here: a list in brackets, or a line each.
+func podArguments(text string) []string {
+	if m := regexp.MustCompile(`(?m)^ *args: \[(.*)\]$`).FindStringSubmatch(text); m != nil {
+		return strings.Split(m[1], ", ")
+	}
+	var args []string
+	if m := regexp.MustCompile(`(?m)^( *)args:\n((?: *- .*\n)+)`).FindStringSubmatch(text); m != nil {
+		for _, line := range strings.Split(strings.TrimSpace(m[2]), "\n") {
+			args = append(args, strings.TrimPrefix(strings.TrimSpace(line), "- "))
+		}
+	}
+	return args
+}
+
+// TestKubernetesManifests reads them with a YAML reader and looks at what an Indexed Job cannot do without.
+func TestKubernetesManifests(t *testing.T) {
+	python := ""
+	for _, name := range []string{"/usr/bin/python3", "python3"} {
+		if exec.Command(name, "-c", "import yaml").Run() == nil {
+			python = name
+			break
+		}
+	}
+	if python == "" {
+		t.Skip("no python3 with yaml here")
+	}
+	read := func(name string) (docs []map[string]any) {
+		out, err := exec.Command(python, "-c", "import json, sys, yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)", name).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := json.Unmarshal(out, &docs); err != nil {
+			t.Fatal(err)
+		}
+		return docs
+	}
+	at := func(v any, path ...any) any {
+		for _, p := range path {
+			switch p := p.(type) {
+			case string:
+				m, _ := v.(map[string]any)
+				v = m[p]
+			case int:
+				l, _ := v.([]any)
+				if p >= len(l) {
+					return nil
+				}
+				v = l[p]
+			}
+		}
+		return v
+	}
+	docs := slices.Concat(read("kubernetes.yaml"), read("kubernetes-merge.yaml"))
+	if len(docs) != 3 {
+		t.Fatalf("%d documents", len(docs))
+	}
+	claim, shards, merge := docs[0], docs[1], docs[2]
+	for _, tt := range []struct {
+		what      string
+		got, want any
+	}{
+		{"claim", at(claim, "kind"), "PersistentVolumeClaim"},
+		{"every pod writes", at(claim, "spec", "accessModes", 0), "ReadWriteMany"},
+		{"shards", at(shards, "apiVersion"), "batch/v1"},
+		{"shards", at(shards, "kind"), "Job"},
+		{"mode", at(shards, "spec", "completionMode"), "Indexed"},
+		{"shards", at(shards, "spec", "completions"), 16.0},
+		{"retries", at(shards, "spec", "backoffLimitPerIndex"), 3.0},
+		{"restarts, as backoffLimitPerIndex wants it", at(shards, "spec", "template", "spec", "restartPolicy"), "Never"},
+		{"volume", at(shards, "spec", "template", "spec", "volumes", 1, "persistentVolumeClaim", "claimName"), at(claim, "metadata", "name")},
+		{"merge", at(merge, "kind"), "Job"},
+		{"its volume", at(merge, "spec", "template", "spec", "volumes", 0, "persistentVolumeClaim", "claimName"), at(claim, "metadata", "name")},
+		{"its image", at(merge, "spec", "template", "spec", "containers", 0, "image"), at(shards, "spec", "template", "spec", "containers", 0, "image")},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.what, tt.got, tt.want)
+		}
+	}
+	args, _ := at(shards, "spec", "template", "spec", "containers", 0, "args").([]any)
+	if !slices.Contains(args, any("--shard=/16")) {
+		t.Errorf("arguments %v: want --shard=/16, as many as completions", args)
+	}
+}
