@@ -384,6 +384,7 @@ func curve(cell trial.Cell, records []trial.Record) Curve {
 // costs fits the service time over the sizes of cells that differ in nothing else.
 func (r *Results) costs(cells []trial.Cell, byCell map[trial.Cell][]trial.Record) {
 	points := make(map[trial.Cell][]CostPoint)
+	asked := make(map[trial.Cell]map[string]bool) // sizes: the octets of one differ a little from repeat to repeat
 	var order []trial.Cell
 	for _, cell := range cells {
 		if strings.HasPrefix(cell.Size, "imix") || cell.Size == trial.Captured {
@@ -398,13 +399,18 @@ func (r *Results) costs(cells []trial.Cell, byCell map[trial.Cell][]trial.Record
 			}
 			if len(points[key]) == 0 {
 				order = append(order, key)
+				asked[key] = make(map[string]bool)
 			}
+			asked[key][cell.Size] = true
 			points[key] = append(points[key], CostPoint{
 				Octets: float64(rec.Counters.Octets) / float64(rec.Counters.Frames), NS: rec.CostNanos(), Repeat: rec.Repeat,
 			})
 		}
 	}
 	for _, key := range order {
+		if len(asked[key]) < 3 {
+			continue
+		}
 		if model, err := FitCost(points[key]); err == nil {
 			r.Costs = append(r.Costs, Cost{Cell: key, Points: points[key], Model: model})
 		}

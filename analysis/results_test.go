@@ -138,6 +138,20 @@ func TestAnalyzeSaysWhatIsIrregular(t *testing.T) {
 	}
 }
 
+// TestAnalyzeTakesNoLineThroughOneSize: where frames are not cut alike, a size's mean octets differ between repeats.
+func TestAnalyzeTakesNoLineThroughOneSize(t *testing.T) {
+	cell := trial.Cell{Engine: "direct", Size: "64", Cache: "hot", Workers: 1}
+	var records []trial.Record
+	for i, ns := range []float64{100, 101, 102, 103} {
+		rec := service(cell, i+1, ns)
+		rec.Counters.Octets += uint64(i)
+		records = append(records, rec)
+	}
+	if r := analysis.Analyze(header(4), records); len(r.Costs) != 0 {
+		t.Errorf("a line through one size: %+v", r.Costs)
+	}
+}
+
 func TestAnalyzeFitsCostsOverSizesOnly(t *testing.T) {
 	var records []trial.Record
 	for i, size := range []string{"64", "512", "1518", "imix", trial.Captured} {

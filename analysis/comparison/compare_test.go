@@ -312,7 +312,7 @@ func interleaved(r *rand.Rand, engines int, n noise, slower float64) (old, new e
 }
 
 func TestAProgramAgainstItselfHardlyEverAlarms(t *testing.T) {
-	for name, make := range noises() {
+	for name, start := range noises() {
 		for _, grid := range []float64{0, 0.02} { // 2 % makes many equal rates
 			if grid > 0 && name != "normal" && name != "skewed" || testing.Short() && name != "normal" {
 				continue
@@ -320,7 +320,7 @@ func TestAProgramAgainstItselfHardlyEverAlarms(t *testing.T) {
 			r := rand.New(rand.NewPCG(11, 12))
 			alarms, gates, means := 0, 0, 0
 			for range 200 {
-				old, new := interleaved(r, 2, make(), 1)
+				old, new := interleaved(r, 2, start(), 1)
 				c := compared(t, simulated(old, grid), simulated(new, grid), Options{Rounds: 6, Metrics: []string{"ndr"}})
 				if v := row(t, c.Rows, "ndr", "e0").Verdict(); v == Better || v == Worse {
 					alarms++
@@ -347,10 +347,10 @@ func TestTenPercentAreFoundWithSixRuns(t *testing.T) {
 	const of = 60
 	for name, least := range map[string]int{"normal": of - 1, "skewed": of * 8 / 10, "the second run of a round is slower": of * 8 / 10, "a trend": of - 1} {
 		r := rand.New(rand.NewPCG(13, 14))
-		make := noises()[name]
+		start := noises()[name]
 		found := 0
 		for range of {
-			old, new := interleaved(r, 1, make(), 1.1)
+			old, new := interleaved(r, 1, start(), 1.1)
 			c := compared(t, simulated(old, 0.005), simulated(new, 0.005), Options{Rounds: 6})
 			g, err := c.Gate(condition(t, "ndr<-5%"))
 			if err != nil {

@@ -95,7 +95,7 @@ func (a *app) flagChoices() map[string]choices {
 		"auto": {pairs(split.ModeBridge, "undecided: server", split.ModeRouter, "undecided: by network", split.ModeClient, "undecided: client",
 			split.ModeServer, "undecided: server", split.ModeFirst, "first seen as source: client"), false},
 		"cidr": {}, "regex": {}, "mac": {}, "include": {}, "exclude": {}, "ratio": {}, "comment": {},
-		"shard":  {}, "job": {}, "of": {},
+		"shard": {}, "job": {}, "of": {},
 		"benign": {}, "title": {}, "rates": {}, "rate": {}, "gogc": {}, "gomemlimit": {}, "fail-if": {}, "dir": {},
 	}
 }

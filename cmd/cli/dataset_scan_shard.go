@@ -188,7 +188,10 @@ func (a *app) mergeScan(_ context.Context, _ *shard.Job, shards []*shard.Shard, 
 		return err
 	}
 	a.tellScan(m, &summary)
-	return shownError(scanFaults(m.Root, &summary))
+	if err = shownError(scanFaults(m.Root, &summary)); err != nil {
+		a.note("the manifest is whole: %s; the faults are those of the captures", shown(output))
+	}
+	return err
 }
 
 // scanFaults is the error of a scan that found faults.

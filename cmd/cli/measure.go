@@ -122,7 +122,7 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 
 --per-class takes one folder with a folder of captures for each class, as CIC-IoT-2023's PCAP or what 'dataset synth' makes, or synth:cic: a study
 of each class by itself, from its first --packets packets (100000), and one table of them all: which class costs a parser most. --quick is then
-of the goal ndr, sums of 300 ms and bounds of 5 %.` + soakHelp,
+of the goal ndr, sums of 300 ms and bounds of 5 %.` + shardHelp + soakHelp,
 		Example: `  ` + a.Name + ` ceiling --quick synth:iot-1
   ` + a.Name + ` ceiling -o results --engines direct,gopacket-layers --sizes 64,512,1518 capture.pcapng
   ` + a.Name + ` ceiling --resume results
@@ -130,6 +130,7 @@ of the goal ndr, sums of 300 ms and bounds of 5 %.` + soakHelp,
   ` + a.Name + ` ceiling --stages features,model=forest.onnx:drop -o detector capture.pcapng
   ` + a.Name + ` ceiling --quick --per-class --engines direct,gopacket-layers -o classes cic-small
   ` + a.Name + ` ceiling --soak 10m --workers 4 -o soak capture.pcapng
+  ` + a.Name + ` ceiling --shard 2/4 -o shards capture.pcapng     # then: ` + a.Name + ` merge shards -o results
   ` + a.Name + ` ceiling --quick --engines direct --fail-if 'ndr<1M' capture.pcap.gz`,
 		RunE: func(c *cobra.Command, args []string) error {
 			plan, err := m.plan(a)
@@ -210,7 +211,7 @@ func (a *app) sweepCommand() *cobra.Command {
 		Short: "Measure loss over a grid of loads, sizes and engines",
 		Long: `Measures every engine at every load and size. Loads are numbers (k, M and G allowed) in the unit of --unit, multiples of
 the service ceiling found just before, as 0.5x, or of the rate at which the capture was recorded, as 2r; FROM..TO/N spaces N
-loads evenly on a logarithmic axis; FROM..TO is 8 of them, and 1x where it lies between.`,
+loads evenly on a logarithmic axis; FROM..TO is 8 of them, and 1x where it lies between.` + shardHelp,
 		Example: `  ` + a.Name + ` sweep --rates 0.1x..3x/12 --engines direct,gopacket-eager synth:iot-1 -o sweep
   ` + a.Name + ` sweep --rates 10k,100k,1M --sizes 64,512,1518 --json capture.pcap`,
 		RunE: func(c *cobra.Command, args []string) error {

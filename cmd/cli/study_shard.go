@@ -34,6 +34,14 @@ const (
 	hostFile         = "host.json" // meter.Host
 )
 
+// shardHelp is of ceiling and sweep.
+const shardHelp = `
+
+With --shard i/n only some cells are measured, or with --per-class some classes, each with all its repeats, into a folder of shards (-o) that 'merge'
+makes the results folder of. All engines of a size, cache state and number of workers stay in one shard while there are enough of them. Shards
+on one machine take turns; one that was interrupted goes on with the same command on the same machine. Shards of machines that differ are
+not merged, unless with --mixed-machines: then each row is of one machine, and the result says of which.`
+
 // studyParameters are all that decides what the shards of a study measure. Captures are Job.Inputs.
 type studyParameters struct {
 	Version     string         `json:"version"`

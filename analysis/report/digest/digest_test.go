@@ -18,6 +18,7 @@ import (
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
 	"pcaplab/analysis/report/page"
+	"pcaplab/analysis/report/page/pagetest"
 	"pcaplab/parse"
 	"pcaplab/replay"
 	"pcaplab/replay/meter"
@@ -508,8 +509,8 @@ func TestNamesTellSourcesApart(t *testing.T) {
 	}
 }
 
-// TestSizeOfAFullRun wants the page of 200 trials below 1.5 MB, records included.
-func TestSizeOfAFullRun(t *testing.T) {
+// TestFullRun wants the page of 200 trials below 1.5 MB, records included, and nothing wrong with it in a browser.
+func TestFullRun(t *testing.T) {
 	l := newLab(6, "direct", "layers", "lazy", "eager")
 	trials := 0
 	for repeat := 1; repeat <= 6; repeat++ {
@@ -532,6 +533,17 @@ func TestSizeOfAFullRun(t *testing.T) {
 	if b.Len() > 1.5e6 {
 		t.Errorf("%d octets", b.Len())
 	}
+	t.Run("in a browser", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("-short: no browser")
+		}
+		browser := pagetest.Start(t)
+		file := filepath.Join(t.TempDir(), "full.html")
+		if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		browser.Check(t, file, "full-run")
+	})
 }
 
 // TestEveryFigureHasANameOfItsOwn wants documents of many sources that page takes.

@@ -3,6 +3,7 @@ package digest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"pcaplab/analysis"
@@ -57,6 +58,19 @@ func lossPlot(r *analysis.Results, ch *report.LossChart) *page.Plot {
 			series.Points = append(series.Points, page.Point{X: pt.Load, Y: pt.LossRatio(), Note: note})
 		}
 		p.Series = append(p.Series, series)
+		for _, m := range []struct {
+			page.Mark
+			load, loss float64
+		}{{page.Mark{Shape: page.Diamond, Name: "NDR"}, ch.Curves[i].NDR, 0}, {page.Mark{Shape: page.Down, Name: fmt.Sprintf("PDR %g %%", 100*ch.Goal)}, ch.Curves[i].PDR, ch.Goal}} {
+			if !(m.load > 0) { // NaN was not searched
+				continue
+			}
+			p.Series = append(p.Series, page.Series{Name: series.Name + ", " + m.Name, Of: series.Name, Dots: true, Shape: m.Shape, Color: i,
+				Points: []page.Point{{X: m.load, Y: m.loss, Note: m.Name}}})
+			if !slices.Contains(p.Marks, m.Mark) {
+				p.Marks = append(p.Marks, m.Mark)
+			}
+		}
 		if !searched {
 			continue
 		}
@@ -65,6 +79,21 @@ func lossPlot(r *analysis.Results, ch *report.LossChart) *page.Plot {
 			line.Points = append(line.Points, page.Point{X: pt.Offered, Y: pt.Loss})
 		}
 		p.Series = append(p.Series, line)
+		of := &ch.Curves[i]
+		for _, m := range []struct {
+			name       string
+			shape      page.Shape
+			rate, loss float64
+		}{{"NDR", page.Diamond, of.NDR, 0}, {"PDR " + report.FormatRatio(ch.Goal), page.Down, of.PDR, ch.Goal}} {
+			if !(m.rate > 0) {
+				continue
+			}
+			p.Series = append(p.Series, page.Series{Name: series.Name + ": " + m.name, Dots: true, Color: i, Of: series.Name, Shape: m.shape,
+				Points: []page.Point{{X: m.rate, Y: m.loss, Note: m.name}}})
+			if mark := (page.Mark{Shape: m.shape, Name: m.name}); !slices.Contains(p.Marks, mark) {
+				p.Marks = append(p.Marks, mark)
+			}
+		}
 	}
 	return p
 }

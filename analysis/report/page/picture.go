@@ -40,8 +40,7 @@ var (
 	seriesLight = []rgb{parse("0072b2"), parse("e69f00"), parse("009e73"), parse("d55e00"), parse("56b4e9"), parse("cc79a7"), parse("000000")}
 	seriesDark  = []rgb{parse("4d9fdb"), parse("eab04a"), parse("33b68b"), parse("ea7b3c"), parse("8fd0f5"), parse("dd9dc0"), parse("e5e8ec")}
 
-	paperInk, darkInk   = parse("000000"), parse("e5e8ec")
-	paperCard, darkCard = parse("ffffff"), parse("171b21")
+	darkInk, darkCard = parse("e5e8ec"), parse("171b21")
 )
 
 func newInks() *inks {

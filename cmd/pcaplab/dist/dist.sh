@@ -93,6 +93,8 @@ licences() {
 			fi
 		done <"$work/texts"
 	done
+	printf '\n======== uPlot %s: LICENSE\n\n' "$(sed -n 's/^uPlot \([0-9.]*\) .*/\1/p' "$here/../../../analysis/report/page/uplot/README.md")"
+	tr -d '\r' <"$here/../../../analysis/report/page/uplot/LICENSE"
 }
 licences >"$made/pcaplab-licences.txt"
 

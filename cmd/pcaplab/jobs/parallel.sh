@@ -4,8 +4,8 @@
 #   sh parallel.sh [HOST...]      hosts as ssh knows them; ":" is this machine, "8/:" eight shards at once on it (default: ":")
 #   SHARED=no sh parallel.sh pc1 pc2
 #
-# This folder must be on every host under the same path: shared, or with SHARED=no made there, with the captures in it; then shards come
-# back by rsync. One shard at a time runs on each host and uses all its processors. A shard that fails is tried on another host, three
+# This folder must be on every host under the same path: shared, or with SHARED=no its own, with the captures in it; then rsync, which must be
+# on all of them, takes job.sh and shard.sh there and brings shards back. One shard at a time runs on each host and uses all its processors. A shard that fails is tried on another host, three
 # times in all. After Ctrl-C, or a failure, the same command goes on.
 set -eu
 cd "$(dirname "$0")"
@@ -24,13 +24,16 @@ collect() {
 }
 
 collect
+files=
+if [ "${SHARED:-yes}" = no ]; then files='--basefile job.sh --basefile shard.sh'; fi
 status=0
 missing=$("$PCAPLAB" shards status --verify --missing --of "$SHARDS" "$DIR") || status=$?
 case $status in
 0) ;;
 3)
+	# shellcheck disable=SC2086 # several options
 	echo "$missing" | tr , '\n' | while IFS=- read -r from to; do seq "$from" "${to:-$from}"; done |
-		parallel --sshlogin "$hosts" --jobs 1 --workdir "$PWD" --basefile job.sh --basefile shard.sh --env PCAPLAB \
+		parallel --sshlogin "$hosts" --jobs 1 --workdir "$PWD" $files --env PCAPLAB \
 			--retries 3 --line-buffer --tagstring 'shard {}' sh ./shard.sh '{}'
 	collect
 	;;
