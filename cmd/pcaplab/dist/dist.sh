@@ -162,6 +162,9 @@ packages() {
 		place "$work/completion.bash" usr/share/bash-completion/completions/pcaplab
 		place "$work/completion.zsh" usr/share/zsh/vendor-completions/_pcaplab
 		place "$work/completion.fish" usr/share/fish/vendor_completions.d/pcaplab.fish
+		for file in SCALE.md job.sh shard.sh submit.sh parallel.sh array.sbatch merge.sbatch kubernetes.yaml kubernetes-merge.yaml; do
+			place "$here/../jobs/$file" "usr/share/doc/pcaplab/examples/jobs/$file"
+		done
 		architecture=$board wish=Suggests
 		case $board in
 		amd64) wish=Recommends ;;
