@@ -20,7 +20,8 @@ type Board struct {
 	Port   Port    `json:"port"`
 
 	// LatencyNS is the highest published time of a random read in 8 MiB, CopyOctetsPerSecond the lowest published rate of
-	// memcpy: the worst that a cold frame can meet.
+	// memcpy: what a cold frame meets on a quiet board. Reads beyond the reach of the address cache, and other cores at
+	// work, take longer.
 	LatencyNS           float64 `json:"latency_ns"`
 	CopyOctetsPerSecond float64 `json:"copy_octets_per_second"`
 	aliases             []string
@@ -38,6 +39,12 @@ type Port struct {
 	Wireless bool `json:"wireless,omitempty"`
 	// Known says where the rate is from, for a board whose port is not published.
 	Known string `json:"known,omitempty"`
+}
+
+// UpperBound tells whether PPS is no more than an upper bound: of a wireless link, and of a bus that is slower than its link, of which only
+// the documented rate is known.
+func (p Port) UpperBound() bool {
+	return p.Wireless || p.BusBitsPerSecond > 0 && p.BusBitsPerSecond < p.BitsPerSecond
 }
 
 // PPS returns the most frames of so many captured octets (without FCS) that the port carries in a second, 0 where its rate is

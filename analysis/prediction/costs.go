@@ -15,16 +15,32 @@ type cost struct {
 	engine, stages string
 	size, cache    string
 	octets         float64
-	alone          float64 // ns, the feed's part taken out
-	feed           float64 // the feed's share of the cost that was measured
-	spread         float64 // how far repeats are from their median, as a factor from 1 on
-	stagesNS       float64 // of alone what the stages take, as far as it was measured apart; 0 is not known
-	allocs         float64 // per packet
-	perOctet       float64 // ns; 0 is none or not known
-	memory         float64 // ns more than with frames in cache; 0 is none or not known
-	ofKit          bool    // the traffic is the kit's
-	external       bool    // another program, whose cost has its reading of a pipe in it
-	own            float64 // of an external program: of its own process
+	alone          float64  // ns, the feed's part taken out
+	feed           float64  // the feed's share of the cost that was measured
+	spread         float64  // how far repeats are from their median, as a factor from 1 on
+	stagesNS       float64  // of alone what the stages take, as far as it was measured apart; 0 is not known
+	allocs         float64  // per packet
+	perOctet       float64  // ns; 0 is none or not known
+	memory         float64  // ns more than with frames in cache; 0 is none or not known
+	ofKit          bool     // the traffic is the kit's
+	external       bool     // another program, whose cost has its reading of a pipe in it
+	own            float64  // of an external program: of its own process
+	traffic        string   // of a scenario's row: "udp", "tcp", "syn" or "capture"
+	doubts         []string // why nothing that rests on this cost is called calibrated
+}
+
+// repeated notes where one repeat cannot say how far repeats differ.
+func (c *cost) repeated(s *analysis.Summary) {
+	if s.N < 2 {
+		c.doubts = append(c.doubts, "the results have one repeat of it: how far repeats differ is not known")
+	}
+}
+
+// asMeasured is a cost that was measured on such a board.
+func (c *cost) asMeasured() Prediction {
+	m := float64(max(marginFull, c.spread) * feedMargin(c.feed))
+	return Prediction{Engine: c.engine, Stages: c.stages, Size: c.size, Octets: c.octets, Cache: c.cache, Method: Measured,
+		Bracket: Bracket{c.alone / m, float64(c.alone * m)}, Notes: c.doubts, doubtful: len(c.doubts) > 0}
 }
 
 // costs are what was measured here: of a study, of a scenario, or, without a calibration of the board, of the calibration
@@ -82,6 +98,7 @@ func (a *Answer) ofStudy(r *analysis.Results) []cost {
 			engine: c.Cell.Engine, stages: strings.Join(r.Header.Settings.Stages, ","), size: c.Cell.Size, cache: c.Cell.Cache,
 			octets: c.Octets, alone: alone(c.NS.Median, feed), feed: feed, spread: spreadOf(&c.NS), allocs: c.Allocs.Median, ofKit: ofKit,
 		}
+		n.repeated(&c.NS)
 		if c.Stages != nil && c.Stages.NS.N > 0 {
 			n.stagesNS = min(max(c.Stages.NS.Median, 0), n.alone)
 		}
@@ -102,9 +119,20 @@ func (a *Answer) ofStudy(r *analysis.Results) []cost {
 	if text := r.Unfinished(); text != "" {
 		a.note("the study is %s", text)
 	}
-	for i := range r.Ceilings {
-		if slices.Contains(r.Ceilings[i].Marks, trial.MarkThrottled) {
-			a.note("%v was throttled on this machine", r.Ceilings[i].Cell)
+	for _, mark := range []struct{ mark, says string }{
+		{trial.MarkThrottled, "the processor was held back (heat or voltage)"},
+		{trial.MarkHostBusy, "the thread was without a CPU for over 5 % of the time"},
+		{trial.MarkFeedLimited, "the feed took over 5 % of the time; its part is taken out, with a margin"},
+		{trial.MarkLLC, "frames meant to be cold may be in the last-level cache"},
+	} {
+		cells := 0
+		for i := range r.Ceilings {
+			if slices.Contains(r.Ceilings[i].Marks, mark.mark) {
+				cells++
+			}
+		}
+		if cells > 0 {
+			a.note("%d of %d cells of the results are marked %s: %s", cells, len(r.Ceilings), mark.mark, mark.says)
 		}
 	}
 	return list
@@ -122,14 +150,24 @@ func ofSizes(points []analysis.CostPoint) bool {
 func (a *Answer) ofScenario(s *analysis.Scenario) []cost {
 	var list []cost
 	for _, row := range s.Rows {
+		if row.Row.Link == "loopback" {
+			a.note("rows on loopback are left out: no port carries frames of 32 KiB")
+			continue
+		}
 		for i := range row.Engines {
 			c := &row.Engines[i]
 			n := cost{engine: c.Engine, size: row.Row.Name, octets: row.Octets, alone: c.Cost.Median, spread: spreadOf(&c.Cost),
-				external: c.Program != nil, own: c.OwnCost.Median}
+				external: c.Program != nil, own: c.OwnCost.Median, traffic: row.Row.Kind}
+			for _, mark := range c.Marks {
+				a.note("%s, %s is marked %s", c.Engine, row.Row.Name, mark)
+			}
 			switch {
 			case c.Cost.N > 0:
+				n.repeated(&c.Cost)
 			case c.Closed.N > 0 && c.Closed.Median > 0: // too little CPU time to be read: the closed loop
 				n.alone, n.spread = 1e9/c.Closed.Median, spreadOf(&c.Closed)
+				n.repeated(&c.Closed)
+				n.doubts = append(n.doubts, "its cost here is of a closed loop, with the feed's part in it")
 			default:
 				a.note("%s, %s: neither CPU time nor closed loop: left out", c.Engine, row.Row.Name)
 				continue

@@ -83,8 +83,12 @@ func allocates(engine string) bool {
 	return strings.Contains(engine, "gopacket") && !strings.HasSuffix(engine, "-layers")
 }
 
+// mostCounted is the captured octets of the largest frames that instructions were counted for.
+const mostCounted = 1514
+
 // at returns the range of an engine's instructions at a size: those of the sizes on either side and, for traffic of other headers
-// than UDP, of iot-1.
+// than UDP, of iot-1. Beyond the largest size they go on as they rise from 512 to 1518 B; of a size that is not known (0) they are those of
+// all sizes.
 func (c *counts) at(arch, engine string, octets float64) (low, high float64, ok bool) {
 	low, high = c.of[count{arch, engine, "iot-1"}], c.of[count{arch, engine, "iot-1"}]
 	if !(low > 0) {
@@ -101,9 +105,17 @@ func (c *counts) at(arch, engine string, octets float64) (low, high float64, ok 
 			above = t
 		}
 	}
+	if !(octets > 0) {
+		below, above = "udp-64", "udp-1518"
+	}
 	for _, t := range []string{below, above} {
 		n := c.of[count{arch, engine, t}]
 		low, high = min(low, n), max(high, n)
+	}
+	if octets > mostCounted {
+		few, many := c.of[count{arch, engine, "udp-512"}], c.of[count{arch, engine, "udp-1518"}]
+		perOctet := max(many-few, 0) / (octetsOf("udp-1518") - octetsOf("udp-512"))
+		high = max(high, many+float64(perOctet*(octets-mostCounted)))
 	}
 	return low, high, true
 }
@@ -157,7 +169,8 @@ type origin struct {
 	ok  bool
 }
 
-func homeOf(q *Question) origin {
+// home is the machine of the results, or of the calibration.
+func (q *Question) home() origin {
 	switch {
 	case q.Results != nil:
 		return origin{q.Results.Header.Environment, true}
@@ -226,14 +239,15 @@ func (b *carrier) predict(c cost) []Prediction {
 		}
 		if c.stagesNS > 0 {
 			s, how := b.factor(c)
+			s = s.widened(max(c.spread, 1))
 			out.Method, out.Bracket = Clock, engine.plus(s.of(c.stagesNS))
-			out.Notes = []string{fmt.Sprintf("engine by its instructions; stages, %.0f %% of the cost here, by %s", 100*c.stagesNS/c.alone, how)}
+			out.Notes = append([]string{fmt.Sprintf("engine by its instructions; stages, %.0f %% of the cost here, by %s", 100*c.stagesNS/c.alone, how)}, c.doubts...)
 			return []Prediction{out}
 		}
 	}
 	s, how := b.factor(c)
 	s = s.widened(max(c.spread, 1))
-	out.Method, out.Bracket, out.Notes = Clock, s.of(c.alone), []string{"by " + how}
+	out.Method, out.Bracket, out.Notes = Clock, s.of(c.alone), append([]string{"by " + how}, c.doubts...)
 	return []Prediction{out}
 }
 

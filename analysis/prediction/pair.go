@@ -12,8 +12,9 @@ import (
 
 // kit is what a calibration says of engines.
 type kit struct {
-	file  *calibration.File
-	cells map[cellKey]point
+	file    *calibration.File
+	cells   map[cellKey]point
+	allFeed []string // cells that are left out: the feed's part is said to be the whole cost and more
 }
 
 type cellKey struct{ engine, size, cache string }
@@ -36,11 +37,34 @@ func newKit(f *calibration.File) *kit {
 			ns, feed, allocs = append(ns, s.NS), append(feed, s.FeedNS/s.NS), append(allocs, s.Allocs)
 		}
 		cost, share := analysis.Summarize(ns), analysis.Summarize(feed).Median
+		if !(share < 1) {
+			k.allFeed = append(k.allFeed, fmt.Sprintf("%s, %s, %s", c.Engine, c.Size, c.Cache))
+			continue
+		}
 		k.cells[cellKey{c.Engine, c.Size, c.Cache}] = point{
 			octets: c.Octets, alone: alone(cost.Median, share), feed: share, spread: spreadOf(&cost), allocs: analysis.Summarize(allocs).Median,
 		}
 	}
 	return k
+}
+
+// unsteadyCell is how far the repeats of a cell are apart, greatest less least over the median, to be called unsteady: as the kit doubts
+// it. It makes no bracket, it only takes a label away.
+const unsteadyCell = 0.25
+
+// unsteady counts cells whose repeats lie far apart.
+func unsteady(f *calibration.File) int {
+	cells := 0
+	for i := range f.Cells {
+		var ns []float64
+		for _, s := range f.Cells[i].Samples {
+			ns = append(ns, s.NS)
+		}
+		if s := analysis.Summarize(ns); s.Max-s.Min > float64(unsteadyCell*s.Median) {
+			cells++
+		}
+	}
+	return cells
 }
 
 func (k *kit) at(engine, size, cache string) (point, bool) {
@@ -90,12 +114,6 @@ type pair struct {
 func newPair(home, there *calibration.File) (*pair, error) {
 	if home.Started.Equal(there.Started) && home.Elapsed == there.Elapsed && home.Environment.String() == there.Environment.String() {
 		return nil, ErrSame
-	}
-	for _, f := range []*calibration.File{home, there} {
-		if f.Emulated() {
-			return nil, fmt.Errorf("a calibration for %s on a kernel for %s was measured under an emulator: its times mean nothing",
-				f.Environment.Arch, f.Environment.KernelArch)
-		}
 	}
 	p := &pair{home: newKit(home), there: newKit(there)}
 	for _, e := range home.Plan.Engines {
@@ -271,7 +289,8 @@ func (c *cost) cacheOfKit() string {
 
 // predict carries a cost to the board.
 func (p *pair) predict(c cost) Prediction {
-	out := Prediction{Engine: c.engine, Stages: c.stages, Size: c.size, Octets: c.octets, Cache: c.cache, Method: Pair}
+	out := Prediction{Engine: c.engine, Stages: c.stages, Size: c.size, Octets: c.octets, Cache: c.cache, Method: Pair,
+		Notes: slices.Clone(c.doubts), doubtful: len(c.doubts) > 0}
 	here := max(c.spread, 1)
 	if !c.ofKit {
 		here *= marginTraffic

@@ -63,12 +63,12 @@ func near(t *testing.T, what string, got, want float64) {
 	}
 }
 
-// study makes results by hand of one engine at one size.
+// study makes results by hand of one engine at one size, three repeats that agree.
 func study(capture, engine, size, cache string, octets, ns, feed float64) *analysis.Results {
 	cell := trial.Cell{Engine: engine, Size: size, Cache: cache, Workers: 1}
-	one := func(v float64) analysis.Summary { return analysis.Summarize([]float64{v}) }
+	one := func(v float64) analysis.Summary { return analysis.Summarize([]float64{v, v, v}) }
 	return &analysis.Results{
-		Header:   trial.Header{Captures: []trial.Capture{{Name: capture}}, Environment: meter.Environment{Arch: "amd64"}},
+		Header:   trial.Header{Captures: []trial.Capture{{Name: capture}}, Environment: meter.Environment{Arch: "arm64"}},
 		Ceilings: []analysis.Ceiling{{Cell: cell, Octets: octets, NS: one(ns), Feed: one(feed)}},
 	}
 }
@@ -220,11 +220,26 @@ func TestCountsAreThoseOfTheGate(t *testing.T) {
 
 func TestCountsBetweenSizes(t *testing.T) {
 	for _, tt := range []struct{ octets, low, high float64 }{
-		{60, 3262.66, 3601.40}, {300, 3262.66, 3601.40}, {508, 3393.03, 3601.40}, {1000, 3393.03, 3766.49}, {9000, 3601.40, 3766.49},
+		{60, 3262.66, 3601.40}, {300, 3262.66, 3601.40}, {508, 3393.03, 3601.40}, {1000, 3393.03, 3766.49}, {1514, 3601.40, 3766.49},
+		{0, 3262.66, 3766.49}, // not known: all sizes
+		{8996, 3601.40, 3766.49 + (3766.49-3393.03)/1006*7482}, // beyond, copying goes on
 	} {
 		low, high, ok := table().at("arm64", "gopacket-eager", tt.octets)
-		if !ok || low != tt.low || high != tt.high {
+		if !ok || low != tt.low || math.Abs(high-tt.high) > 1e-6 {
 			t.Errorf("%v octets: %v to %v, want %v to %v", tt.octets, low, high, tt.low, tt.high)
+		}
+	}
+	if low, high, ok := table().at("arm64", "direct", 9000); !ok || low != 100 || high != 116.92 {
+		t.Errorf("an engine that does not copy, 9000 octets: %v to %v", low, high)
+	}
+	b, err := FindBoard("pi3b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for octets, want := range map[float64]bool{1514: false, 8996: true} {
+		a, err := Predict(Question{Board: &b, Results: study("x", "direct", "s", "hot", octets, 25, 0)})
+		if err != nil || slices.ContainsFunc(a.Notes, func(n string) bool { return strings.Contains(n, "beyond frames of 1518 B") }) != want {
+			t.Errorf("%v octets: %v, %+v", octets, err, a)
 		}
 	}
 	if _, _, ok := table().at("arm64", "mine", 60); ok {
@@ -342,6 +357,13 @@ func TestRefusals(t *testing.T) {
 	}
 	emulated := machine("", 3, 0, 20, 1, map[string][2]float64{"direct": {20, 0}})
 	emulated.Environment.KernelArch = "x86_64"
+	pc, orange := *home, *home
+	pc.Environment.Arch, orange.Environment.Board = "amd64", "Orange Pi Zero 3"
+	emulatedResults := study("synth:iot-1", "direct", "64", "hot", 60, 25, 0)
+	emulatedResults.Header.Environment.KernelArch = "x86_64"
+	workers, open := study("synth:iot-1", "direct", "64", "hot", 60, 25, 0), study("synth:iot-1", "direct", "64", "hot", 60, 25, 0)
+	workers.Ceilings[0].Cell.Workers = 2
+	open.Ceilings[0].NS = analysis.Summary{}
 	for _, tt := range []struct {
 		name string
 		q    Question
@@ -353,7 +375,21 @@ func TestRefusals(t *testing.T) {
 		{"results without a calibration of this machine", Question{There: there, Results: r}, ErrNoHome, ""},
 		{"the same file twice", Question{There: there, Home: there, Results: r}, ErrSame, ""},
 		{"another board", Question{Board: &pi3b, There: there}, nil, "is of a Raspberry Pi 4B"},
+		{"a PC called a board", Question{Board: &pi3b, There: &pc}, nil, "linux/amd64"},
+		{"another maker's board", Question{Board: &pi3b, There: &orange}, nil, "Orange Pi Zero 3"},
+		{"an architecture with a calibration", Question{There: there, Arch: "armv7"}, ErrArch, "arm64"},
 		{"an emulator", Question{There: emulated, Home: home, Results: r}, nil, "emulator"},
+		{"an emulator alone", Question{There: emulated}, nil, "calibration there: a program for arm64 on a kernel for x86_64"},
+		{"an emulator here", Question{Board: &pi3b, Home: emulated}, nil, "calibration here: a program"},
+		{"results of an emulator", Question{Board: &pi3b, Results: emulatedResults}, nil, "results: a program"},
+		{"empty results", Question{Board: &pi3b, Results: &analysis.Results{}}, nil, "no record"},
+		{"empty results and calibrations", Question{There: there, Home: home, Results: &analysis.Results{}}, nil, "no record"},
+		{"an empty scenario", Question{Board: &pi3b, Scenario: &analysis.Scenario{}}, nil, "no record"},
+		{"several workers alone", Question{Board: &pi3b, Results: workers}, nil, "several workers"},
+		{"several workers alone, calibrated", Question{There: there, Home: home, Results: workers}, nil, "several workers"},
+		{"no closed loop", Question{Board: &pi3b, Results: open}, nil, "no closed loop"},
+		{"no such engine in results", Question{Board: &pi3b, Results: r, Engines: []string{"none"}}, nil, "there are direct"},
+		{"no such engine at all", Question{Board: &pi3b, Engines: []string{"none"}}, nil, "gopacket-nocopy, pyshark, scapy"},
 		{"no such engine", Question{There: there, Engines: []string{"none"}}, nil, "no none engine"},
 		{"nothing measured", Question{Board: &pi3b, Results: &analysis.Results{}, Engines: []string{"x"}}, nil, "nothing to predict from"},
 	} {
@@ -361,6 +397,192 @@ func TestRefusals(t *testing.T) {
 		if err == nil || a != nil || tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+	}
+}
+
+// What a width does not show takes the label of calibrated away, and is said.
+func TestNotCalibrated(t *testing.T) {
+	home := machine("", 1, 0, 20, 1, map[string][2]float64{"direct": {20, 0}})
+	there := machine("Raspberry Pi 4 Model B Rev 1.4", 2, 0, 20, 5, map[string][2]float64{"direct": {80, 0}})
+	results := func() *analysis.Results { return study("synth:iot-1", "direct", "64", "hot", 60, 25, 0) }
+	if p := only(t, Question{Home: home, There: there, Results: results()}); !p.Calibrated || p.Width() > CalibratedWidth {
+		t.Fatalf("%+v", p)
+	}
+	other, once, foreign := *home, results(), results()
+	other.Environment.Board, other.Started = there.Environment.Board, home.Started.Add(time.Hour)
+	once.Ceilings[0].NS = analysis.Summarize([]float64{25})
+	foreign.Header.Environment.CPU = "another"
+	apart := machine("Raspberry Pi 4 Model B Rev 1.4", 2, 0, 20, 5, map[string][2]float64{"direct": {80, 0}})
+	for i := range apart.Cells {
+		if apart.Cells[i].Size != "64" { // so that the bracket itself stays narrow
+			apart.Cells[i].Samples[0].NS *= 1.4
+		}
+	}
+	scenario := &analysis.Scenario{Rows: []analysis.ScenarioRow{{Octets: 60, Engines: []analysis.ScenarioCell{{Engine: "direct",
+		Cost: analysis.Summarize([]float64{25, 25})}}}}}
+	for _, tt := range []struct {
+		q    Question
+		want string
+	}{
+		{Question{Home: &other, There: there, Results: func() *analysis.Results {
+			r := results()
+			r.Header.Environment.Board = there.Environment.Board
+			return r
+		}()}, "look the same"},
+		{Question{Home: home, There: there, Results: once}, "one repeat"},
+		{Question{Home: home, There: there, Results: foreign}, "do not look like one machine"},
+		{Question{Home: home, There: there, Scenario: scenario}, "do not look like one machine"}, // its environment says nothing
+		{Question{Home: home, There: apart, Results: results()}, "calibration there: repeats of 4 of 6 cells differ by more than 25 %"},
+	} {
+		a, err := Predict(tt.q)
+		if err != nil {
+			t.Errorf("%s: %v", tt.want, err)
+			continue
+		}
+		p := a.Predictions[0]
+		if p.Calibrated || p.Width() > CalibratedWidth || p.Method != Pair ||
+			!slices.ContainsFunc(append(a.Notes, p.Notes...), func(n string) bool { return strings.Contains(n, tt.want) }) {
+			t.Errorf("%s: %+v", tt.want, a)
+		}
+	}
+	// A cell whose feed is all of its cost says nothing of the parser.
+	for i := range there.Cells {
+		if c := &there.Cells[i]; c.Size == "64" && c.Cache == trial.CacheHot {
+			for j := range c.Samples {
+				c.Samples[j].FeedNS = c.Samples[j].NS + 1
+			}
+		}
+	}
+	a, err := Predict(Question{There: there})
+	if err != nil || len(a.Predictions) != 5 || !slices.ContainsFunc(a.Notes, func(n string) bool { return strings.Contains(n, "left out, because the feed's part") }) {
+		t.Errorf("%v, %+v", err, a)
+	}
+}
+
+// Results that were made on the board itself are measurements.
+func TestResultsOfTheBoardItself(t *testing.T) {
+	home := machine("", 1, 0, 20, 1, map[string][2]float64{"direct": {20, 0}})
+	there := machine("Raspberry Pi 4 Model B Rev 1.4", 2, 0, 20, 5, map[string][2]float64{"direct": {80, 0}})
+	r := study("mine.pcap", "mine", "64", "hot", 60, 500, 0)
+	r.Header.Environment = there.Environment
+	pi4b, err := FindBoard("pi4b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []Question{{There: there, Home: home, Results: r}, {There: there, Results: r}, {Board: &pi4b, Results: r}} {
+		p := only(t, q)
+		near(t, "low", p.LowNS, 500/1.15)
+		near(t, "high", p.HighNS, 500*1.15)
+		if p.Method != Measured || !p.Calibrated {
+			t.Errorf("%+v", p)
+		}
+	}
+	pi5, err := FindBoard("pi5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := only(t, Question{Board: &pi5, Results: r}); p.Method != Clock {
+		t.Errorf("%+v", p)
+	}
+}
+
+// Where the line rate is an upper bound, nothing is said to come before it.
+func TestLimitOfAnUpperBound(t *testing.T) {
+	limit := func(port Port, octets, low, high float64) Prediction {
+		a := Answer{Port: port}
+		a.add(Prediction{Octets: octets, Bracket: Bracket{low, high}})
+		return a.Predictions[0]
+	}
+	for _, name := range []string{"pizerow", "pizero2w", "pi3b+"} {
+		b, err := FindBoard(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := limit(b.Port, 60, 1e6, 2e6); p.Limit != LimitEither || !p.LineAtMost {
+			t.Errorf("%s, a slow parser: %+v", name, p)
+		}
+		if p := limit(b.Port, 1514, 100, 200); p.Limit != LimitPort {
+			t.Errorf("%s, a fast parser: %+v", name, p)
+		}
+	}
+	b, err := FindBoard("pi3b+")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, want := range map[float64]Prediction{1e9: {LinePPS: 300e6 / 8 / 64, LineAtMost: true}, 100e6: {LinePPS: 100e6 / 8 / 84}} {
+		port := Ethernet(link)
+		a, err := Predict(Question{Board: &b, Port: &port, Results: study("x", "direct", "64", "hot", 60, 25, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := a.Predictions[0]; math.Abs(p.LinePPS-want.LinePPS) > 1e-6 || p.LineAtMost != want.LineAtMost || !strings.Contains(a.Port.What, "bus of 300 Mbit/s") {
+			t.Errorf("link of %v: %+v, %s", link, p, a.Port.What)
+		}
+	}
+}
+
+func TestBracketsAreNumbers(t *testing.T) {
+	inf := math.Inf(1)
+	for _, b := range []Bracket{{0, 1}, {1, inf}, {2, 1}, {-1, 1}, {math.NaN(), 1}, {1, math.NaN()}, {1e-310, 1}, {inf, inf}} {
+		if b.valid() {
+			t.Errorf("%v is taken", b)
+		}
+	}
+	if !(Bracket{1, 1}).valid() {
+		t.Error("a bracket is refused")
+	}
+}
+
+// The rows are of UDP on Ethernet: other traffic is said to be other.
+func TestRowsAreOfUDPOnEthernet(t *testing.T) {
+	b, err := FindBoard("pi3b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := func(ns ...float64) []analysis.ScenarioCell {
+		var list []analysis.ScenarioCell
+		for _, program := range []string{"scapy", "dpkt"} {
+			list = append(list, analysis.ScenarioCell{Engine: program, Cost: analysis.Summarize(ns), OwnCost: analysis.Summarize(ns), Program: &analysis.ProgramFacts{}})
+		}
+		return list
+	}
+	s := &analysis.Scenario{}
+	add := func(name, kind, link string, octets float64, c []analysis.ScenarioCell) {
+		r := analysis.ScenarioRow{Octets: octets, Engines: c}
+		r.Row.Name, r.Row.Kind, r.Row.Link = name, kind, link
+		s.Rows = append(s.Rows, r)
+	}
+	add("datagrams", "udp", "ethernet", 90, cells(1e5, 1e5))
+	add("once", "udp", "ethernet", 90, cells(1e5))
+	add("flood", "syn", "ethernet", 60, cells(1e5, 1e5))
+	add("jumbo", "udp", "ethernet", 8996, cells(1e5, 1e5))
+	add("lo", "udp", "loopback", 32810, cells(1e5, 1e5))
+	add("unknown", "capture", "", 0, cells(1e5, 1e5))
+	a, err := Predict(Question{Board: &b, Scenario: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calibrated := make(map[string]int)
+	for _, p := range a.Predictions {
+		if p.Method == PublishedRows && p.Calibrated {
+			calibrated[p.Size]++
+		}
+		if p.Size == "lo" || p.Size == "unknown" && (p.Method != Clock || p.LinePPS != 0) ||
+			(p.Size == "flood" || p.Size == "jumbo") && (p.Calibrated || len(p.Notes) < 2) ||
+			p.Size == "once" && p.Method == PublishedPair && p.Calibrated {
+			t.Errorf("%+v", p)
+		}
+	}
+	if len(calibrated) != 2 || calibrated["datagrams"] != 2 || calibrated["once"] != 2 {
+		t.Errorf("%v", calibrated)
+	}
+	if !slices.ContainsFunc(a.Notes, func(n string) bool { return strings.Contains(n, "loopback") }) {
+		t.Errorf("%q", a.Notes)
+	}
+	// A cost of a closed loop has the feed in it.
+	closed := &analysis.Scenario{Rows: []analysis.ScenarioRow{{Octets: 60, Engines: []analysis.ScenarioCell{{Engine: "mine", Closed: analysis.Summarize([]float64{1e6, 1e6})}}}}}
+	if p := only(t, Question{Board: &b, Scenario: closed}); !strings.Contains(strings.Join(p.Notes, "; "), "the feed's part in it") {
+		t.Errorf("%+v", p)
 	}
 }
 
@@ -417,6 +639,7 @@ func TestCarriedWithoutCalibrations(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := study("mine.pcap", "direct", "64", "hot", 60, 25, 0)
+	r.Header.Environment.Arch = "amd64"
 	mine := r.Ceilings[0]
 	mine.Cell.Engine, mine.NS = "mine", analysis.Summarize([]float64{50})
 	r.Ceilings = append(r.Ceilings, mine)
@@ -474,14 +697,24 @@ func TestWhatDoesNotCountIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := study("synth:iot-1", "direct", "64", "hot", 60, 25, 0)
+	pi4b, err := FindBoard("pi4b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := machine("", 3, 0, 20, 5, map[string][2]float64{"direct": {80, 0}})
+	r, pc, marked := study("synth:iot-1", "direct", "64", "hot", 60, 25, 0), study("synth:iot-1", "direct", "64", "hot", 60, 25, 0),
+		study("synth:iot-1", "direct", "64", "hot", 60, 25, 0)
+	pc.Header.Environment.Arch = "amd64"
+	marked.Ceilings[0].Marks = []string{trial.MarkHostBusy}
 	for _, tt := range []struct {
 		q    Question
 		want string
 	}{
 		{Question{Board: &pi5, Home: home, Results: r}, "is not used: without one of the board"},
 		{Question{There: there, Home: home}, "is not used: what the board's own"},
-		{Question{There: there, Home: home, Results: r}, "do not look like one machine"}, // amd64 and arm64
+		{Question{There: there, Home: home, Results: pc}, "do not look like one machine"}, // amd64 and arm64
+		{Question{Board: &pi4b, There: plain}, "does not say which board it is of"},
+		{Question{Board: &pi5, Results: marked}, "1 of 1 cells of the results are marked host-busy"},
 		{Question{There: there, Engines: []string{"direct", "mine"}}, "mine: nothing here to predict it from"},
 	} {
 		a, err := Predict(tt.q)

@@ -3,6 +3,7 @@ package prediction
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"pcaplab/analysis/published"
@@ -37,6 +38,12 @@ type rowsOf struct {
 	high    float64 // greatest
 	rows    int
 }
+
+// The UDP payloads between which the rows lie.
+const payloadLow, payloadHigh = 48, 1448
+
+// rowsPrograms are the programs that the rows are of.
+var rowsPrograms = []string{"dpkt", "scapy", "pyshark"}
 
 // ceilingPPS stands for a load that leaves no time to sleep.
 const ceilingPPS = 1e12
@@ -103,12 +110,12 @@ func RowsPair(here, donorHere, donorThere Bracket, like bool) Bracket {
 // publishedRows are the libraries at the ends of the sizes that the study measured.
 func publishedRows(wanted func(string) bool) []Prediction {
 	var list []Prediction
-	for _, program := range []string{"dpkt", "scapy", "pyshark"} {
+	for _, program := range rowsPrograms {
 		if !wanted(program) {
 			continue
 		}
-		for _, payload := range []float64{48, 1448} {
-			if p, ok := rowsPrediction(program, fmt.Sprintf("%.0f B payload", payload), payload+udpHeaders); ok {
+		for _, payload := range []float64{payloadLow, payloadHigh} {
+			if p, ok := rowsPrediction(program, fmt.Sprintf("%.0f B payload", payload), payload+udpHeaders, nil); ok {
 				list = append(list, p)
 			}
 		}
@@ -116,39 +123,55 @@ func publishedRows(wanted func(string) bool) []Prediction {
 	return list
 }
 
-func rowsPrediction(program, size string, octets float64) (Prediction, bool) {
+// unlikeRows says what makes the traffic of a cost another one than the rows'. Mean sizes are of all packets, so they reach a little
+// beyond those of the datagrams.
+func (c *cost) unlikeRows() []string {
+	var list []string
+	if payload := c.octets - udpHeaders; payload < payloadLow-1 || payload > payloadHigh+1 {
+		list = append(list, fmt.Sprintf("the rows are of UDP payloads from %d to %d B, these packets are of others", payloadLow, payloadHigh))
+	}
+	if c.traffic != "udp" {
+		list = append(list, "the rows are of UDP, this traffic is not, or may not be: other protocols cost otherwise (PyShark's SYN is 30 % above its line)")
+	}
+	return list
+}
+
+func rowsPrediction(program, size string, octets float64, doubts []string) (Prediction, bool) {
 	library := Library(program)
 	b, ok := RowsBracket(library, octets-udpHeaders)
 	if !ok {
 		return Prediction{}, false
 	}
 	return Prediction{Engine: program, Size: size, Octets: octets, Method: PublishedRows, Bracket: b, Live: true,
-		Notes: []string{"rows of " + library}}, true
+		Notes: append([]string{"rows of " + library}, doubts...), doubtful: len(doubts) > 0}, true
 }
 
 // python predicts a Python program on a Pi 3B: by its own rows, and by each other program's that was measured on the same
 // traffic. There is nothing for other boards and programs.
 func (b *carrier) python(c cost) []Prediction {
 	library := Library(c.engine)
-	if !HasRows(b.board) || library == "" {
+	if !HasRows(b.board) || library == "" || !(c.octets > 0) { // of a size that is not known the rows say nothing
 		return nil
 	}
 	var list []Prediction
-	if p, ok := rowsPrediction(c.engine, c.size, c.octets); ok {
+	unlike := c.unlikeRows()
+	if p, ok := rowsPrediction(c.engine, c.size, c.octets, unlike); ok {
 		list = append(list, p)
 	}
 	for _, donor := range b.costs {
 		from := Library(donor.engine)
-		if from == "" || from == library || donor.size != c.size {
+		if from == "" || from == library || donor.size != c.size || !(donor.octets > 0) {
 			continue
 		}
+		doubts := slices.Concat(unlike, c.doubts, donor.doubts)
 		there, ok := RowsBracket(from, donor.octets-udpHeaders)
 		if !ok {
 			continue
 		}
 		list = append(list, Prediction{Engine: c.engine, Size: c.size, Octets: c.octets, Method: PublishedPair, Live: true,
-			Bracket: RowsPair(c.process(), donor.process(), there, false),
-			Notes:   []string{fmt.Sprintf("by %s: its rows over its cost here; costs here are of parsing alone", donor.engine)}})
+			Bracket:  RowsPair(c.process(), donor.process(), there, false),
+			Notes:    append([]string{fmt.Sprintf("by %s: its rows over its cost here; costs here are of reading and parsing, not of live capture", donor.engine)}, doubts...),
+			doubtful: len(doubts) > 0})
 	}
 	return list
 }

@@ -27,9 +27,8 @@ type Chart interface {
 }
 
 const (
-	dotsPerInch = 300   // what print asks for
-	mostDots    = 24e6  // four octets of memory each; larger charts have fewer dots per inch
-	inchPerM    = 39.37 // pHYs counts dots per metre
+	mostDots = 24e6  // four octets of memory each; larger charts have fewer dots per inch
+	inchPerM = 39.37 // pHYs counts dots per metre
 )
 
 // WritePNG draws the chart at 300 dots per inch, and says so in the file. It returns an error for a chart without anything

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"pcaplab/analysis/prediction"
@@ -25,7 +26,7 @@ func PredictionTable(a *prediction.Answer) *Table {
 		p := &a.Predictions[i]
 		line, octets, frames := Text("not known"), Text("n/a"), p.Cache
 		if p.LinePPS > 0 {
-			line = Number(p.LinePPS, FormatRate)
+			line = Number(p.LinePPS, func(v float64) string { return atMost(p, "≤ ") + FormatRate(v) })
 		}
 		if p.Octets > 0 {
 			octets = Number(p.Octets, func(v float64) string { return fmt.Sprintf("%.0f", v) })
@@ -38,7 +39,7 @@ func PredictionTable(a *prediction.Answer) *Table {
 			method += " *"
 		}
 		t.Add(Text(pipelineName(p)), Text(p.Size), octets, Text(frames), Text(method), Text(bracketText(p.LowNS, p.HighNS, FormatDuration)),
-			Text(bracketText(p.LowPPS, p.HighPPS, FormatRate)), Text(fmt.Sprintf("%.1fx", p.Width())), line, Text(string(p.Limit)))
+			Text(bracketText(p.LowPPS, p.HighPPS, FormatRate)), Text(widthText(p.Width())), line, Text(string(p.Limit)))
 	}
 	return t
 }
@@ -47,7 +48,7 @@ func PredictionTable(a *prediction.Answer) *Table {
 func predictionCSV(a *prediction.Answer) *Table {
 	t := &Table{}
 	for _, key := range []string{"board", "engine", "stages", "size", "mean_octets", "cache", "method", "calibrated", "low_ns", "high_ns",
-		"low_pps", "high_pps", "line_pps", "limit", "live_capture"} {
+		"low_pps", "high_pps", "line_pps", "line_at_most", "limit", "live_capture"} {
 		t.Columns = append(t.Columns, Column{Head: key})
 	}
 	exact := func(v float64) Cell {
@@ -59,7 +60,7 @@ func predictionCSV(a *prediction.Answer) *Table {
 	for i := range a.Predictions {
 		p := &a.Predictions[i]
 		t.Add(Text(a.Board), Text(p.Engine), Text(p.Stages), Text(p.Size), exact(p.Octets), Text(p.Cache), Text(string(p.Method)), Text(fmt.Sprint(p.Calibrated)),
-			exact(p.LowNS), exact(p.HighNS), exact(p.LowPPS), exact(p.HighPPS), exact(p.LinePPS), Text(string(p.Limit)), Text(fmt.Sprint(p.Live)))
+			exact(p.LowNS), exact(p.HighNS), exact(p.LowPPS), exact(p.HighPPS), exact(p.LinePPS), Text(fmt.Sprint(p.LineAtMost)), Text(string(p.Limit)), Text(fmt.Sprint(p.Live)))
 	}
 	return t
 }
@@ -69,6 +70,22 @@ func pipelineName(p *prediction.Prediction) string {
 		return p.Engine
 	}
 	return p.Engine + " + " + strings.ReplaceAll(p.Stages, ",", " + ")
+}
+
+// atMost is a word before a line rate that is an upper bound, else nothing.
+func atMost(p *prediction.Prediction, word string) string {
+	if p.LineAtMost {
+		return word
+	}
+	return ""
+}
+
+// widthText has a second decimal where the first does not tell on which side of the widest calibrated bracket it is.
+func widthText(width float64) string {
+	if text := fmt.Sprintf("%.1f", width); text != fmt.Sprintf("%.1f", prediction.CalibratedWidth) {
+		return text + "x"
+	}
+	return fmt.Sprintf("%.2fx", width)
 }
 
 // bracketText writes a bracket, its unit once where both ends have the same: "0.6 to 1.4 Mpps".
@@ -90,13 +107,24 @@ func PredictionSentence(p *prediction.Prediction) string {
 	if p.Live {
 		where += ", live"
 	}
-	switch of := fmt.Sprintf("%s (%s): %s a core by %s", pipelineName(p), where, bracket, p.Method); p.Limit {
-	case prediction.LimitPort:
-		return of + fmt.Sprintf("; the port's line rate is %s: the port is the limit", FormatRate(p.LinePPS))
-	case prediction.LimitParser:
-		return of + fmt.Sprintf("; the port's line rate is %s: the parser is the limit", FormatRate(p.LinePPS))
-	case prediction.LimitEither:
-		return of + fmt.Sprintf("; the port's line rate, %s, is within: either can be the limit", FormatRate(p.LinePPS))
+	by, what, whole := "by "+string(p.Method), "parser", ", parser alone"
+	if p.Method == prediction.Measured {
+		by = string(p.Method)
+	}
+	if p.Live {
+		what, whole = "sniffer", ", capture included"
+	}
+	of := fmt.Sprintf("%s (%s): %s a core, %s%s", pipelineName(p), where, bracket, by, whole)
+	line := FormatRate(p.LinePPS)
+	switch {
+	case p.Limit == prediction.LimitPort:
+		return fmt.Sprintf("%s; the port's line rate is %s%s: the port comes before the %s", of, atMost(p, "at most "), line, what)
+	case p.Limit == prediction.LimitParser:
+		return fmt.Sprintf("%s; the port's line rate is %s: the %s comes before the port", of, line, what)
+	case p.Limit == prediction.LimitEither && p.LineAtMost:
+		return fmt.Sprintf("%s; the port's line rate is at most %s: either can come first", of, line)
+	case p.Limit == prediction.LimitEither:
+		return fmt.Sprintf("%s; the port's line rate, %s, is within: either can come first", of, line)
 	default:
 		return of + "; the port's line rate is not known"
 	}
@@ -142,27 +170,36 @@ func WritePrediction(w io.Writer, a *prediction.Answer) error {
 		return err
 	}
 	t := PredictionTable(a)
-	uncalibrated := false
+	if slices.ContainsFunc(a.Predictions, func(p prediction.Prediction) bool { return !p.Calibrated }) {
+		t.Notes = append(t.Notes, fmt.Sprintf("* not calibrated: nothing that was measured on such a board is behind it, its bracket is wider than %g, or a note speaks against it", prediction.CalibratedWidth))
+	}
+	t.Notes = append(t.Notes, PredictionNotes(a)...)
+	return t.WriteText(w)
+}
+
+// PredictionNotes returns the notes on all predictions, and those on engines with their names, each once. How many instructions were
+// counted is in JSON alone. They have no control characters.
+func PredictionNotes(a *prediction.Answer) []string {
 	var notes []string
-	seen := make(map[string]bool)
+	for _, n := range a.Notes {
+		notes = append(notes, clean(n))
+	}
 	for i := range a.Predictions {
 		p := &a.Predictions[i]
-		uncalibrated = uncalibrated || !p.Calibrated
+		if p.Method == prediction.Instructions {
+			continue
+		}
 		for _, n := range p.Notes {
-			if text := pipelineName(p) + ": " + n; !seen[text] && p.Method != prediction.Instructions { // the counts are in JSON
-				seen[text] = true
+			if text := clean(pipelineName(p) + ": " + n); !slices.Contains(notes, text) {
 				notes = append(notes, text)
 			}
 		}
 	}
-	if uncalibrated {
-		t.Notes = append(t.Notes, fmt.Sprintf("* not calibrated: nothing that was measured on such a board is behind it, or its bracket is wider than %g", prediction.CalibratedWidth))
-	}
-	t.Notes = append(append(t.Notes, a.Notes...), notes...)
-	return t.WriteText(w)
+	return notes
 }
 
-// WritePredictionCSV writes a row for each prediction. A line rate or size that is not known is n/a.
+// WritePredictionCSV writes a row for each prediction. A line rate or size that is not known is n/a. Notes are not in it: see
+// [PredictionNotes].
 func WritePredictionCSV(w io.Writer, a *prediction.Answer) error { return predictionCSV(a).WriteCSV(w) }
 
 // WritePredictionJSON writes one indented object: "format", "schema", and the fields of [prediction.Answer].

@@ -19,7 +19,7 @@ func answer() *prediction.Answer {
 		p("dpkt", "", prediction.PublishedRows, 1e5, 1.5e5, 148809, prediction.LimitParser),
 		p("dpkt", "", prediction.PublishedPair, 1e5, 4e5, 148809, prediction.LimitParser),
 		p("mine", "hot", prediction.Clock, 100, 1000, 0, prediction.LimitUnknown),
-	}}
+	}, Notes: []string{"a\x1b note"}}
 }
 
 func TestPredictionText(t *testing.T) {
@@ -28,9 +28,9 @@ func TestPredictionText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"direct (64, cold): 100 to 200 kpps a core by calibrated pair; the port's line rate, 149 kpps, is within: either can be the limit\n",
-		"dpkt (64, live): 6.67 to 10.0 kpps a core by published rows; the port's line rate is 149 kpps: the parser is the limit\n",
-		"mine (64, hot): 1.00 to 10.0 Mpps a core by cycles and clocks; the port's line rate is not known\n",
+		"direct (64, cold): 100 to 200 kpps a core, by calibrated pair, parser alone; the port's line rate, 149 kpps, is within: either can come first\n",
+		"dpkt (64, live): 6.67 to 10.0 kpps a core, by published rows, capture included; the port's line rate is 149 kpps: the sniffer comes before the port\n",
+		"mine (64, hot): 1.00 to 10.0 Mpps a core, by cycles and clocks, parser alone; the port's line rate is not known\n",
 		"500 ns to 1.00 µs", "cycles and clocks *", "2.0x",
 	} {
 		if !strings.Contains(b.String(), want) {
@@ -48,9 +48,26 @@ func TestPredictionCSV(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 6 || lines[0] != "board,engine,stages,size,mean_octets,cache,method,calibrated,low_ns,high_ns,low_pps,high_pps,line_pps,limit,live_capture" ||
-		!strings.HasSuffix(lines[1], ",direct,,64,60,hot,calibrated pair,true,500,1000,1e+06,2e+06,148809,port,false") ||
-		!strings.HasSuffix(lines[5], ",n/a,unknown,false") {
+	if len(lines) != 6 || lines[0] != "board,engine,stages,size,mean_octets,cache,method,calibrated,low_ns,high_ns,low_pps,high_pps,line_pps,line_at_most,limit,live_capture" ||
+		!strings.HasSuffix(lines[1], ",direct,,64,60,hot,calibrated pair,true,500,1000,1e+06,2e+06,148809,false,port,false") ||
+		!strings.HasSuffix(lines[5], ",n/a,false,unknown,false") {
 		t.Errorf("%s", b.String())
+	}
+}
+
+func TestPredictionSentences(t *testing.T) {
+	p := prediction.Prediction{Engine: "direct", Size: "64", Cache: "hot", Method: prediction.Measured, LowPPS: 1e5, HighPPS: 2e5, LinePPS: 586e3, LineAtMost: true}
+	for limit, want := range map[prediction.Limit]string{
+		prediction.LimitEither: "a core, measured there, parser alone; the port's line rate is at most 586 kpps: either can come first",
+		prediction.LimitPort:   "a core, measured there, parser alone; the port's line rate is at most 586 kpps: the port comes before the parser",
+	} {
+		if p.Limit = limit; !strings.HasSuffix(PredictionSentence(&p), want) {
+			t.Errorf("%s: %s", limit, PredictionSentence(&p))
+		}
+	}
+	for width, want := range map[float64]string{1.15: "1.1x", 2.949: "2.9x", 2.996: "3.00x", 3.014: "3.01x", 3.14: "3.1x", 30.04: "30.0x"} {
+		if got := widthText(width); got != want {
+			t.Errorf("%v: %s, want %s", width, got, want)
+		}
 	}
 }

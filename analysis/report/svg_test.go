@@ -173,6 +173,7 @@ func TestUsualSVGsAreSmall(t *testing.T) {
 }
 
 func TestPNGSaysItsResolution(t *testing.T) {
+	coarseSkips(t)
 	charts := gallery()
 	huge := CeilingChart{Series: []string{"NDR"}}
 	for range 400 {

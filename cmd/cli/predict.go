@@ -55,8 +55,9 @@ RESULTS is a folder of ceiling, sweep or trial made on this machine, or of 'scen
                                      not measure by ratios of micro-kernels
 
 Costs are of the parser alone. Driver, kernel and copying of live frames come on top; only the published rows have them in. "limit" says what
-comes first: port, where its line rate is below the whole bracket; parser, where it is above; either, where it is within. Brackets marked * rest on
-nothing that was measured on such a board, or are wider than 3.
+comes first of these two: port, where its line rate is below the whole bracket; parser, where it is above; either, where it is within, or only
+known to be at most so much (wifi, a slower bus). Brackets marked * rest on nothing that was measured on such a board, are wider than 3,
+or have a note that speaks against them. With --csv the notes go to stderr.
 
 --fail-if compares low and high (packets a second, the ends of the bracket) and headroom (low over line rate), of any engine or of one:
 'headroom<1' is true if it is not sure that the parser keeps up with the port.`,
@@ -118,9 +119,6 @@ func (f *predictFlags) run(a *app, args []string) error {
 		if err := readForPrediction(args[0], &q); err != nil {
 			return err
 		}
-		if q.There != nil && q.Home == nil {
-			return usagef("--calibration with results needs --home: '%s calibrate -o home.json' on this machine, then --home home.json", a.Name)
-		}
 	}
 	if len(q.Engines) == 0 && q.Results == nil && q.Scenario == nil && q.Home == nil && q.There == nil {
 		q.Engines = a.defaultEngines()
@@ -132,6 +130,10 @@ func (f *predictFlags) run(a *app, args []string) error {
 	switch {
 	case errors.Is(err, prediction.ErrSame):
 		return fmt.Errorf("--home %s and --calibration %s: %w; one must be made on the board: '%s remote HOST calibrate -o FILE'", f.home, f.calibration, err, a.Name)
+	case errors.Is(err, prediction.ErrNoHome):
+		return usagef("--calibration with results needs --home: '%s calibrate -o home.json' on this machine, then --home home.json", a.Name)
+	case errors.Is(err, prediction.ErrArch):
+		return usagef("--arch is for --board alone: %w", err)
 	case err != nil:
 		return err
 	}
@@ -139,6 +141,9 @@ func (f *predictFlags) run(a *app, args []string) error {
 	case f.json:
 		err = report.WritePredictionJSON(a.stdout, answer)
 	case f.csv:
+		for _, n := range report.PredictionNotes(answer) {
+			a.note("%s", n)
+		}
 		err = report.WritePredictionCSV(a.stdout, answer)
 	default:
 		err = report.WritePrediction(a.stdout, answer)
@@ -239,10 +244,11 @@ func predictionMeasures(answer *prediction.Answer) []analysis.Measure {
 	for i := range answer.Predictions {
 		p := &answer.Predictions[i]
 		add := func(metric string, v float64, why string) {
-			where := fmt.Sprintf("%s, %s, %s", p.Size, p.Cache, p.Method)
-			if p.Cache == "" {
-				where = fmt.Sprintf("%s, %s", p.Size, p.Method)
+			where := p.Size
+			if p.Cache != "" {
+				where += ", " + p.Cache
 			}
+			where = fmt.Sprintf("%s, %s, of %s to %s", where, p.Method, report.FormatRate(p.LowPPS), report.FormatRate(p.HighPPS))
 			list = append(list, analysis.Measure{Engine: p.Engine, Metric: metric, Where: where, Value: v, Why: why})
 		}
 		add("low", p.LowPPS, "")

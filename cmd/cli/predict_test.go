@@ -41,8 +41,8 @@ func TestPredictSaysWhatIsTheLimit(t *testing.T) {
 	stdout, _ := run(t, ExitDone, "predict", "--board", "pi3b", "--engines", "gopacket-layers,scapy")
 	for _, want := range []string{
 		"Raspberry Pi 3B, 100 Mbit/s Ethernet", "Cortex-A53, 1 to 2.3 cycles per instruction",
-		"gopacket-layers (udp-64, cold): 547 kpps to 1.71 Mpps a core by instructions; the port's line rate is 149 kpps: the port is the limit",
-		"scapy (48 B payload, live): 257 to 386 pps a core by published rows; the port's line rate is 110 kpps: the parser is the limit",
+		"gopacket-layers (udp-64, cold): 547 kpps to 1.71 Mpps a core, by instructions, parser alone; the port's line rate is 149 kpps: the port comes before the parser",
+		"scapy (48 B payload, live): 257 to 386 pps a core, by published rows, capture included; the port's line rate is 110 kpps: the sniffer comes before the port",
 		"instructions *", "* not calibrated", "live capture", "otavioolsilva.github.io",
 	} {
 		if !strings.Contains(stdout, want) {
@@ -75,7 +75,10 @@ func TestPredictForPrograms(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	stdout, _ = run(t, ExitDone, "predict", "--board", "pi4", "--engines", "direct", "--csv")
+	stdout, stderr := run(t, ExitDone, "predict", "--board", "pi4", "--engines", "direct", "--csv")
+	if !strings.Contains(stderr, "parser alone on one core") {
+		t.Errorf("no notes in %q", stderr)
+	}
 	rows, err := csv.NewReader(strings.NewReader(stdout)).ReadAll()
 	if err != nil || len(rows) != len(a.Predictions)+1 {
 		t.Fatalf("%v, %d rows", err, len(rows))
@@ -107,12 +110,12 @@ func TestPredictFromResults(t *testing.T) {
 	if len(a.Predictions) != 4 || methods["direct"] != prediction.Pair || methods["gopacket-lazy"] != prediction.Kernels {
 		t.Errorf("%v", methods)
 	}
-	stdout, _ = run(t, ExitDone, "predict", "--board", "pi5", "--json", dir)
+	stdout, _ = run(t, ExitDone, "predict", "--board", "pizerow", "--json", dir)
 	if a = answerOf(t, stdout); len(a.Predictions) != 4 || a.Predictions[0].Method != prediction.Instructions || a.From != "a study on this machine" {
 		t.Errorf("%+v", a)
 	}
 	stdout, _ = run(t, ExitDone, "predict", "--calibration", there, "--engines", "direct")
-	for _, want := range []string{"measured there", "not known", "32-bit program"} {
+	for _, want := range []string{"a core, measured there, parser alone", "not known", "32-bit program"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
@@ -144,6 +147,8 @@ func TestPredictRefuses(t *testing.T) {
 		{"no board", ExitUsage, "which board?", nil},
 		{"no such board", ExitUsage, "there are pizerow, pizero2w, pi3b, pi3b+, pi4b, picm4, pi5, picm5", []string{"--board", "pi9"}},
 		{"two forms", ExitUsage, "give one", []string{"--board", "pi5", "--json", "--csv"}},
+		{"a board that the calibration is not of", ExitFailed, "is of another machine", []string{"--board", "pi3b", "--calibration", home}},
+		{"an architecture with a calibration", ExitUsage, "--arch is for --board alone", []string{"--calibration", home, "--arch", "arm64"}},
 		{"no such architecture", ExitUsage, "arm64, armv7, armv6", []string{"--board", "pi5", "--arch", "mips"}},
 		{"two folders", ExitUsage, "one results folder", []string{"--board", "pi5", "a", "b"}},
 		{"a condition", ExitUsage, "--fail-if", []string{"--board", "pi5", "--fail-if", "low"}},
@@ -168,7 +173,7 @@ func TestPredictRefuses(t *testing.T) {
 
 func TestPredictFailsIf(t *testing.T) {
 	_, stderr := run(t, ExitMissed, "predict", "--board", "pi3b", "--engines", "direct,dpkt", "--fail-if", "headroom[dpkt]<1")
-	if !strings.Contains(stderr, "headroom[dpkt] (48 B payload, published rows) is 0.06") {
+	if !strings.Contains(stderr, "headroom[dpkt] (48 B payload, published rows, of 6.") {
 		t.Error(stderr)
 	}
 	run(t, ExitDone, "predict", "--board", "pi3b", "--engines", "direct,dpkt", "--fail-if", "headroom[direct]<1,high[dpkt]>1M")

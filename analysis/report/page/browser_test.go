@@ -13,6 +13,9 @@ import (
 )
 
 func TestPageInChromium(t *testing.T) {
+	if testing.Short() {
+		t.Skip("looks at pages for some ten seconds")
+	}
 	b := pagetest.Start(t)
 	d := sample()
 	file := filepath.Join(t.TempDir(), "report #1 ü.html") // a name that is no plain address

@@ -1,0 +1,5 @@
+//go:build !race
+
+package report
+
+const dotsPerInch = 300 // what print asks for
