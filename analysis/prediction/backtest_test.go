@@ -237,7 +237,7 @@ func TestBackTestOfInstructions(t *testing.T) {
 
 // What Python sniffers take for a packet on an x86-64 machine, in ns, measured before this package was written: live over a veth
 // pair (pcapy and dpkt, Scapy's sniff), and reading and counting a file. The latter is another measurement: of dpkt it is more than live
-// capture took, because pcapy reads packets in C and the file is read in Python.
+// capture took, likely because the file is read in Python.
 var (
 	liveHere = map[string]Bracket{published.Pypcap: {7300, 7900}, published.Scapy: {245e3, 345e3}}
 	fileHere = map[string]Bracket{published.Pypcap: {8300, 8700}, published.Scapy: {160e3, 230e3}, published.Pyshark: {1.5e6, 1.6e6}}

@@ -2,6 +2,7 @@ package prediction
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -149,6 +150,7 @@ func ofSizes(points []analysis.CostPoint) bool {
 
 func (a *Answer) ofScenario(s *analysis.Scenario) []cost {
 	var list []cost
+	marked := make(map[string]int)
 	for _, row := range s.Rows {
 		if row.Row.Link == "loopback" {
 			a.note("rows on loopback are left out: no port carries frames of 32 KiB")
@@ -159,7 +161,7 @@ func (a *Answer) ofScenario(s *analysis.Scenario) []cost {
 			n := cost{engine: c.Engine, size: row.Row.Name, octets: row.Octets, alone: c.Cost.Median, spread: spreadOf(&c.Cost),
 				external: c.Program != nil, own: c.OwnCost.Median, traffic: row.Row.Kind}
 			for _, mark := range c.Marks {
-				a.note("%s, %s is marked %s", c.Engine, row.Row.Name, mark)
+				marked[c.Engine+" are marked "+mark]++
 			}
 			switch {
 			case c.Cost.N > 0:
@@ -174,6 +176,9 @@ func (a *Answer) ofScenario(s *analysis.Scenario) []cost {
 			}
 			list = append(list, n)
 		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(marked)) {
+		a.note("%d of %d rows of %s", marked[text], len(s.Rows), text)
 	}
 	return list
 }

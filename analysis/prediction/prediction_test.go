@@ -554,6 +554,7 @@ func TestRowsAreOfUDPOnEthernet(t *testing.T) {
 	}
 	add("datagrams", "udp", "ethernet", 90, cells(1e5, 1e5))
 	add("once", "udp", "ethernet", 90, cells(1e5))
+	s.Rows[1].Engines[0].Marks = []string{trial.MarkHostBusy}
 	add("flood", "syn", "ethernet", 60, cells(1e5, 1e5))
 	add("jumbo", "udp", "ethernet", 8996, cells(1e5, 1e5))
 	add("lo", "udp", "loopback", 32810, cells(1e5, 1e5))
@@ -576,7 +577,7 @@ func TestRowsAreOfUDPOnEthernet(t *testing.T) {
 	if len(calibrated) != 2 || calibrated["datagrams"] != 2 || calibrated["once"] != 2 {
 		t.Errorf("%v", calibrated)
 	}
-	if !slices.ContainsFunc(a.Notes, func(n string) bool { return strings.Contains(n, "loopback") }) {
+	if !slices.ContainsFunc(a.Notes, func(n string) bool { return strings.Contains(n, "loopback") }) || !slices.Contains(a.Notes, "1 of 6 rows of scapy are marked host-busy") {
 		t.Errorf("%q", a.Notes)
 	}
 	// A cost of a closed loop has the feed in it.
