@@ -6,6 +6,7 @@ REVISION := $(shell git describe --tags --match 'v[0-9]*' --always --dirty --abb
 SOURCE_DATE_EPOCH ?= $(shell git -c log.showSignature=false log -1 --format=%ct 2>/dev/null)
 BUILD := $(GO) build -trimpath -ldflags '-X pcaplab/cmd/cli.revision=$(REVISION)'
 FUZZTIME ?= 5s
+PACKAGES ?= ./...
 
 .PHONY: help build man lab test check race test-386 cross dist dist-check fuzz bench icount icount-update bench-inject boards clean
 
@@ -32,11 +33,11 @@ check: ## Format, vet and staticcheck
 	$(GO) tool staticcheck ./...
 
 # Children of tests would sleep for a second each at their end.
-race: ## Run all tests under the race detector (needs cgo)
-	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) ./...
+race: ## Run all tests under the race detector (needs cgo); PACKAGES names some
+	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $(PACKAGES)
 
-test-386: ## Run all tests as a 32-bit program
-	CGO_ENABLED=0 GOARCH=386 $(GO) test -timeout 30m $(TESTFLAGS) ./...
+test-386: ## Run all tests as a 32-bit program; PACKAGES names some
+	CGO_ENABLED=0 GOARCH=386 $(GO) test -timeout 30m $(TESTFLAGS) $(PACKAGES)
 
 cross: ## Build bin/pcaplab-linux-ARCH for the boards: arm64, armv7, armv6; bin/pcaplab remote takes them from there
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(BUILD) -o bin/pcaplab-linux-arm64 ./cmd/pcaplab

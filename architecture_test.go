@@ -64,7 +64,7 @@ var allowed = map[string][]string{
 	"analysis/comparison":           {"analysis", "replay/trial"},
 	"analysis/report":               {"analysis", "datasets/flock", "replay", "replay/live", "replay/meter", "replay/quality", "replay/scenario", "replay/trial", "replay/trial/search", "analysis/score", "analysis/validation", "analysis/comparison", "analysis/prediction"},
 	"analysis/report/page":          {"analysis/report"},
-	"analysis/report/digest":        {"analysis", "analysis/report", "analysis/report/page", "analysis/score", "replay/meter", "replay/meter/board", "replay/trial"},
+	"analysis/report/digest":        {"analysis", "analysis/report", "analysis/report/page", "analysis/score", "replay/live", "replay/meter", "replay/meter/board", "replay/scenario", "replay/trial"},
 	"analysis/report/page/pagetest": nil,
 	"analysis/prediction":           {"replay/meter", "replay/meter/board", "replay/trial", "analysis", "analysis/calibration", "analysis/published"},
 	"analysis/calibration":          {"parse", "replay/meter", "replay/meter/kernel", "replay/trial", "analysis"},

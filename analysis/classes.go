@@ -63,12 +63,13 @@ type ClassCeiling struct {
 	Class    string  `json:"class"`
 	Category string  `json:"category,omitempty"`
 	Share    float64 `json:"dataset_share,omitempty"`  // of the dataset's packets that are of the class; 0: not known
-	Times    float64 `json:"times_cheapest,omitempty"` // time per packet against that of the class with the least; 0: not measured
+	Times    float64 `json:"times_cheapest,omitempty"` // time per packet against that of the class with the least, of those of one machine; 0: not measured
 	Ceiling
 }
 
 // Compare returns the ceilings of all classes: cell by cell in the order of the plan, in each the classes that cost most time
-// per packet first, those without a measured cost last.
+// per packet first, those without a measured cost last. Where several machines measured, the classes of each are by themselves, in the order
+// of the machines.
 func (c *Classes) Compare() []ClassCeiling {
 	var cells []trial.Cell
 	of := make(map[trial.Cell][]ClassCeiling)
@@ -82,6 +83,7 @@ func (c *Classes) Compare() []ClassCeiling {
 				cells = append(cells, ceiling.Cell)
 			}
 			row := ClassCeiling{Class: class.Name, Category: class.Category, Ceiling: ceiling}
+			row.Host = c.hostOf(class.Name)
 			if c.Header.Packets > 0 {
 				row.Share = float64(class.Packets) / float64(c.Header.Packets)
 			}
@@ -92,21 +94,36 @@ func (c *Classes) Compare() []ClassCeiling {
 	var all []ClassCeiling
 	for _, cell := range cells {
 		rows := of[cell]
-		least := 0.0
+		least := make(map[string]float64) // of each machine
 		for _, row := range rows {
-			if ns := row.NS.Median; row.NS.N > 0 && ns > 0 && (least == 0 || ns < least) {
-				least = ns
+			if ns := row.NS.Median; row.NS.N > 0 && ns > 0 && (least[row.Host] == 0 || ns < least[row.Host]) {
+				least[row.Host] = ns
 			}
 		}
 		for i := range rows {
-			if rows[i].NS.N > 0 && least > 0 {
-				rows[i].Times = rows[i].NS.Median / least
+			if of := least[rows[i].Host]; rows[i].NS.N > 0 && of > 0 {
+				rows[i].Times = rows[i].NS.Median / of
 			}
 		}
-		slices.SortStableFunc(rows, func(a, b ClassCeiling) int { return cmp.Compare(b.Times, a.Times) })
+		machine := func(name string) int {
+			return slices.IndexFunc(c.Header.Hosts, func(h ClassHost) bool { return h.Name == name })
+		}
+		slices.SortStableFunc(rows, func(a, b ClassCeiling) int {
+			return cmp.Or(cmp.Compare(machine(a.Host), machine(b.Host)), cmp.Compare(b.Times, a.Times))
+		})
 		all = append(all, rows...)
 	}
 	return all
+}
+
+// hostOf returns the name of the machine that measured a class, where several measured; else "".
+func (c *Classes) hostOf(class string) string {
+	for i := range c.Header.Hosts {
+		if slices.Contains(c.Header.Hosts[i].Classes, class) {
+			return c.Header.Hosts[i].Name
+		}
+	}
+	return ""
 }
 
 // inOrder sorts cells as the plan has them, engines first: a class that was not finished may lack the first.

@@ -57,3 +57,30 @@ func TestCompareClasses(t *testing.T) {
 		t.Errorf("warnings %q", got)
 	}
 }
+
+// Classes are compared with those of their own machine.
+func TestCompareClassesOfMachines(t *testing.T) {
+	c := Classes{
+		Header: ClassesHeader{
+			Study:   trial.Header{Plan: trial.Plan{Engines: []string{"a"}, Sizes: []string{trial.Captured}, Caches: []string{trial.CacheCold}, Workers: []int{1}}},
+			Classes: []ClassOf{{Name: "w"}, {Name: "x"}, {Name: "y"}, {Name: "z"}},
+			Hosts:   []ClassHost{{Name: "machine 1", Classes: []string{"w", "x"}}, {Name: "machine 2", Classes: []string{"y", "z"}}},
+		},
+		Results: []*Results{
+			classResults(map[string]float64{"a": 10}, "a"), classResults(map[string]float64{"a": 20}, "a"),
+			classResults(map[string]float64{"a": 300}, "a"), classResults(map[string]float64{"a": 100}, "a"),
+		},
+	}
+	type row struct {
+		class, host string
+		times       float64
+	}
+	var got []row
+	for _, r := range c.Compare() {
+		got = append(got, row{r.Class, r.Host, r.Times})
+	}
+	want := []row{{"x", "machine 1", 2}, {"w", "machine 1", 1}, {"y", "machine 2", 3}, {"z", "machine 2", 1}}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}

@@ -70,6 +70,27 @@ func ParseCondition(s string) (Condition, error) {
 	return c, nil
 }
 
+// Limit is one comparison of a condition.
+type Limit struct {
+	Comparison string // as the user wrote it
+	Metric     string
+	Engine     string // "": every engine
+	Value      float64
+	op         string
+}
+
+// Holds tells whether the comparison is true of a value.
+func (l Limit) Holds(v float64) bool { return comparison{op: l.op, limit: l.Value}.holds(v) }
+
+// Limits returns the comparisons in their order.
+func (c Condition) Limits() []Limit {
+	list := make([]Limit, len(c.comparisons))
+	for i, cmp := range c.comparisons {
+		list[i] = Limit{Comparison: cmp.text, Metric: cmp.metric, Engine: cmp.engine, Value: cmp.limit, op: cmp.op}
+	}
+	return list
+}
+
 // String returns the condition as it can be parsed again.
 func (c Condition) String() string {
 	texts := make([]string, len(c.comparisons))

@@ -24,9 +24,11 @@ var ErrMachines = errors.New("measurements of machines that differ do not go int
 
 // Merge puts the parts of one study together, in the order that they are given: the header and the records that the study would have, had it been
 // measured at once. Records come in the order of the plan. Started is the earliest, MemoryLimit the least, what is of one machine is that of the
-// first part; where there were several machines, Header.Hosts has them and Analyze warns.
+// first part; where there were several machines, Header.Hosts has them and Analyze warns, as it does of frames that were to be cold where parts had
+// other memory limits, which decide how large working sets may be.
 //
-// No cell is ever pooled from two parts, so that each interval is of one machine. Parts of different studies are refused, a cell that is in two parts
+// No cell is ever pooled from two parts, so that each interval is of one machine, nor from two processes that measured it side by side: a second
+// warm-up, closed loop or outcome of a search is an error. Parts of different studies are refused, a cell that is in two parts
 // or in none, and, as ErrMachines, parts whose environments differ (meter.Environment.Differences): what would be compared then are machines. With
 // mixed such parts are put together, and the hosts say in what they differ.
 func Merge(parts []Part, mixed bool) (trial.Header, []trial.Record, error) {
@@ -37,6 +39,13 @@ func Merge(parts []Part, mixed bool) (trial.Header, []trial.Record, error) {
 	h.Hosts = nil
 	var records []trial.Record
 	of := make(map[trial.Cell]int) // part of each cell
+	type once struct {
+		cell       trial.Cell
+		repeat     int
+		kind, goal string
+	}
+	seen := make(map[once]bool)
+	most, llc := h.MemoryLimit, false
 	for i := range parts {
 		p := &parts[i]
 		if err := sameStudy(&h, &p.Header); err != nil {
@@ -52,8 +61,24 @@ func Merge(parts []Part, mixed bool) (trial.Header, []trial.Record, error) {
 				return trial.Header{}, nil, fmt.Errorf("%s and %s both measured %v", parts[other].Name, p.Name, cell)
 			}
 			of[cell] = i
+			if r := &p.Records[j]; r.Kind == trial.KindService || r.Kind == trial.KindWarmUp || r.Kind == trial.KindBounds {
+				k := once{cell: cell, repeat: r.Repeat, kind: r.Kind}
+				if r.Bounds != nil {
+					k.goal = r.Bounds.Goal.Name
+				}
+				if seen[k] {
+					return trial.Header{}, nil, fmt.Errorf("%s has two %s records of %v, repeat %d: two processes measured it side by side; make it again", p.Name,
+						r.Kind, cell, r.Repeat)
+				}
+				seen[k] = true
+			}
+			llc = llc || p.Records[j].LLC
 		}
+		most = max(most, p.Header.MemoryLimit)
 		records = append(records, p.Records...)
+	}
+	if llc && most > h.MemoryLimit {
+		h.MemoryLimitMost = most
 	}
 	var err error
 	if h.Resizing, err = resizing(parts); err != nil {
@@ -96,11 +121,10 @@ type Machine struct {
 	Environment meter.Environment
 }
 
-// Hosts tells the machines of parts apart: it returns each once, without cells, and the index among them of each part's. Their names are unlike:
-// the second machine with a name gets "(2)" behind it. Machines that differ from the first are ErrMachines, unless mixed.
+// Hosts tells the machines of parts apart: it returns each once, without cells, and the index among them of each part's. They are called
+// "machine 1" and so on: results are published, and what names a person's machine is not in them. Machines that differ from the first are ErrMachines, unless mixed.
 func Hosts(parts []Machine, mixed bool) (hosts []trial.Host, of []int, err error) {
 	var seen []Machine
-	names := make(map[string]int)
 	for _, p := range parts {
 		i := slices.IndexFunc(seen, func(s Machine) bool {
 			if !s.Host.Same(p.Host) {
@@ -118,13 +142,9 @@ func Hosts(parts []Machine, mixed bool) (hosts []trial.Host, of []int, err error
 				return nil, nil, fmt.Errorf("%w: %s was measured on %s, %s on %s: %s", ErrMachines, p.Name, p.Host.Name, parts[0].Name, parts[0].Host.Name,
 					strings.Join(differences, "; "))
 			}
-			name := p.Host.Name
-			if names[p.Host.Name]++; names[p.Host.Name] > 1 {
-				name = fmt.Sprintf("%s (%d)", name, names[p.Host.Name])
-			}
 			i = len(seen)
 			seen = append(seen, p)
-			hosts = append(hosts, trial.Host{Name: name, Machine: p.Environment.String(), Differs: differences})
+			hosts = append(hosts, trial.Host{Name: fmt.Sprintf("machine %d", i+1), Machine: p.Environment.String(), Differs: differences})
 		}
 		of = append(of, i)
 	}

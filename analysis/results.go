@@ -30,6 +30,7 @@ type Results struct {
 // Ceiling is one cell over its repeats.
 type Ceiling struct {
 	Cell    trial.Cell `json:"cell"`
+	Host    string     `json:"host,omitempty"`      // that measured it, where several did: trial.Header.Hosts
 	Octets  float64    `json:"mean_octets"`         // captured octets per packet of what was fed; 0: n/a
 	Wire    float64    `json:"mean_wire_octets"`    // the same on the wire, without the check sequence; 0: n/a
 	Service Summary    `json:"service"`             // closed loop, in the unit of loads: see trial.Record.ServiceRate
@@ -76,7 +77,8 @@ type Found struct {
 
 // Cost is the cost of an engine against the size of the packet.
 type Cost struct {
-	Cell   trial.Cell  `json:"cell"` // without a size
+	Cell   trial.Cell  `json:"cell"`           // without a size
+	Host   string      `json:"host,omitempty"` // as Ceiling.Host: a line is of one machine
 	Points []CostPoint `json:"points"`
 	Model  CostModel   `json:"model"`
 }
@@ -125,13 +127,19 @@ func Analyze(header trial.Header, records []trial.Record) *Results {
 		byCell[rec.Cell] = append(byCell[rec.Cell], rec)
 	}
 	for _, cell := range cells {
-		r.Ceilings = append(r.Ceilings, ceiling(cell, &header.Settings, byCell[cell]))
+		c := ceiling(cell, &header.Settings, byCell[cell])
+		c.Host = header.HostOf(cell)
+		r.Ceilings = append(r.Ceilings, c)
 		if c := curve(cell, byCell[cell]); len(c.Points) > 0 {
 			r.Curves = append(r.Curves, c)
 		}
 	}
-	r.costs(cells, byCell)
+	unfitted := r.costs(cells, byCell)
 	r.warn()
+	for _, key := range unfitted {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s %s, %s: no line of cost against size, as its sizes were measured on several machines and no three on one",
+			key.Engine, key.Cache, count(key.Workers, "worker")))
+	}
 	return r
 }
 
@@ -381,17 +389,23 @@ func curve(cell trial.Cell, records []trial.Record) Curve {
 	return c
 }
 
-// costs fits the service time over the sizes of cells that differ in nothing else.
-func (r *Results) costs(cells []trial.Cell, byCell map[trial.Cell][]trial.Record) {
-	points := make(map[trial.Cell][]CostPoint)
-	asked := make(map[trial.Cell]map[string]bool) // sizes: the octets of one differ a little from repeat to repeat
-	var order []trial.Cell
+// costs fits the service time over the sizes of cells that differ in nothing else and are of one machine: of several the one with
+// most sizes. It returns the cells, without a size, that have three sizes but not on one machine.
+func (r *Results) costs(cells []trial.Cell, byCell map[trial.Cell][]trial.Record) (unfitted []trial.Cell) {
+	type line struct {
+		cell trial.Cell
+		host string
+	}
+	points := make(map[line][]CostPoint)
+	asked := make(map[line]map[string]bool)          // sizes: the octets of one differ a little from repeat to repeat
+	anywhere := make(map[trial.Cell]map[string]bool) // the same on all machines
+	var order []line
 	for _, cell := range cells {
 		if strings.HasPrefix(cell.Size, "imix") || cell.Size == trial.Captured {
 			continue // a mixture has a mean, not a size
 		}
-		key := cell
-		key.Size = ""
+		key := line{cell, r.Header.HostOf(cell)}
+		key.cell.Size = ""
 		for i := range byCell[cell] {
 			rec := &byCell[cell][i]
 			if rec.Kind != trial.KindService || rec.Result.Delivered == 0 {
@@ -401,20 +415,33 @@ func (r *Results) costs(cells []trial.Cell, byCell map[trial.Cell][]trial.Record
 				order = append(order, key)
 				asked[key] = make(map[string]bool)
 			}
-			asked[key][cell.Size] = true
+			if anywhere[key.cell] == nil {
+				anywhere[key.cell] = make(map[string]bool)
+			}
+			asked[key][cell.Size], anywhere[key.cell][cell.Size] = true, true
 			points[key] = append(points[key], CostPoint{
 				Octets: float64(rec.Counters.Octets) / float64(rec.Counters.Frames), NS: rec.CostNanos(), Repeat: rec.Repeat,
 			})
 		}
 	}
+	done := make(map[trial.Cell]bool)
 	for _, key := range order {
-		if len(asked[key]) < 3 {
+		if len(anywhere[key.cell]) < 3 || done[key.cell] {
 			continue
 		}
-		if model, err := FitCost(points[key]); err == nil {
-			r.Costs = append(r.Costs, Cost{Cell: key, Points: points[key], Model: model})
+		done[key.cell] = true
+		for _, other := range order {
+			if other.cell == key.cell && len(asked[other]) > len(asked[key]) {
+				key = other
+			}
+		}
+		if len(asked[key]) < 3 {
+			unfitted = append(unfitted, key.cell)
+		} else if model, err := FitCost(points[key]); err == nil {
+			r.Costs = append(r.Costs, Cost{Cell: key.cell, Host: key.host, Points: points[key], Model: model})
 		}
 	}
+	return unfitted
 }
 
 func (r *Results) warn() {
@@ -424,6 +451,10 @@ func (r *Results) warn() {
 		add("%s", text)
 	}
 	warnOfHosts(r.Header.Hosts, add)
+	if most := r.Header.MemoryLimitMost; most > 0 {
+		add("parts were measured with memory limits of %d to %d octets, which decide how large working sets of cold frames are: --memory-limit sets one for all",
+			r.Header.MemoryLimit, most)
+	}
 	r.warnOfSoaks(add)
 	if p.Repeats < MinRepeats && !p.Quick && p.Soak == 0 && (p.Repeats > 1 || p.Search != trial.SearchNone) {
 		add("%d repeats give no %.0f %% interval of the median; take at least %d", p.Repeats, 100*Level, MinRepeats)

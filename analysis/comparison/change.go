@@ -19,7 +19,7 @@ type Change struct {
 	// Value is the estimate of Hodges and Lehmann (1963), the median over all pairs of an old and a new value: of their ratio, less 1 (0.1 is 10 %
 	// more), or of their difference. A ratio of two zeros is 1; one from zero is +Inf.
 	Value float64
-	// Interval holds all changes that the test does not reject at Alpha; an end may be infinite, and an end of ratios is at least -1. It
+	// Interval is the narrowest that holds all changes that the test does not reject at Alpha; an end may be infinite, and an end of ratios is at least -1. It
 	// is the zero value where so few values cannot reject anything.
 	Interval analysis.Interval
 	U, P     float64 // see MannWhitney
@@ -76,7 +76,7 @@ func logs(values []float64) []float64 {
 }
 
 // shift compares samples whose values may be -Inf (the logarithm of zero). The interval is of all shifts by which x could be moved before the
-// test against y no longer rejects, found by bisection over the gaps between neighbouring differences, within which no rank changes.
+// test against y no longer rejects, found among the gaps between neighbouring differences, within which no rank changes.
 func shift(x, y []float64, alpha float64) Change {
 	c := Change{Old: len(x), New: len(y), Alpha: alpha, Smallest: SmallestP(len(x), len(y)), Exact: len(x)+len(y) <= exactLimit}
 	c.U, c.P = MannWhitney(x, y)
@@ -110,6 +110,36 @@ func shift(x, y []float64, alpha float64) Change {
 	return c
 }
 
+// kept returns the first and the last gap that is not rejected, of those from 0 to last; false if all are. Without equal values within a sample, and
+// by the normal distribution, p is of U alone, which falls from gap to gap; so one run of gaps is not rejected, and it touches the estimate, which
+// lies in gap centre or at its upper end. Otherwise the exact p is also of the order of equal values, and all gaps outside are tried.
+func (c *Change) kept(last, centre int, equal bool, rejected func(gap int) bool) (low, high int, ok bool) {
+	if equal && c.Exact {
+		for low = 0; rejected(low); low++ {
+			if low == last {
+				return 0, 0, false
+			}
+		}
+		for high = last; rejected(high); high-- {
+		}
+		return low, high, true
+	}
+	if rejected(centre) {
+		if centre++; centre > last || rejected(centre) {
+			return 0, 0, false
+		}
+	}
+	low = sort.Search(centre, func(gap int) bool { return !rejected(gap) })
+	high = centre + sort.Search(last-centre, func(i int) bool { return rejected(centre + 1 + i) })
+	return low, high, true
+}
+
+// repeated tells whether two values are equal.
+func repeated(values []float64) bool {
+	sorted := slices.Sorted(slices.Values(values))
+	return len(slices.Compact(sorted)) < len(values)
+}
+
 // invert returns the ends of the shifts that are not rejected, between differences (rising, each once).
 func (c *Change) invert(x, y, ends []float64) (low, high float64) {
 	moved := make([]float64, len(x))
@@ -131,12 +161,10 @@ func (c *Change) invert(x, y, ends []float64) (low, high float64) {
 		_, p := MannWhitney(moved, y)
 		return p <= c.Alpha
 	}
-	centre := sort.SearchFloat64s(ends, c.shift)
-	if rejected(centre) { // no finite shift does: from zero, or to it
+	first, last, ok := c.kept(len(ends), sort.SearchFloat64s(ends, c.shift), repeated(x) || repeated(y), rejected)
+	if !ok { // no finite shift does: from zero, or to it
 		return c.shift, c.shift
 	}
-	first := sort.Search(centre, func(gap int) bool { return !rejected(gap) })
-	last := centre + sort.Search(len(ends)-centre, func(i int) bool { return rejected(centre + 1 + i) })
 	low, high = math.Inf(-1), math.Inf(1)
 	if first > 0 {
 		low = ends[first-1]

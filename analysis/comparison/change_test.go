@@ -77,9 +77,80 @@ func TestIntervalAndPAgree(t *testing.T) {
 			t.Fatalf("the estimate is outside: %+v", c)
 		}
 		inside, without := c.Interval.Low < 0 && 0 < c.Interval.High, c.Interval.Low > 0 || c.Interval.High < 0
-		if c.Significant() && inside || !c.Significant() && without || c.P > c.Alpha && c.Significant() {
+		if c.Judged() && (c.P <= c.Alpha && inside || c.P > c.Alpha && without) || c.Significant() != (c.Judged() && c.P <= c.Alpha) {
 			t.Fatalf("p %v and the interval %v to %v do not agree", c.P, c.Interval.Low, c.Interval.High)
 		}
+	}
+}
+
+// scanned is the interval by its definition: shifts in all gaps between differences, the estimate, and no shift at all.
+func scanned(x, y []float64, alpha float64, estimate float64) (low, high float64) {
+	var ends []float64
+	for _, a := range x {
+		for _, b := range y {
+			ends = append(ends, b-a)
+		}
+	}
+	slices.Sort(ends)
+	ends = slices.Compact(ends)
+	low, high = estimate, estimate
+	holds := func(shift float64) bool {
+		moved := slices.Clone(x)
+		for i := range moved {
+			moved[i] += shift
+		}
+		_, p := MannWhitney(moved, y)
+		return p > alpha
+	}
+	for i := 1; i < len(ends); i++ {
+		if holds((ends[i-1] + ends[i]) / 2) {
+			low, high = min(low, ends[i-1]), max(high, ends[i])
+		}
+	}
+	if holds(0) {
+		low, high = min(low, 0), max(high, 0)
+	}
+	return low, high
+}
+
+func TestIntervalHoldsAllThatIsNotRejected(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 22))
+	kinds := map[string]func() float64{
+		"mostly zero": func() float64 { return max(0, float64(r.IntN(7)-4)) },
+		"few values":  func() float64 { return float64(r.IntN(4)) },
+		"two peaks":   func() float64 { return float64(8*r.IntN(2) + r.IntN(2)) },
+		"unlike":      func() float64 { return float64(r.IntN(1 << 30)) },
+	}
+	check := func(name string, x, y []float64) {
+		t.Helper()
+		c, back := Difference(x, y, 0.05), Difference(y, x, 0.05)
+		low, high := scanned(x, y, 0.05, c.Value)
+		if c.Interval.Low != low || c.Interval.High != high {
+			t.Errorf("%s: %v to %v: %v to %v, want %v to %v (estimate %v)", name, x, y, c.Interval.Low, c.Interval.High, low, high, c.Value)
+		}
+		if back.Interval.Low != -c.Interval.High || back.Interval.High != -c.Interval.Low || back.Value != -c.Value {
+			t.Errorf("%s: %v to %v: %v to %v, exchanged %v to %v", name, x, y, c.Interval.Low, c.Interval.High, back.Interval.Low, back.Interval.High)
+		}
+	}
+	for name, value := range kinds {
+		for i := range 250 {
+			n, m := 4+r.IntN(4), 4+r.IntN(4)
+			if i == 0 && !testing.Short() { // by the normal distribution
+				n, m = 26, 27
+			}
+			draw := func(n int) (values []float64) {
+				for range n {
+					values = append(values, value())
+				}
+				return values
+			}
+			check(name, draw(n), draw(m))
+		}
+	}
+	// Whole numbers, so that no end is rounded: 0.001 as 2.
+	x, y := []float64{0, 0, 0, 0, 0, 2}, []float64{0, 0, 0, 0, 2, 4}
+	if check("by hand", x, y); Difference(x, y, 0.05).Interval.High != 2 {
+		t.Errorf("%+v", Difference(x, y, 0.05))
 	}
 }
 

@@ -24,19 +24,21 @@ type Study struct {
 type Side struct {
 	Name    string
 	Studies map[string]Study // by class; "" where there are no classes
+	Hosts   []string         // names of the machines, where classes were measured on several; those of a study are in its header
 }
 
 // Options tell how to compare. Zero values mean the defaults.
 type Options struct {
 	Alpha   float64  // of a single comparison; DefaultAlpha
-	Metrics []string // names as in [Metrics], or "all"; the goals of both plans, and cost
+	Metrics []string // names as in [Metric], or "all"; the goals of both plans, loss and cost
+	Also    []string // metrics, or "geomean-" and one, that are compared besides, where they were measured
 	Force   bool     // compare what is not alike, and list it
 	Rounds  int      // of runs that were interleaved; 0: the sides were measured one after the other
 }
 
 // Metric is a quantity of a cell.
 type Metric struct {
-	Name string // as in conditions: see [Metrics]
+	Name string // as in conditions: a goal of the plan, "service", "cost", "cpu", "allocs", "peak", or "loss@" and a load
 	Unit string // "pps" or "bit/s", "ns", "octets", "" of plain numbers and ratios
 	// More says that more is better.
 	More bool
@@ -135,6 +137,9 @@ type Comparison struct {
 	Lone      []Lone
 	Different []Different
 	Warnings  []string
+	// Unfinished says of each study whose plan is not done how much is; none where both sides are whole.
+	Unfinished []string
+	partial    map[string]string // geometric means that leave out cells, by their names in conditions, and why
 }
 
 // IncomparableError says why numbers of two studies do not mean the same.
@@ -160,7 +165,7 @@ func Compare(old, new Side, o Options) (*Comparison, error) {
 	if !(o.Alpha > 0 && o.Alpha < 1) {
 		return nil, fmt.Errorf("alpha %v: want a number above 0 and below 1, as %v", o.Alpha, DefaultAlpha)
 	}
-	c := &Comparison{Old: old.Name, New: new.Name, Alpha: o.Alpha, Rounds: o.Rounds}
+	c := &Comparison{Old: old.Name, New: new.Name, Alpha: o.Alpha, Rounds: o.Rounds, partial: make(map[string]string)}
 	var serious []Different
 	unit := false
 	var values [2]*sample
@@ -189,7 +194,7 @@ func Compare(old, new Side, o Options) (*Comparison, error) {
 	if len(serious) > 0 && (!o.Force || unit) {
 		return nil, &IncomparableError{old.Name, new.Name, serious}
 	}
-	metrics, err := chosen(o.Metrics, values)
+	metrics, err := chosen(o.Metrics, o.Also, values)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +233,7 @@ func (s *sample) add(class string, study Study) {
 	for _, rec := range records {
 		byRun[rec.Repeat] = append(byRun[rec.Repeat], rec)
 	}
-	unit := study.Header.Settings.Unit
+	unit := cmp.Or(study.Header.Settings.Unit, defaultUnit)
 	if study.Header.Plan.Search != trial.SearchNone {
 		for _, g := range study.Header.Plan.Goals {
 			s.goals = append(s.goals, g.Name)
@@ -330,7 +335,7 @@ var fixed = []string{"service", "cost", "cpu", "allocs", "peak"}
 
 // load names the load of a point, as sweep takes it.
 func load(p analysis.CurvePoint) string {
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
+	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 	switch {
 	case p.OfService > 0:
 		return number(p.OfService) + "x"
@@ -340,8 +345,8 @@ func load(p analysis.CurvePoint) string {
 	return number(p.Load)
 }
 
-// chosen returns the metrics to compare, in order.
-func chosen(names []string, sides [2]*sample) ([]Metric, error) {
+// chosen returns the metrics to compare, in order, and those that are also asked for, where they were measured.
+func chosen(names, also []string, sides [2]*sample) ([]Metric, error) {
 	var all []Metric
 	for _, s := range sides {
 		for _, m := range s.metrics {
@@ -353,8 +358,15 @@ func chosen(names []string, sides [2]*sample) ([]Metric, error) {
 	goal := func(m Metric) bool {
 		return slices.Contains(sides[0].goals, m.Name) || slices.Contains(sides[1].goals, m.Name)
 	}
+	called := func(m Metric, name string) bool {
+		family, _, _ := strings.Cut(m.Name, ":")
+		return m.Name == name || family == name || name == "loss" && m.Points
+	}
+	asked := func(m Metric) bool {
+		return slices.ContainsFunc(also, func(name string) bool { return called(m, strings.TrimPrefix(name, "geomean-")) })
+	}
 	if len(names) == 0 {
-		return slices.DeleteFunc(all, func(m Metric) bool { return !goal(m) && m.Name != "cost" && !m.Points }), nil
+		return slices.DeleteFunc(all, func(m Metric) bool { return !goal(m) && m.Name != "cost" && !m.Points && !asked(m) }), nil
 	}
 	if slices.Contains(names, "all") {
 		return all, nil
@@ -363,7 +375,7 @@ func chosen(names []string, sides [2]*sample) ([]Metric, error) {
 	for _, name := range names {
 		found := false
 		for _, m := range all {
-			if family, _, _ := strings.Cut(m.Name, ":"); m.Name != name && family != name && !(name == "loss" && m.Points) {
+			if !called(m, name) {
 				continue
 			}
 			found = true
@@ -377,6 +389,11 @@ func chosen(names []string, sides [2]*sample) ([]Metric, error) {
 				have = append(have, m.Name)
 			}
 			return nil, fmt.Errorf("no metric %q was measured: there are %s, and all", name, strings.Join(have, ", "))
+		}
+	}
+	for _, m := range all {
+		if asked(m) && !slices.Contains(list, m) {
+			list = append(list, m)
 		}
 	}
 	return list, nil
@@ -457,16 +474,24 @@ func change(m Metric, old, new []float64, alpha float64) Change {
 }
 
 // mean compares the geometric mean over cells, which is formed in each run: runs are then compared as those of a cell are, so that what the cells
-// of a run have in common needs no assumption. Cells with a zero are left out, and runs in which a cell has no value.
+// of a run have in common needs no assumption. Cells with a zero are left out, and runs in which a cell has no value. A gate on a mean that leaves
+// out a cell is an error, unless the cell is zero in all runs of both sides.
 func (c *Comparison) mean(m Metric, cells [][2][]float64) {
-	zeros := 0
+	zeros, changed := 0, 0
 	cells = slices.DeleteFunc(slices.Clone(cells), func(sides [2][]float64) bool {
-		zero := slices.Contains(sides[0], 0) || slices.Contains(sides[1], 0)
+		values := finite(slices.Concat(sides[0], sides[1]))
+		zero := slices.Contains(values, 0)
 		if zero {
 			zeros++
 		}
+		if zero && slices.Max(values) > 0 {
+			changed++
+		}
 		return zero
 	})
+	if changed > 0 {
+		c.partial["geomean-"+m.Name] = "it leaves out " + plural(changed, "cell") + " with a zero in some runs, which has no place in a geometric mean; write " + m.Name + " for every cell"
+	}
 	if len(cells) < 2 {
 		return
 	}
@@ -512,6 +537,9 @@ func (c *Comparison) warn(old, new Side) {
 		add("unpaired: %s and %s were measured at different times, and a machine that had changed in between would look like a change of the program; "+
 			"compare --run measures both in turn", old.Name, new.Name)
 	}
+	for i, side := range []Side{old, new} {
+		c.warnOf([]string{"old", "new"}[i], side, add)
+	}
 	judged := 0
 	few := make(map[string]bool)
 	for _, list := range [][]Row{c.Rows, c.Means} {
@@ -532,6 +560,39 @@ func (c *Comparison) warn(old, new Side) {
 	c.Warnings = append(c.Warnings, slices.Sorted(maps.Keys(few))...)
 	if judged > 1 {
 		add("%d comparisons at alpha %v: where nothing had changed, %.2g of them would be false alarms", judged, c.Alpha, float64(judged)*c.Alpha)
+	}
+}
+
+// warnOf says what should be doubted of one side, called "old" or "new", and what of it is unfinished.
+func (c *Comparison) warnOf(called string, side Side, add func(format string, args ...any)) {
+	inProcess, soak := false, false
+	machines := slices.Clone(side.Hosts)
+	for _, class := range classes(side) {
+		study := side.Studies[class]
+		name := called
+		if class != "" {
+			name += ", " + class
+		}
+		if text := analysis.Analyze(study.Header, study.Records).Unfinished(); text != "" {
+			c.Unfinished = append(c.Unfinished, fmt.Sprintf("%s (%s) is %s", name, side.Name, text))
+		}
+		inProcess = inProcess || study.Header.InProcess
+		soak = soak || study.Header.Plan.Soak > 0
+		if class == "" {
+			for _, h := range study.Header.Hosts {
+				machines = append(machines, h.Name)
+			}
+		}
+	}
+	if inProcess {
+		add("runs of %s were measured in one process (--in-process): they share its heap and the layout of its memory, which makes them more alike than runs are", called)
+	}
+	if soak {
+		add("%s is a soak: its values are of the last window of each repeat", called)
+	}
+	if len(machines) > 1 {
+		add("%s was measured on %d machines (%s): differences of machines are listed of the first only, and a cell may have been on another one in the other side", called,
+			len(machines), strings.Join(machines, ", "))
 	}
 }
 

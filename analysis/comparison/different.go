@@ -1,6 +1,7 @@
 package comparison
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,7 +12,10 @@ import (
 )
 
 // unitOfLoads is in what rates are.
-const unitOfLoads = "unit of loads"
+const (
+	unitOfLoads = "unit of loads"
+	defaultUnit = "pps"
+)
 
 // differences returns in what two studies are not alike, with machine and program where it is asked for.
 func differences(class string, old, new *trial.Header, machine bool) (list []Different) {
@@ -24,7 +28,7 @@ func differences(class string, old, new *trial.Header, machine bool) (list []Dif
 			list = append(list, Different{What: in + what, Old: said(a), New: said(b), Serious: serious})
 		}
 	}
-	add(true, unitOfLoads, old.Settings.Unit, new.Settings.Unit)
+	add(true, unitOfLoads, cmp.Or(old.Settings.Unit, defaultUnit), cmp.Or(new.Settings.Unit, defaultUnit))
 	add(true, "captures", captures(old), captures(new))
 	add(true, "packets read at most", number(old.Reading.Packets), number(new.Reading.Packets))
 	settings(old, new, func(name, a, b string) {
@@ -68,10 +72,16 @@ func differences(class string, old, new *trial.Header, machine bool) (list []Dif
 	return list
 }
 
-// settings finds the settings in which two headers differ.
+// settings finds the settings in which two headers differ. One that a version leaves out is its default.
 func settings(old, new *trial.Header, differ func(name, a, b string)) {
-	a, _ := json.Marshal(&old.Settings)
-	b, _ := json.Marshal(&new.Settings)
+	filled := func(s trial.Settings) []byte {
+		if full, err := s.Normalize(); err == nil {
+			s = full
+		}
+		text, _ := json.Marshal(&s)
+		return text
+	}
+	a, b := filled(old.Settings), filled(new.Settings)
 	fields(string(a), string(b), differ)
 }
 

@@ -26,15 +26,36 @@ type Gate struct {
 	Open []Finding
 }
 
-// ErrNoChange is a condition that is true where nothing changed.
-var ErrNoChange = errors.New("it is true where nothing has changed: a condition on a change is < and a number of 0 or less, or > and one of 0 or more, as ndr<-5%")
+// ErrNoGate is a condition that says nothing of a change, whatever was measured.
+var ErrNoGate = errors.New("no condition on a change")
+
+// Sensible returns an ErrNoGate where a comparison is true though nothing changed, where nothing can make it true, or where its limit is 1 or more
+// without a percent sign, which hardly anyone means.
+func Sensible(condition analysis.Condition) error {
+	for _, l := range condition.Limits() {
+		least, most := -1.0, math.Inf(1) // of ratios less 1
+		if l.Metric == "loss" || strings.HasPrefix(l.Metric, "loss@") {
+			most = 1 // of differences of ratios
+		}
+		text := strings.TrimSpace(l.Comparison)
+		switch {
+		case l.Holds(0):
+			return fmt.Errorf("%s: %w: it is true where nothing has changed; write < and a number of 0 or less, or > and one of 0 or more, as ndr<-5%%", text, ErrNoGate)
+		case math.Abs(l.Value) >= 1 && !strings.HasSuffix(text, "%"):
+			return fmt.Errorf("%s: %w: %v is %v %%; did you mean %s%%?", text, ErrNoGate, l.Value, 100*l.Value, text)
+		case !l.Holds(least) && !l.Holds(most):
+			return fmt.Errorf("%s: %w: it is never true, as nothing can be less than 0 or a loss more than all", text, ErrNoGate)
+		}
+	}
+	return nil
+}
 
 // Gate checks a condition on changes: "ndr<-5%" speaks of every cell's change of ndr, "cost[direct]>3%" of those of one engine, and
 // "geomean-ndr<-2%" of the geometric mean's. A change of lost packets ("loss@1x>0.1%") is in points.
 //
 // The level holds for all that the condition speaks of together: p-values are adjusted by the method of Holm (1979), so that where nothing has
 // changed the chance that anything is true is at most Alpha. It is an error when the condition names what neither side has or only one side
-// has, when there are too few runs for a verdict, and when it is true of no change.
+// has, a geometric mean that leaves out cells, when there are too few runs for a verdict, and when it is not [Sensible].
 func (c *Comparison) Gate(condition analysis.Condition) (*Gate, error) { return c.gate(condition, 0) }
 
 // Check returns what is wrong with a condition that will be checked when each side has so many runs; c may have fewer.
@@ -45,6 +66,9 @@ func (c *Comparison) Check(condition analysis.Condition, runs int) error {
 
 // gate is Gate or, with a number of runs, Check.
 func (c *Comparison) gate(condition analysis.Condition, planned int) (*Gate, error) {
+	if err := Sensible(condition); err != nil {
+		return nil, err
+	}
 	var measures []analysis.Measure
 	rows := make(map[string]*Row)
 	key := func(m *analysis.Measure) string { return m.Metric + "\x00" + m.Engine + "\x00" + m.Where }
@@ -71,15 +95,20 @@ func (c *Comparison) gate(condition analysis.Condition, planned int) (*Gate, err
 	for _, l := range c.Lone {
 		for _, name := range l.names(c) {
 			r := Row{Class: l.Class, Cell: l.Cell}
-			measures = append(measures, analysis.Measure{Engine: l.Cell.Engine, Metric: name, Where: r.Where(), Value: math.NaN(), Why: "only " + l.Side + " has it"})
+			m := analysis.Measure{Engine: l.Cell.Engine, Metric: name, Where: r.Where(), Value: math.NaN(), Why: "only " + l.Side + " has it"}
+			measures = append(measures, m)
+			if !strings.HasPrefix(name, "loss") {
+				m.Where, m.Why = "", "only "+l.Side+" has "+l.Cell.Engine+", "+m.Where
+				m.Engine, m.Metric = "all", "geomean-"+name
+				measures = append(measures, m)
+			}
 		}
 	}
-	unchanged, err := condition.Check(measures)
-	if err != nil {
-		return nil, err
+	for name, why := range c.partial {
+		measures = append(measures, analysis.Measure{Engine: "all", Metric: name, Value: math.NaN(), Why: why})
 	}
-	if len(unchanged) > 0 {
-		return nil, fmt.Errorf("%s: %w", unchanged[0].Comparison, ErrNoChange)
+	if _, err := condition.Check(measures); err != nil {
+		return nil, err
 	}
 	// with checks the condition as if each change were what value says.
 	with := func(value func(*Row) float64) []analysis.Match {
@@ -107,7 +136,7 @@ func (c *Comparison) gate(condition analysis.Condition, planned int) (*Gate, err
 		}
 	}
 	if float64(g.Rows)*smallest > c.Alpha {
-		return nil, fmt.Errorf("%d comparisons cannot be true together at alpha %v with so few runs: take at least %d of each side, or name fewer cells (as ndr[ENGINE])", g.Rows,
+		return nil, fmt.Errorf("%d comparisons cannot be true together at alpha %v with so few runs: take at least %d of each side, name one engine (as ndr[ENGINE]), or measure fewer cells", g.Rows,
 			c.Alpha, Need(c.Alpha/float64(g.Rows)))
 	}
 	if planned > 0 {
@@ -127,7 +156,7 @@ func (c *Comparison) gate(condition analysis.Condition, planned int) (*Gate, err
 		for _, m := range with(end) {
 			r := rows[key(&m.Measure)]
 			f := Finding{Row: r, Condition: strings.TrimSpace(m.Comparison), P: seen[r]}
-			if !r.Change.significant(seen[r]) && !shown[f] {
+			if !shown[f] {
 				shown[f] = true
 				g.Open = append(g.Open, f)
 			}
@@ -156,7 +185,12 @@ func (c *Comparison) names(r *Row) []string {
 
 // names returns what of a cell that one side lacks a condition may mean.
 func (l *Lone) names(c *Comparison) (names []string) {
-	if l.Metric != "" {
+	switch family, _, long := strings.Cut(l.Metric, ":"); {
+	case strings.HasPrefix(l.Metric, "loss@"):
+		return []string{l.Metric, "loss"}
+	case long:
+		return []string{l.Metric, family}
+	case l.Metric != "":
 		return []string{l.Metric}
 	}
 	for i := range c.Rows {

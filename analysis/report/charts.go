@@ -53,6 +53,14 @@ func shortName(r *analysis.Results, c trial.Cell) string {
 	return name
 }
 
+// onHost adds the machine to a name, where several measured.
+func onHost(name, host string) string {
+	if host != "" {
+		name += " on " + host
+	}
+	return name
+}
+
 func chartNote(r *analysis.Results) string {
 	h := &r.Header
 	var captures []string
@@ -190,7 +198,7 @@ func costChart(r *analysis.Results) (Chart, bool) {
 	ch := CostChart{Title: "Cost of a packet against its size", Note: chartNote(r), Size: "captured octets per packet"}
 	for i := range r.Costs {
 		c := &r.Costs[i]
-		ch.Costs = append(ch.Costs, CostSeries{Engine: shortName(r, c.Cell), Points: c.Points, Model: &c.Model})
+		ch.Costs = append(ch.Costs, CostSeries{Engine: onHost(shortName(r, c.Cell), c.Host), Points: c.Points, Model: &c.Model})
 	}
 	return ch, len(ch.Costs) > 0
 }

@@ -168,6 +168,7 @@ func classesTable(c *analysis.Classes, whole bool) *Table {
 	add(whole || len(p.Sizes) > 1, Column{Head: "size"}, func(r *analysis.ClassCeiling) Cell { return Text(r.Cell.Size) })
 	add(whole || len(p.Caches) > 1, Column{Head: "frames", Key: "cache"}, func(r *analysis.ClassCeiling) Cell { return Text(r.Cell.Cache) })
 	add(whole || len(p.Workers) > 1, Column{Head: "workers", Right: true}, func(r *analysis.ClassCeiling) Cell { return Text(strconv.Itoa(r.Cell.Workers)) })
+	add(len(c.Header.Hosts) > 1, Column{Head: "machine"}, func(r *analysis.ClassCeiling) Cell { return Text(r.Host) })
 	add(true, Column{Head: "B/packet", Key: "mean_octets", Right: true}, func(r *analysis.ClassCeiling) Cell { return Number(ratio(r.Octets), decimals(1)) })
 	add(true, Column{Head: "time/packet", Key: "ns_per_packet", Right: true}, func(r *analysis.ClassCeiling) Cell { return with(r.NS, FormatDuration) })
 	add(true, Column{Head: "x cheapest", Key: "times_cheapest", Right: true}, func(r *analysis.ClassCeiling) Cell { return Number(ratio(r.Times), decimals(2)) })
@@ -195,11 +196,11 @@ func classesTable(c *analysis.Classes, whole bool) *Table {
 	return t
 }
 
-// dearest says for each cell which class costs most against which.
+// dearest says for each cell, and each machine where there are several, which class costs most against which.
 func dearest(rows []analysis.ClassCeiling) (notes []string) {
 	for i := 0; i < len(rows); {
 		j := i
-		for j < len(rows) && rows[j].Cell == rows[i].Cell {
+		for j < len(rows) && rows[j].Cell == rows[i].Cell && rows[j].Host == rows[i].Host {
 			j++
 		}
 		cheapest := j - 1
@@ -207,7 +208,8 @@ func dearest(rows []analysis.ClassCeiling) (notes []string) {
 			cheapest--
 		}
 		if cheapest > i {
-			notes = append(notes, fmt.Sprintf("%v: %s takes %.3g times as long a packet as %s", rows[i].Cell, rows[i].Class, rows[i].Times, rows[cheapest].Class))
+			notes = append(notes, fmt.Sprintf("%s: %s takes %.3g times as long a packet as %s", onHost(rows[i].Cell.String(), rows[i].Host), rows[i].Class, rows[i].Times,
+				rows[cheapest].Class))
 		}
 		i = j
 	}

@@ -90,7 +90,8 @@ type comparedChange struct {
 	New      analysis.Summary   `json:"new"`
 	Points   bool               `json:"difference,omitempty"` // change is a difference, not a ratio less 1
 	Change   *float64           `json:"change"`               // null: from zero
-	Interval *comparedInterval  `json:"interval"`
+	FromZero bool               `json:"from_zero,omitempty"`  // the change is without end
+	Interval *comparedInterval  `json:"interval"`             // null: too few runs, or both ends from zero
 	U        float64            `json:"u"`
 	P        float64            `json:"p"`
 	Exact    bool               `json:"exact"`
@@ -106,8 +107,8 @@ type comparedMark struct {
 }
 
 type comparedInterval struct {
-	Low      *float64 `json:"low"` // null: without end
-	High     *float64 `json:"high"`
+	Low      *float64 `json:"low"`
+	High     *float64 `json:"high"` // null: without end, from zero
 	Coverage float64  `json:"coverage"`
 }
 
@@ -143,21 +144,21 @@ func WriteComparisonJSON(w io.Writer, c *comparison.Comparison, gate *comparison
 		Different []different `json:"differences"`
 		Lone      []lone      `json:"only_on_one_side"`
 		Warnings  []string    `json:"warnings"`
-	}{"comparison", c.Old, c.New, c.Rounds, c.Alpha, differ, alone, append([]string{}, c.Warnings...)}); err != nil {
+	}{"comparison", c.Old, c.New, c.Rounds, c.Alpha, differ, alone, append(append([]string{}, c.Unfinished...), c.Warnings...)}); err != nil {
 		return err
 	}
 	for _, list := range [][]comparison.Row{c.Rows, c.Means} {
 		for i := range list {
 			r := &list[i]
 			row := comparedChange{Kind: "change", Metric: r.Name(), Unit: r.Metric.Unit, Class: r.Class, Cells: r.Over, Old: r.Old, New: r.New, Points: r.Metric.Points,
-				Change: jsonNumber(r.Change.Value), U: r.Change.U, P: r.Change.P, Exact: r.Change.Exact, Shows: r.Verdict(), Doubts: r.Doubts}
+				Change: jsonNumber(r.Change.Value), FromZero: math.IsInf(r.Change.Value, 1), U: r.Change.U, P: r.Change.P, Exact: r.Change.Exact, Shows: r.Verdict(), Doubts: r.Doubts}
 			for _, m := range r.Marks {
 				row.Marks = append(row.Marks, comparedMark(m))
 			}
 			if r.Over == 0 {
 				row.Cell = &r.Cell
 			}
-			if in := r.Change.Interval; in.Valid() {
+			if in := r.Change.Interval; in.Valid() && !math.IsInf(in.Low, 1) {
 				row.Interval = &comparedInterval{jsonNumber(in.Low), jsonNumber(in.High), in.Coverage}
 			}
 			if err := e.Encode(row); err != nil {
@@ -174,12 +175,14 @@ func WriteComparisonJSON(w io.Writer, c *comparison.Comparison, gate *comparison
 		Class     string      `json:"class,omitempty"`
 		Cell      *trial.Cell `json:"cell,omitempty"`
 		Change    *float64    `json:"change"`
+		FromZero  bool        `json:"from_zero,omitempty"`
 		P         float64     `json:"p_adjusted"`
 	}
 	list := func(findings []comparison.Finding) []finding {
 		l := []finding{}
 		for _, f := range findings {
-			v := finding{Condition: f.Condition, Metric: f.Row.Name(), Class: f.Row.Class, Change: jsonNumber(f.Row.Change.Value), P: f.P}
+			v := finding{Condition: f.Condition, Metric: f.Row.Name(), Class: f.Row.Class, Change: jsonNumber(f.Row.Change.Value),
+				FromZero: math.IsInf(f.Row.Change.Value, 1), P: f.P}
 			if f.Row.Over == 0 {
 				v.Cell = &f.Row.Cell
 			}
@@ -362,7 +365,7 @@ func comparisonTables(c *comparison.Comparison) []*Table {
 		}
 		t.Notes = append(t.Notes, text)
 	}
-	t.Notes = append(t.Notes, c.Warnings...)
+	t.Notes = append(append(t.Notes, c.Unfinished...), c.Warnings...)
 	return tables
 }
 

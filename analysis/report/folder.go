@@ -65,7 +65,7 @@ func Check(path string) error {
 
 // vacant wants a folder without a study.
 func vacant(path string) error {
-	for _, name := range []string{HeaderFile, ScenarioFile, RecordsFile, ClassesFile} {
+	for _, name := range []string{HeaderFile, ScenarioFile, RecordsFile, ClassesFile, LiveFile, ValidationFile} {
 		if _, err := os.Lstat(filepath.Join(path, name)); err == nil {
 			return fmt.Errorf("%s holds results already: go on with --resume, or name another folder", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {

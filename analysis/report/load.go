@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -28,9 +27,9 @@ const (
 	KindValidation = "validation" // of a model
 )
 
-// headers are the files that tell what a results folder is of.
-var headers = map[string]string{
-	HeaderFile: KindStudy, ClassesFile: KindClasses, ScenarioFile: KindScenario, LiveFile: KindLive, ValidationFile: KindValidation,
+// headers are the files that tell what a results folder is of. A folder has one of them.
+var headers = []struct{ file, kind string }{
+	{HeaderFile, KindStudy}, {ClassesFile, KindClasses}, {ScenarioFile, KindScenario}, {LiveFile, KindLive}, {ValidationFile, KindValidation},
 }
 
 // Source is what one results folder holds. Results are computed from its records. Of the fields below Files those of its
@@ -66,6 +65,7 @@ type Validated struct {
 }
 
 // SourceFile is a file of a results folder as it was read, with absolute paths cut to their last names.
+// Equal last names are numbered.
 type SourceFile struct {
 	Name string // with "/", below the results folder
 	Data []byte
@@ -117,7 +117,7 @@ func (s *Source) Version() string {
 
 // Load reads a results folder of any kind, or one that holds a results folder for each of several machines. A last line of
 // records that was cut while it was written is left out. In what is read, Files too, absolute paths are cut to their last
-// names: they are of a machine, not of its results.
+// names: they are of a machine, not of its results. Of folders that are called USER@HOST the name is HOST.
 func Load(path string) ([]*Source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -130,7 +130,12 @@ func Load(path string) ([]*Source, error) {
 	if whole, err := filepath.Abs(path); err == nil {
 		name = filepath.Base(whole)
 	}
-	if kind := kindOf(path); kind != "" {
+	name = withoutUser(name)
+	kind, err := kindOf(path)
+	if err != nil {
+		return nil, err
+	}
+	if kind != "" {
 		s, err := load(path, kind)
 		if err != nil {
 			return nil, err
@@ -145,15 +150,21 @@ func Load(path string) ([]*Source, error) {
 	var list []*Source
 	for _, e := range entries {
 		below := filepath.Join(path, e.Name())
-		kind := kindOf(below)
+		kind, err := kindOf(below)
+		if err != nil {
+			return nil, err
+		}
 		if kind == "" {
+			if _, err := os.Stat(filepath.Join(below, RecordsFile)); err == nil {
+				return nil, fmt.Errorf("%s holds %s without a header, which tells what they are of: measure it again, or take the folder away", below, RecordsFile)
+			}
 			continue
 		}
 		s, err := load(below, kind)
 		if err != nil {
 			return nil, err
 		}
-		s.Name, s.Machine = name, e.Name()
+		s.Name, s.Machine = name, withoutUser(e.Name())
 		list = append(list, s)
 	}
 	if len(list) == 0 {
@@ -162,14 +173,29 @@ func Load(path string) ([]*Source, error) {
 	return list, nil
 }
 
-func kindOf(path string) string {
-	for file, kind := range headers {
-		if info, err := os.Stat(filepath.Join(path, file)); err == nil && info.Mode().IsRegular() {
-			return kind
+// kindOf is what a folder holds results of; "" where it holds none.
+func kindOf(path string) (kind string, err error) {
+	first := ""
+	for _, h := range headers {
+		if info, err := os.Stat(filepath.Join(path, h.file)); err != nil || !info.Mode().IsRegular() {
+			continue
 		}
+		if first != "" {
+			return "", fmt.Errorf("%s holds results of two kinds, by %s and %s: put each into a folder of its own", path, first, h.file)
+		}
+		first, kind = h.file, h.kind
 	}
-	return ""
+	return kind, nil
 }
+
+// HoldsResults reports whether a folder is a results folder of any kind.
+func HoldsResults(path string) bool {
+	kind, err := kindOf(path)
+	return kind != "" || err != nil
+}
+
+// withoutUser is the name of a folder that is called as a remote machine was, USER@HOST, without the user.
+func withoutUser(name string) string { return name[strings.LastIndexByte(name, '@')+1:] }
 
 // what says what a folder is that holds no results.
 func what(path string, entries []fs.DirEntry) string {
@@ -191,8 +217,8 @@ func what(path string, entries []fs.DirEntry) string {
 		text += fmt.Sprintf(" and %d more", n)
 	}
 	var wanted []string
-	for file := range headers {
-		wanted = append(wanted, file)
+	for _, h := range headers {
+		wanted = append(wanted, h.file)
 	}
 	slices.Sort(wanted)
 	return text + "; wanted is one of " + strings.Join(wanted, ", ") + ", in it or in a folder below"
@@ -200,7 +226,7 @@ func what(path string, entries []fs.DirEntry) string {
 
 func load(path, kind string) (*Source, error) {
 	s := &Source{Path: path, Kind: kind}
-	in := folderReader{path: path, edit: withoutPaths, keep: s.keep}
+	in := folderReader{path: path, edit: new(pathCutter).edit, keep: s.keep}
 	switch kind {
 	case KindStudy:
 		header, records, _, err := in.study()
@@ -287,22 +313,4 @@ func (in folderReader) below(folder string) folderReader {
 		sub.keep = func(name string, content []byte) { in.keep(folder+"/"+name, content) }
 	}
 	return sub
-}
-
-// absolute finds, in the strings of JSON, absolute paths of two names or more, at the begin of a string or behind what sets a
-// value off: "model=/home/u/forest.onnx".
-var absolute = regexp.MustCompile(`(["=:,])(?:/(?:[^/"\\=,:]+/)+|(?:[A-Za-z]:|\\\\\\\\)(?:(?:\\\\|/)?[^/"\\=,:]+)*(?:\\\\|/))([^/"\\=,:]+)`)
-
-// withoutPaths cuts absolute paths in JSON to their last names. The files of the kernel stay: notes name them.
-func withoutPaths(text []byte) []byte {
-	if !strings.ContainsAny(string(text), `/\`) {
-		return text
-	}
-	return absolute.ReplaceAllFunc(text, func(found []byte) []byte {
-		if strings.HasPrefix(string(found[1:]), "/proc/") || strings.HasPrefix(string(found[1:]), "/sys/") {
-			return found
-		}
-		parts := absolute.FindSubmatch(found)
-		return append(slices.Clone(parts[1]), parts[2]...)
-	})
 }

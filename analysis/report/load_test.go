@@ -165,33 +165,107 @@ func TestLoadRefusesWhatIsNoResults(t *testing.T) {
 func TestPathsAreCutToNames(t *testing.T) {
 	for _, tt := range []struct{ have, want string }{
 		{`{"path":"/home/u/x y/a.pcap"}`, `{"path":"a.pcap"}`},
+		{`{"path":"/home/u/a=b, c: & d.pcap"}`, `{"path":"a=b, c: \u0026 d.pcap"}`},
 		{`{"name":"captures/a.pcap"}`, `{"name":"captures/a.pcap"}`},
 		{`{"name":"/a.pcap"}`, `{"name":"/a.pcap"}`},
+		{`{"name":"a.pcap","path":"/home/u/a.pcap"}`, `{"name":"a.pcap","path":"a.pcap"}`},
 		{`["model=/home/u/f.onnx:drop","features"]`, `["model=f.onnx:drop","features"]`},
-		{`{"model=/home/u/f.onnx":{"vectors":3}}`, `{"model=f.onnx":{"vectors":3}}`},
+		{`{"stages":["model=/home/u/f.onnx:drop","features"]}`, `{"stages":["model=f.onnx:drop","features"]}`},
+		{`{"stages":["model=/a/f.onnx","model=/b/f.onnx","model=f.onnx"]}`, `{"stages":["model=f-2.onnx","model=f-3.onnx","model=f.onnx"]}`},
+		{`{"stages":{"model=/b/f.onnx:drop":{"vectors":3},"model=/a/f.onnx:drop":{"vectors":4}}}`,
+			`{"stages":{"model=f.onnx:drop":{"vectors":3},"model=f-2.onnx:drop":{"vectors":4}}}`},
+		{`{"captures":[{"name":"/a/x.pcap"},{"name":"/b/x.pcap"}]}`, `{"captures":[{"name":"x.pcap"},{"name":"x-2.pcap"}]}`},
 		{`{"path":"C:\\Users\\u\\a.pcap"}`, `{"path":"a.pcap"}`},
 		{`{"path":"\\\\server\\share\\a.pcap"}`, `{"path":"a.pcap"}`},
 		{`{"unit":"bit/s","load":1}`, `{"unit":"bit/s","load":1}`},
+		{`{"text":"a:/b/c","of":"read / write, 1 /2"}`, `{"text":"a:/b/c","of":"read / write, 1 /2"}`},
 		{`{"notes":["/sys/devices/system/cpu: no such file"]}`, `{"notes":["/sys/devices/system/cpu: no such file"]}`},
-		{`{"tree":"/data/CIC \u0026 more/PCAP"}`, `{"tree":"CIC \u0026 more/PCAP"}`},
-		{`{"a":"x\"/home/u/a.pcap"}`, `{"a":"x\"a.pcap"}`},
+		{`{"tree":"/data/CIC \u0026 more/PCAP"}`, `{"tree":"PCAP"}`},
+		{`{"failure":"python3: can't open file '/home/u/my p.py': [Errno 2]; see /home/u/log"}`, `{"failure":"python3: can't open file 'my p.py': [Errno 2]; see log"}`},
+		{`{"failure":"File \"/home/u/my p.py\", line 3, in x, file:///home/u/y.py"}`, `{"failure":"File \"my p.py\", line 3, in x, file://y.py"}`},
+		{`{"commands":["mine=/usr/bin/python3 /home/u/a.py --out=/home/u/o"]}`, `{"commands":["mine=python3 a.py --out=o"]}`},
+		{`{"warnings":["/home/u/a b/x.pcap"]}`, `{"warnings":["x.pcap"]}`},
 	} {
-		if got := string(withoutPaths([]byte(tt.have))); got != tt.want {
+		if got := string(new(pathCutter).edit([]byte(tt.have))); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.have, got, tt.want)
 		}
+	}
+	// Names are those of the header in the records too.
+	var c pathCutter
+	c.edit([]byte(`{"settings":{"stages":["model=/a/f.onnx","model=/b/f.onnx"]}}`))
+	if got := string(c.edit([]byte(`{"stages":{"model=/b/f.onnx":{"n":1}}}`))); got != `{"stages":{"model=f-2.onnx":{"n":1}}}` {
+		t.Errorf("got %s", got)
 	}
 }
 
 func FuzzPathsAreCutToNames(f *testing.F) {
-	for _, s := range []string{`{"a":"/home/u/a.pcap"}`, `["C:\\x\\y","\\\\s\\t\\u"]`, `"model=/a/b:c"`, `"\\\\/a/\""`, `{"/a/b":1,"b":2}`} {
+	for _, s := range []string{`{"a":"/home/u/a.pcap"}`, `["C:\\x\\y","\\\\s\\t\\u"]`, `"model=/a/b:c"`, `"\\\\/a/\""`, `{"/a/b":1,"b":2}`,
+		`{"stages":{"m=/a/f":1,"m=/b/f":[{"x":"y"}]}}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if !json.Valid(text) {
 			return
 		}
-		if got := withoutPaths(bytes.Clone(text)); !json.Valid(got) {
+		if got := new(pathCutter).edit(bytes.Clone(text)); !json.Valid(got) {
 			t.Errorf("%q became %q, which is no JSON", text, got)
 		}
 	})
+}
+
+// TestStagesOfOneNameAreCountedApart: paths are cut, and what two stages counted is not added up.
+func TestStagesOfOneNameAreCountedApart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "somebody@pi3")
+	h, records := searched()
+	h.Settings.Stages = []string{"model=/home/a/f.onnx", "model=/home/b/f.onnx"}
+	for i := range records {
+		records[i].Settings.Stages = h.Settings.Stages
+		records[i].Stages = map[string]map[string]uint64{h.Settings.Stages[0]: {"vectors": 3}, h.Settings.Stages[1]: {"vectors": 5}}
+	}
+	writeStudy(t, dir, h, records)
+	list, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := list[0].Study.Ceilings[0].Counts
+	if counts["model=f.onnx"]["vectors"] != 18 || counts["model=f-2.onnx"]["vectors"] != 30 {
+		t.Errorf("counts of stages: %v", counts)
+	}
+	if list[0].Name != "pi3" {
+		t.Errorf("the folder of a user's machine is called %q", list[0].Name)
+	}
+}
+
+func TestLoadRefusesFoldersOfTwoKindsAndHeadless(t *testing.T) {
+	dir := t.TempDir()
+	h, records := searched()
+	writeStudy(t, filepath.Join(dir, "boards", "a"), h, records)
+	if err := os.MkdirAll(filepath.Join(dir, "boards", "b"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "boards", "b", RecordsFile), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(filepath.Join(dir, "boards")); err == nil || !strings.Contains(err.Error(), "without a header") {
+		t.Errorf("records without a header: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "boards", "a", LiveFile), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(filepath.Join(dir, "boards", "a")); err == nil || !strings.Contains(err.Error(), "two kinds") {
+		t.Errorf("two headers: %v", err)
+	}
+	for _, file := range []string{LiveFile, ValidationFile} {
+		old := filepath.Join(dir, "old-"+file)
+		if err := os.MkdirAll(old, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(old, file), []byte("{}"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := Create(old, h); err == nil {
+			f.Close()
+			t.Errorf("a study begins in a folder with %s", file)
+		}
+	}
 }

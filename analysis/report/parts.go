@@ -88,7 +88,7 @@ const intervalCaption = "Whiskers are intervals of the median."
 
 func (p *Parts) study(r *analysis.Results) {
 	h := &r.Header
-	p.facts(studyFacts(r))
+	p.facts(withoutDoubts(heading(r)))
 	p.Warnings = r.Warnings
 	if len(r.Ceilings) > 0 {
 		t := ceilingTable(r)
@@ -126,10 +126,10 @@ func (p *Parts) study(r *analysis.Results) {
 	}
 }
 
-// studyFacts is the heading without what warnings say.
-func studyFacts(r *analysis.Results) string {
+// withoutDoubts is a heading without what warnings say.
+func withoutDoubts(heading string) string {
 	text := ""
-	for line := range strings.Lines(heading(r)) {
+	for line := range strings.Lines(heading) {
 		if !strings.HasPrefix(line, "unfinished: ") && !strings.HasPrefix(line, "quick: ") {
 			text += line
 		}
@@ -174,7 +174,8 @@ func costDataTable(r *analysis.Results) *Table {
 func (p *Parts) classes(c *analysis.Classes) {
 	var text strings.Builder
 	if err := writeClassesHeading(&text, c); err == nil {
-		p.facts(text.String())
+		heading := strings.TrimPrefix(text.String(), clean(c.Header.Synthetic)+"\n")
+		p.facts(withoutDoubts(heading))
 	}
 	if c.Header.Synthetic != "" {
 		p.Warnings = append(p.Warnings, c.Header.Synthetic)
@@ -182,7 +183,6 @@ func (p *Parts) classes(c *analysis.Classes) {
 	t := classesTable(c, false)
 	t.Title, t.Notes = "Classes", nil
 	p.table("", t)
-	p.Notes = append(p.Notes, dearest(c.Compare())...)
 	data := classesTable(c, true)
 	const caption = "Dearest first, as the first engine has them. "
 	if ch, ok := classChart(c, "Time of a packet, class by class", "time per packet in closed loop", FormatDuration,

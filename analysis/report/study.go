@@ -248,7 +248,11 @@ func ceilingTable(r *analysis.Results) *Table {
 		}
 		return columns
 	}
+	hosts := len(r.Header.Hosts) > 1
 	t := &Table{Columns: []Column{{Head: "engine"}, {Head: "size"}, {Head: "B/packet", Right: true}, {Head: "frames"}}}
+	if hosts {
+		t.Columns = append(t.Columns, Column{Head: "machine"})
+	}
 	if several {
 		t.Columns = append(t.Columns, right("workers", "skew")...)
 	}
@@ -273,6 +277,9 @@ func ceilingTable(r *analysis.Results) *Table {
 			octets = math.NaN()
 		}
 		row := []Cell{Text(c.Cell.Engine), Text(c.Cell.Size), Number(octets, decimals(0)), Text(c.Cell.Cache)}
+		if hosts {
+			row = append(row, Text(c.Host))
+		}
 		if several {
 			row = append(row, Text(strconv.Itoa(c.Cell.Workers)), Number(max(1, c.Skew), decimals(2)))
 		}
@@ -443,7 +450,7 @@ func costTable(r *analysis.Results) *Table {
 		if c.Cell.Workers > 1 {
 			name += " x" + strconv.Itoa(c.Cell.Workers)
 		}
-		t.Add(Text(name), Text(c.Cell.Cache), Number(c.Model.Base, FormatDuration), Number(100*c.Model.PerOctet, FormatDuration),
+		t.Add(Text(onHost(name, c.Host)), Text(c.Cell.Cache), Number(c.Model.Base, FormatDuration), Number(100*c.Model.PerOctet, FormatDuration),
 			Number(c.Model.MAPE, FormatRatio), Number(c.Model.Worst, FormatRatio), Text(accepted))
 	}
 	return t

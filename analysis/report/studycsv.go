@@ -21,7 +21,8 @@ import (
 //     GOAL_UNIT_largest_upper (relevant bounds over the repeats, empty where a repeat has none),
 //     GOAL_repeats_without_lower, GOAL_repeats_without_upper, GOAL_repeats_without_time (whose search ended with the window of
 //     a soak, so that a bound may be missing for no other reason) and GOAL_regular (true or false);
-//   - marks, separated by spaces; alone:MARK is of the engine alone.
+//   - marks, separated by spaces; alone:MARK is of the engine alone;
+//   - machine: of a study that several machines measured, the name of the one that measured the row (trial.Header.Hosts).
 //
 // UNIT is pps or bit_per_s.
 func WriteCSV(w io.Writer, r *analysis.Results) error { return studyTable(r).WriteCSV(w) }
@@ -51,6 +52,10 @@ func studyTable(r *analysis.Results) *Table {
 			g.Name+"_repeats_without_upper", g.Name+"_repeats_without_time", g.Name+"_regular")
 	}
 	add("marks")
+	hosts := len(r.Header.Hosts) > 1
+	if hosts {
+		add("machine")
+	}
 	for i := range r.Ceilings {
 		c := &r.Ceilings[i]
 		row := []Cell{
@@ -70,7 +75,11 @@ func studyTable(r *analysis.Results) *Table {
 		for _, goal := range r.Header.Plan.Goals {
 			row = append(row, goalCells(c, goal.Name)...)
 		}
-		t.Add(append(row, Text(marks(c)))...)
+		row = append(row, Text(marks(c)))
+		if hosts {
+			row = append(row, Text(c.Host))
+		}
+		t.Add(row...)
 	}
 	return t
 }

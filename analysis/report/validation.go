@@ -595,13 +595,10 @@ func warningsOf(r *validation.Report) []string {
 
 // CheckValidation makes the folder of a validation. It refuses one that holds results already.
 func CheckValidation(path string) error {
-	if err := Check(path); err != nil {
-		return err
-	}
 	if _, err := os.Lstat(filepath.Join(path, ValidationFile)); err == nil {
 		return fmt.Errorf("%s: holds a validation already: name another folder", path)
 	}
-	return nil
+	return Check(path)
 }
 
 // WriteValidationFolder writes a report into a folder that CheckValidation made: as JSON, as text, and its tables as CSV. whole is what the JSON

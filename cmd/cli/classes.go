@@ -37,7 +37,8 @@ type classStudies struct {
 	path      string // of the results folder; "" without one
 	condition *analysis.Condition
 	classes   analysis.Classes
-	span      *shard.Span // of a shard: its classes; nil: all
+	span      *shard.Span   // of a shard: its classes; nil: all
+	failed    map[int]error // of run, by class
 }
 
 // perClass is study for --per-class.
@@ -368,6 +369,7 @@ func (s *classStudies) run(ctx context.Context) error {
 	s.a.note("%s%s: %d classes, of which %d are to measure, %d engines, %d repeats%s", s.place.prefix(), h.Tree, len(h.Classes), len(left),
 		len(h.Study.Plan.Engines), h.Study.Plan.Repeats, about)
 	var faults []error
+	s.failed = make(map[int]error)
 	for _, i := range left {
 		if err := s.class(ctx, i); err != nil {
 			if ctx.Err() != nil {
@@ -376,7 +378,7 @@ func (s *classStudies) run(ctx context.Context) error {
 				}
 				return err
 			}
-			faults = append(faults, err)
+			faults, s.failed[i] = append(faults, err), err
 		}
 	}
 	return errors.Join(faults...)
@@ -428,7 +430,7 @@ func (s *classStudies) class(ctx context.Context, i int) (err error) {
 	runErr := s.a.atEach(ctx, []*visit{v})
 	if slices.ContainsFunc(v.records, func(r trial.Record) bool { return r.Kind == trial.KindService }) {
 		s.classes.Results[i] = analysis.Analyze(v.job.Header, v.records)
-		if v.folder != nil {
+		if v.folder != nil && s.span == nil { // merge writes tables and charts
 			runErr = errors.Join(runErr, v.named(v.folder.Finish(s.classes.Results[i])))
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -14,16 +16,25 @@ import (
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
+	"pcaplab/datasets/manifest"
+	"pcaplab/datasets/pcapio"
 	"pcaplab/datasets/shard"
 	"pcaplab/replay/trial"
 )
 
 // Shards of a study of each class: classes, each whole. A shard holds classes.json, and a folder with study.json and records.jsonl for each class of
-// its own.
+// its own; those whose captures are none are in failed.json instead.
 const (
 	classesKind        = "classes"
 	classesShardSchema = 1
+	failedFile         = "failed.json" // []failedClass
 )
+
+// failedClass is a class that cannot be measured wherever it is tried.
+type failedClass struct {
+	Class string `json:"class"`
+	Why   string `json:"why"`
+}
 
 // classesParameters are all that decides what the shards measure. Captures are known by name, size and time of change: to hash all of a class
 // whose first packets are measured would take longer than to measure. Each class's own study has the SHA-256 of what it read.
@@ -49,7 +60,7 @@ func classesJob(h *analysis.ClassesHeader, n int) (*shard.Job, []shard.Span, err
 		for _, capture := range class.Captures {
 			file := scanFile{Path: capture}
 			if info, err := os.Stat(capture); err == nil { // else synthetic, or found to be missing when it is measured
-				file.Octets, file.Modified = info.Size(), info.ModTime().UTC()
+				file.Octets, file.Modified = info.Size(), manifest.Storable(info.ModTime())
 			}
 			to.Captures = append(to.Captures, file)
 		}
@@ -96,14 +107,28 @@ func (m *measureFlags) classesShard(c *cobra.Command, a *app, args []string, pla
 	}
 	job.Again = m.shard.again(a)
 	span := spans[part.Index-1]
-	return a.measureShard(c.Context(), m.output, job, part, span.From < span.To, func(work string) ([]string, error) {
+	err = a.measureShard(c.Context(), m.output, job, part, span.From < span.To, func(work string) ([]string, error) {
 		return s.into(c.Context(), work, span)
 	})
+	if err == nil {
+		for _, i := range slices.Sorted(maps.Keys(s.failed)) {
+			err = errors.Join(err, s.failed[i])
+		}
+		if err != nil {
+			a.note("the shard is whole, and 'merge' will say what failed; to try again, remove the shard's folder")
+		}
+	}
+	return err
 }
 
 // into measures a run of classes into a results folder, and returns the files that make a shard.
 func (s *classStudies) into(ctx context.Context, work string, span shard.Span) (files []string, err error) {
 	s.path, s.span = work, &span
+	for _, class := range s.classes.Header.Classes[span.From:span.To] {
+		if err := s.a.beginAnew(filepath.Join(work, class.Folder)); err != nil {
+			return nil, err
+		}
+	}
 	if report.HoldsClasses(work) {
 		read, err := report.ReadClasses(work)
 		if err != nil {
@@ -113,15 +138,34 @@ func (s *classStudies) into(ctx context.Context, work string, span shard.Span) (
 	} else if err := report.CreateClasses(work, s.classes.Header); err != nil {
 		return nil, err
 	}
-	if err := s.run(ctx); err != nil {
+	if err := s.run(ctx); ctx.Err() != nil {
 		return nil, err
+	} else if err != nil {
+		for _, err := range s.failed {
+			if !ofContent(err) {
+				return nil, err // another try may do better
+			}
+		}
 	}
 	files = []string{report.ClassesFile}
+	var failed []failedClass
 	for i := span.From; i < span.To; i++ {
+		if err := s.failed[i]; err != nil {
+			failed = append(failed, failedClass{s.classes.Header.Classes[i].Name, err.Error()})
+			continue
+		}
 		folder := s.classes.Header.Classes[i].Folder
 		files = append(files, filepath.ToSlash(filepath.Join(folder, report.HeaderFile)), filepath.ToSlash(filepath.Join(folder, report.RecordsFile)))
 	}
-	return files, nil
+	if failed == nil {
+		return files, nil
+	}
+	return append(files, failedFile), writeHeader(filepath.Join(work, failedFile), failed)
+}
+
+// ofContent reports whether an error is of what a capture holds: reading it again gives it again.
+func ofContent(err error) bool {
+	return errors.As(err, new(*pcapio.FormatError)) && !errors.As(err, new(*fs.PathError))
 }
 
 // mergeClasses puts studies of classes that were measured in shards together in a results folder.
@@ -131,6 +175,7 @@ func (a *app) mergeClasses(_ context.Context, _ *shard.Job, shards []*shard.Shar
 	var of []int // the machine of each class, among machines
 	var results []*analysis.Results
 	var records [][]trial.Record
+	why := make(map[string]string) // classes failed
 	for _, s := range shards {
 		if len(s.Files) == 0 {
 			continue // there were more shards than classes
@@ -157,6 +202,19 @@ func (a *app) mergeClasses(_ context.Context, _ *shard.Job, shards []*shard.Shar
 		if own.Started.Before(h.Started) {
 			h.Started, h.Study.Started = own.Started, own.Study.Started
 		}
+		if slices.ContainsFunc(s.Files, func(f shard.File) bool { return f.Name == failedFile }) {
+			var list []failedClass
+			text, err := s.Read(failedFile)
+			if err == nil {
+				err = json.Unmarshal(text, &list)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", filepath.Join(s.Dir, failedFile), err)
+			}
+			for _, f := range list {
+				why[f.Class] = f.Why
+			}
+		}
 		first := true
 		for i, class := range h.Classes {
 			if !slices.ContainsFunc(s.Files, func(f shard.File) bool { return f.Name == class.Folder+"/"+report.HeaderFile }) {
@@ -179,13 +237,16 @@ func (a *app) mergeClasses(_ context.Context, _ *shard.Job, shards []*shard.Shar
 			of[i] = len(machines) - 1
 		}
 	}
+	var failed error
 	for i, r := range results {
-		if r == nil {
+		if text, ok := why[h.Classes[i].Name]; r == nil && ok {
+			failed = errors.Join(failed, errors.New(text))
+		} else if r == nil {
 			return fmt.Errorf("no shard has class %s", h.Classes[i].Name)
 		}
 	}
-	if len(results) == 0 {
-		return errors.New("the shards have no classes")
+	if len(machines) == 0 {
+		return errors.Join(failed, errors.New("the shards have no class that was measured"))
 	}
 	hosts, host, err := analysis.Hosts(machines, a.mixedMachines)
 	if err != nil {
@@ -193,6 +254,9 @@ func (a *app) mergeClasses(_ context.Context, _ *shard.Job, shards []*shard.Shar
 	}
 	if len(hosts) > 1 {
 		for i, class := range h.Classes {
+			if results[i] == nil {
+				continue
+			}
 			at := host[of[i]]
 			for len(h.Hosts) <= at {
 				is := hosts[len(h.Hosts)]
@@ -202,11 +266,14 @@ func (a *app) mergeClasses(_ context.Context, _ *shard.Job, shards []*shard.Shar
 		}
 	}
 	all := &analysis.Classes{Header: h, Results: results}
-	err = a.placeFolder(output, func(tmp string) error {
+	err = a.placeFolder(output, report.ClassesFile, func(tmp string) error {
 		if err := report.CreateClasses(tmp, h); err != nil {
 			return err
 		}
 		for i, class := range h.Classes {
+			if results[i] == nil {
+				continue
+			}
 			if err := writeStudy(filepath.Join(tmp, class.Folder), results[i], records[i]); err != nil {
 				return err
 			}
@@ -216,5 +283,14 @@ func (a *app) mergeClasses(_ context.Context, _ *shard.Job, shards []*shard.Shar
 	if err != nil {
 		return err
 	}
-	return a.printClasses(all, false)
+	if failed != nil {
+		failed = writtenError{failed}
+	}
+	failed = errors.Join(a.printClasses(all, false), failed)
+	for i, r := range results {
+		if r != nil {
+			failed = errors.Join(failed, a.missed(h.Classes[i].Name+": ", r))
+		}
+	}
+	return failed
 }

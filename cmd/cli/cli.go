@@ -77,7 +77,8 @@ type app struct {
 	via            string      // how the user named them, as "remote pi@a,pi@b "
 	plan           **shard.Job // of `shards plan`: a command notes its job there and ends
 	args           []string
-	mixedMachines  bool // of merge
+	mixedMachines  bool                // of merge
+	mergeCondition *analysis.Condition // of merge --fail-if; nil without
 }
 
 // usageError marks what the user got wrong before anything ran.

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -26,6 +28,7 @@ type compareFlags struct {
 	condition      *analysis.Condition
 	run            bool
 	runs           int
+	timeout        time.Duration
 	output, resume string
 	measuring      *pflag.FlagSet // flags of ceiling that are passed on
 	passed         []string       // those that the user gave, as they go to the programs
@@ -60,18 +63,18 @@ needs at least four runs of each side (repeats of 'ceiling' and 'sweep'), and sa
 
 OLD and NEW are results folders, marked unpaired: a machine that was slower that day looks like a slower program. With --run they are programs made
 with ` + a.Name + ` ('self' is this one), measured in turn on the captures after them (default ` + compareTraffic + `): in each of --runs rounds both run once, in an
-order drawn by --seed, as 'ceiling' with one repeat in processes of its own. All flags of ceiling but --repeats, --soak and --per-class go to both;
+order drawn at random (by --seed, if given), as 'ceiling' with one repeat in processes of its own. All flags of ceiling but --repeats, --soak and --per-class go to both;
 --search none measures only the closed loop, which is quick. Results are kept in DIR/old and DIR/new with -o DIR: 'compare DIR' prints them again, and
 --resume DIR goes on where an interrupted run was, with the programs that DIR names. To compare on a board, copy both programs there and run
 compare there.
 
 --fail-if is a gate on changes: 'ndr<-5%' (of any cell), 'cost[direct]>3%' (of an engine), 'geomean-ndr<-2%'; changes of loss are in points
 ('loss@1x>0.1%', 'loss>0'). It is true, exit code 3, where the change is significant and its estimate beyond the limit; p-values are adjusted (Holm)
-so that, where nothing has changed, the chance of exit 3 is at most --alpha for all that the condition speaks of together. Where a change was not shown but
-the interval reaches beyond the limit, a note says so; with --strict that is exit code 1.
+so that, where nothing has changed, the chance of exit 3 is at most --alpha for all that the condition speaks of together. Where it was not shown to be true but
+the interval reaches beyond the limit, a note says so; with --strict that is exit code 1. What a condition names is compared too, whatever --metric says.
 
-What was not measured alike (captures, settings, goals) is refused, or compared and listed with --force. Other machines, kernels and versions
-are listed.`,
+What was not measured alike (captures, settings, goals) is refused, or compared and listed with --force; so is a gate on unfinished results.
+Other machines, kernels and versions are listed.`,
 		Example: `  ` + a.Name + ` compare monday friday
   ` + a.Name + ` compare --run ./parser-old ./parser-new --quick -o change capture.pcapng
   ` + a.Name + ` compare --run ./parser-old ./parser-new --search none --runs 10 --engines mine --fail-if 'cost>3%' -- capture.pcapng
@@ -84,12 +87,13 @@ are listed.`,
 	fs.BoolVar(&f.run, "run", false, "OLD and NEW are programs: measure both in turn, on the captures after them")
 	fs.IntVar(&f.runs, "runs", analysis.MinRepeats, "with --run: rounds, in each of which both programs run once; 4 at least")
 	fs.StringVarP(&f.output, "output", "o", "", "with --run: results folder to make")
+	fs.DurationVar(&f.timeout, "timeout", 0, "with --run: end a run that takes longer (default: ten times the longest before, 10m at least; the first is waited for)")
 	fs.StringVar(&f.resume, "resume", "", "go on with the comparison in this folder")
 	fs.StringSliceVar(&f.metrics, "metric", nil, "what to compare: ndr, pdr, service, cost, cpu, allocs, peak, loss or all (default: goals of the search, loss, and cost)")
 	fs.Float64Var(&f.alpha, "alpha", comparison.DefaultAlpha, "chance of a false alarm: of each comparison, and of the whole of --fail-if")
 	fs.StringVar(&f.failIf, "fail-if", "", "exit 3 if a change is true, as 'ndr<-5%', 'cost[direct]>3%' or 'geomean-ndr<-2%'")
 	fs.BoolVar(&f.strict, "strict", false, "exit 1 where --fail-if stays open: not shown, but not excluded either")
-	fs.BoolVar(&f.force, "force", false, "compare what was not measured alike, and list in what it differs")
+	fs.BoolVar(&f.force, "force", false, "compare what was not measured alike, and list in what it differs; answer --fail-if of unfinished results")
 	fs.BoolVar(&f.json, "json", false, "print JSON lines instead of tables")
 	fs.BoolVar(&f.csv, "csv", false, "print CSV")
 	fs.BoolVar(&f.md, "markdown", false, "print Markdown")
@@ -123,7 +127,13 @@ const compareTraffic = synthPrefix + "iot-1"
 
 // options are those of the flags.
 func (f *compareFlags) options(rounds int) comparison.Options {
-	return comparison.Options{Alpha: f.alpha, Metrics: f.metrics, Force: f.force, Rounds: rounds}
+	o := comparison.Options{Alpha: f.alpha, Metrics: f.metrics, Force: f.force, Rounds: rounds}
+	if f.condition != nil {
+		for _, l := range f.condition.Limits() {
+			o.Also = append(o.Also, l.Metric)
+		}
+	}
+	return o
 }
 
 func (f *compareFlags) compare(c *cobra.Command, a *app, args []string) error {
@@ -139,12 +149,18 @@ func (f *compareFlags) compare(c *cobra.Command, a *app, args []string) error {
 	if !(f.alpha > 0 && f.alpha < 1) {
 		return usagef("--alpha %v: want a number above 0 and below 1, as %v", f.alpha, comparison.DefaultAlpha)
 	}
+	if f.timeout < 0 {
+		return usagef("--timeout %v: want a time above 0", f.timeout)
+	}
 	if f.strict && f.failIf == "" {
 		return usagef("--strict is of --fail-if")
 	}
 	if f.failIf != "" {
 		condition, err := analysis.ParseCondition(f.failIf)
 		if err != nil {
+			return usagef("--fail-if: %w", err)
+		}
+		if err := comparison.Sensible(condition); err != nil {
 			return usagef("--fail-if: %w", err)
 		}
 		f.condition = &condition
@@ -154,7 +170,7 @@ func (f *compareFlags) compare(c *cobra.Command, a *app, args []string) error {
 	}
 	var misplaced error
 	fs := c.Flags()
-	for _, name := range []string{"runs", "output"} {
+	for _, name := range []string{"runs", "output", "timeout"} {
 		if fs.Changed(name) {
 			misplaced = usagef("--%s is of --run", name)
 		}
@@ -167,34 +183,51 @@ func (f *compareFlags) compare(c *cobra.Command, a *app, args []string) error {
 	if misplaced != nil {
 		return misplaced
 	}
-	var old, new comparison.Side
-	rounds := 0
+	var of stored
 	var err error
 	switch len(args) {
 	case 1:
-		if old, new, rounds, err = readCompared(args[0]); err != nil {
+		if of, err = a.readCompared(args[0]); err != nil {
 			return err
 		}
 	case 2:
-		if old, err = readSide(args[0]); err != nil {
-			return err
-		}
-		if new, err = readSide(args[1]); err != nil {
-			return err
-		}
-		if dir := filepath.Dir(filepath.Clean(args[0])); dir == filepath.Dir(filepath.Clean(args[1])) && filepath.Base(args[0]) == "old" && filepath.Base(args[1]) == "new" && holdsCompared(dir) {
-			if _, _, rounds, err = readCompared(dir); err != nil {
+		dir := filepath.Dir(filepath.Clean(args[0]))
+		if dir == filepath.Dir(filepath.Clean(args[1])) && filepath.Base(args[0]) == sideNames[0] && filepath.Base(args[1]) == sideNames[1] && holdsCompared(dir) {
+			if of, err = a.readCompared(dir); err != nil {
 				return err
 			}
+		}
+		for i, path := range args {
+			if of.sides[i], err = readSide(path); err != nil {
+				return err
+			}
+		}
+		if one, err := sameFolder(args[0], args[1]); err != nil {
+			return err
+		} else if one {
+			of.doubts = append(of.doubts, "old and new are one folder: there can be no change")
 		}
 	default:
 		return usagef("want two results folders, or --run and two programs (see '%s -h')", c.CommandPath())
 	}
-	compared, err := comparison.Compare(old, new, f.options(rounds))
+	compared, err := comparison.Compare(of.sides[0], of.sides[1], f.options(of.rounds))
 	if err != nil {
 		return f.refused(err)
 	}
+	compared.Warnings = append(compared.Warnings, of.doubts...)
+	if of.unfinished != "" {
+		compared.Unfinished = []string{of.unfinished} // and what to do
+	}
 	return f.show(a, compared)
+}
+
+func sameFolder(a, b string) (bool, error) {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false, err
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second), err
 }
 
 // refused adds what to do.
@@ -210,13 +243,13 @@ func (f *compareFlags) refused(err error) error {
 func (f *compareFlags) show(a *app, c *comparison.Comparison) error {
 	var gate *comparison.Gate
 	var failed error
-	if f.condition != nil {
+	switch {
+	case f.condition != nil && len(c.Unfinished) > 0 && !f.force:
+		failed = fmt.Errorf("--fail-if: results are not whole: %s; finish them, or answer all the same with --force", strings.Join(c.Unfinished, "; "))
+	case f.condition != nil:
 		var err error
 		if gate, err = c.Gate(*f.condition); err != nil {
 			failed = fmt.Errorf("--fail-if: %w", err)
-			if errors.Is(err, comparison.ErrNoChange) {
-				return usageError{failed}
-			}
 		}
 	}
 	if err := f.print(a.stdout, c, gate); err != nil {
@@ -264,6 +297,9 @@ func readSide(path string) (comparison.Side, error) {
 		classes, err := report.ReadClasses(path)
 		if err != nil {
 			return side, err
+		}
+		for _, host := range classes.Header.Hosts {
+			side.Hosts = append(side.Hosts, host.Name)
 		}
 		for _, class := range classes.Header.Classes {
 			header, records, err := report.Read(filepath.Join(path, class.Folder))

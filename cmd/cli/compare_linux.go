@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// diesWithParent has the kernel end cmd when the thread that starts it ends: kill -9 of this process must not leave a measuring one.
-func diesWithParent(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+// asMeasured starts cmd in a process group of its own. The kernel ends it when the thread that starts it ends: kill -9 of this process must not leave
+// a measuring one.
+func asMeasured(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }

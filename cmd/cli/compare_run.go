@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -18,6 +20,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +45,7 @@ type comparePlan struct {
 	Started  time.Time   `json:"started"`
 	Programs [2]measured `json:"programs"` // old, new
 	Runs     int         `json:"runs"`     // rounds
-	Seed     uint64      `json:"seed"`     // of the order in the rounds
+	Seed     uint64      `json:"seed"`     // of the order in the rounds; that of the traffic is in Flags
 	Folder   string      `json:"folder"`   // that the programs run in
 	Flags    []string    `json:"flags"`
 	Captures []string    `json:"captures"`
@@ -49,9 +53,30 @@ type comparePlan struct {
 
 // measured is a program that is measured.
 type measured struct {
-	Name   string `json:"name"` // as the user gave it
-	Path   string `json:"path"`
-	SHA256 string `json:"sha256"`
+	Name   string      `json:"name"` // as the user gave it
+	Path   string      `json:"path"`
+	SHA256 string      `json:"sha256"`
+	seen   os.FileInfo // of the file with this sum
+}
+
+// same wants the file to be what it was: a build during the comparison would put another program into the later runs.
+func (m *measured) same() error {
+	info, err := os.Stat(m.Path)
+	if err != nil {
+		return err
+	}
+	if m.seen != nil && os.SameFile(m.seen, info) && m.seen.Size() == info.Size() && m.seen.ModTime().Equal(info.ModTime()) {
+		return nil
+	}
+	sum, err := sumOf(m.Path)
+	if err != nil {
+		return err
+	}
+	if sum != m.SHA256 {
+		return fmt.Errorf("%s is not the program that the comparison began with: SHA-256 %s, was %s; put that one back, or start into a new folder", m.Path, sum, m.SHA256)
+	}
+	m.seen = info
+	return nil
 }
 
 // oldFirst draws which program runs first in a round, from 1. Rounds go in pairs of opposite order, so that neither program is first more often,
@@ -68,36 +93,48 @@ func holdsCompared(path string) bool {
 	return err == nil
 }
 
-// readCompared reads the folder of a comparison, and how many rounds are whole in both of its sides.
-func readCompared(path string) (old, new comparison.Side, rounds int, err error) {
+// stored is two sides that were measured before.
+type stored struct {
+	sides      [2]comparison.Side
+	rounds     int      // whole in both sides, where they were interleaved
+	unfinished string   // "" where all rounds are whole
+	doubts     []string // for the user
+}
+
+// readCompared reads the folder of a comparison.
+func (a *app) readCompared(path string) (of stored, err error) {
 	text, err := os.ReadFile(filepath.Join(path, comparePlanFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return old, new, 0, usagef("%s holds no comparison: want two results folders, or a folder that --run made", path)
+		return of, usagef("%s holds no comparison: want two results folders, or a folder that --run made", path)
 	} else if err != nil {
-		return old, new, 0, err
+		return of, err
 	}
 	var plan comparePlan
 	if err := json.Unmarshal(text, &plan); err != nil {
-		return old, new, 0, fmt.Errorf("%s: %w", filepath.Join(path, comparePlanFile), err)
+		return of, fmt.Errorf("%s: %w", filepath.Join(path, comparePlanFile), err)
 	}
-	if old, err = readSide(filepath.Join(path, sideNames[0])); err != nil {
-		return old, new, 0, err
-	}
-	if new, err = readSide(filepath.Join(path, sideNames[1])); err != nil {
-		return old, new, 0, err
-	}
-	old.Name, new.Name = plan.Programs[0].Name, plan.Programs[1].Name
+	goOn := fmt.Sprintf("go on with '%s compare --resume %s'", a.Name, path)
 	whole := [2][]int{}
-	for i, side := range []comparison.Side{old, new} {
-		s := side.Studies[""]
+	for i, name := range sideNames {
+		of.sides[i], err = readSide(filepath.Join(path, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return of, fmt.Errorf("%s is unfinished: no run of %s is whole; %s", path, name, goOn)
+		} else if err != nil {
+			return of, err
+		}
+		of.sides[i].Name = plan.Programs[i].Name
+		s := of.sides[i].Studies[""]
 		whole[i] = wholeRuns(s.Header, s.Records)
 	}
 	for _, run := range whole[0] {
 		if slices.Contains(whole[1], run) {
-			rounds++
+			of.rounds++
 		}
 	}
-	return old, new, rounds, nil
+	if of.rounds < plan.Runs {
+		of.unfinished = fmt.Sprintf("unfinished: %d of %d rounds are whole, with %d runs of old and %d of new; %s", of.rounds, plan.Runs, len(whole[0]), len(whole[1]), goOn)
+	}
+	return of, nil
 }
 
 // wholeRuns returns the runs of a study that have all their records.
@@ -123,13 +160,15 @@ type comparing struct {
 	path    string // of the folder
 	sides   [2]comparison.Study
 	folders [2]*report.Folder // nil until the first run of a side
+	timeout time.Duration     // of a run, as the user gave it
+	longest time.Duration     // of the runs so far
 	// run measures a side once.
 	run func(ctx context.Context, side int) (trial.Header, []trial.Record, error)
 }
 
 // compareRuns measures two programs in turn and compares them.
 func (f *compareFlags) compareRuns(c *cobra.Command, a *app, args []string) error {
-	w := &comparing{app: a}
+	w := &comparing{app: a, timeout: f.timeout}
 	w.run = w.execute
 	var kept *os.File
 	if f.resume != "" {
@@ -204,6 +243,11 @@ func (f *compareFlags) compareRuns(c *cobra.Command, a *app, args []string) erro
 		}
 		return nil
 	})
+	var usage usageError
+	if errors.As(runErr, &usage) && w.folders == [2]*report.Folder{} { // the folder would only stand in the way of better flags
+		kept.Close()
+		return errors.Join(runErr, os.Remove(filepath.Join(w.path, comparePlanFile)))
+	}
 	if runErr != nil {
 		if f.output != "" || f.resume != "" {
 			a.note("%d of %d rounds are in %s; go on with '%s compare --resume %[3]s'", rounds, w.plan.Runs, cmp.Or(f.resume, f.output), a.Name)
@@ -271,8 +315,12 @@ func (f *compareFlags) newPlan(w *comparing, args []string) error {
 	}
 	p := &w.plan
 	*p = comparePlan{Schema: trial.Schema, Version: version(), Started: time.Now().UTC(), Runs: f.runs, Flags: f.passed, Captures: captures}
-	if p.Seed, err = f.measuring.GetUint64("seed"); err != nil {
-		return err
+	if f.measuring.Changed("seed") {
+		if p.Seed, err = f.measuring.GetUint64("seed"); err != nil {
+			return err
+		}
+	} else {
+		p.Seed = drawSeed()
 	}
 	if p.Folder, err = os.Getwd(); err != nil {
 		return err
@@ -288,6 +336,13 @@ func (f *compareFlags) newPlan(w *comparing, args []string) error {
 
 const maxCompareRuns = 1000
 
+// drawSeed draws the order of rounds anew for each comparison: one order for all of them would be a flaw that all share.
+func drawSeed() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
+}
+
 // findProgram finds a program: this one, a file, or a command.
 func findProgram(name string) (measured, error) {
 	m := measured{Name: name}
@@ -300,9 +355,14 @@ func findProgram(name string) (measured, error) {
 	case statErr == nil:
 		m.Path, err = filepath.Abs(name)
 	default:
-		m.Path, err = exec.LookPath(name)
+		if m.Path, err = exec.LookPath(name); err == nil {
+			m.Path, err = filepath.Abs(m.Path)
+		}
 	}
 	if err != nil {
+		return m, err
+	}
+	if m.seen, err = os.Stat(m.Path); err != nil {
 		return m, err
 	}
 	m.SHA256, err = sumOf(m.Path)
@@ -355,13 +415,9 @@ func (w *comparing) unchanged(name string) error {
 	if w.plan.Runs < 1 || w.plan.Runs > maxCompareRuns {
 		return fmt.Errorf("%s: %d runs: want 1 to %d", name, w.plan.Runs, maxCompareRuns)
 	}
-	for i, p := range w.plan.Programs {
-		sum, err := sumOf(p.Path)
-		if err != nil {
+	for i := range w.plan.Programs {
+		if err := w.plan.Programs[i].same(); err != nil {
 			return fmt.Errorf("%s: %w", sideNames[i], err)
-		}
-		if sum != p.SHA256 {
-			return fmt.Errorf("%s is not the program that the comparison began with: SHA-256 %s, was %s; start into a new folder", p.Path, sum, p.SHA256)
 		}
 	}
 	return nil
@@ -455,13 +511,18 @@ func (w *comparing) once(ctx context.Context, side, round int) error {
 	named := func(err error) error {
 		return fmt.Errorf("%s (%s), run %d: %w", sideNames[side], w.plan.Programs[side].Name, round, err)
 	}
+	if err := w.plan.Programs[side].same(); err != nil {
+		return named(err)
+	}
+	began := time.Now()
 	header, records, err := w.run(ctx, side)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err != nil {
+	if err = errors.Join(err, w.plan.Programs[side].same()); err != nil {
 		return named(err)
 	}
+	w.longest = max(w.longest, time.Since(began))
 	if len(wholeRuns(header, records)) != 1 {
 		return named(errors.New("the results are not of one whole run"))
 	}
@@ -474,8 +535,15 @@ func (w *comparing) once(ctx context.Context, side, round int) error {
 			return named(err)
 		}
 		w.sides[side].Header = header
-	} else if err := errors.Join(comparison.Alike(&w.sides[side].Header, &header), sameMachine(&w.sides[side].Header.Environment, &header.Environment)); err != nil {
-		return named(fmt.Errorf("this run is not like the first: %w", err))
+	} else {
+		var not *comparison.IncomparableError
+		if errors.As(comparison.Alike(&w.sides[side].Header, &header), &not) {
+			not.Old, not.New = "the first run of "+sideNames[side], "this one"
+			return named(errors.New(not.Error())) // --force is of the two sides
+		}
+		if err := sameMachine(&w.sides[side].Header.Environment, &header.Environment); err != nil {
+			return named(fmt.Errorf("this run is not like the first of %s: %w", sideNames[side], err))
+		}
 	}
 	for i := range records {
 		if err := w.folders[side].Append(records[i]); err != nil {
@@ -496,7 +564,15 @@ func (w *comparing) execute(ctx context.Context, side int) (header trial.Header,
 	results := filepath.Join(dir, "results")
 	args := append([]string{"ceiling", "--quiet", "--repeats=1", "--output=" + results}, w.plan.Flags...)
 	args = append(append(args, "--"), w.plan.Captures...)
-	cmd := exec.CommandContext(ctx, w.plan.Programs[side].Path, args...)
+	program := w.plan.Programs[side].Path
+	limit := w.limit()
+	within := ctx
+	if limit > 0 {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	cmd := exec.CommandContext(within, program, args...)
 	cmd.Dir = w.plan.Folder
 	cmd.Cancel = func() error {
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
@@ -504,24 +580,51 @@ func (w *comparing) execute(ctx context.Context, side int) (header trial.Header,
 		}
 		return nil
 	}
-	cmd.WaitDelay = 20 * time.Second
+	cmd.WaitDelay = compareWaitDelay
 	said := &tail{}
 	cmd.Stderr = said
-	diesWithParent(cmd)
+	asMeasured(cmd)
 	runtime.LockOSThread() // whose end would be taken for that of this process
 	defer runtime.UnlockOSThread()
 	if err := cmd.Run(); err != nil {
+		if cmd.Process != nil {
+			endMeasured(cmd) // what it started would disturb the next run
+		}
+		if within.Err() != nil && ctx.Err() == nil {
+			return header, nil, fmt.Errorf("'%s ceiling' took longer than %v (--timeout) and was ended: %s", program, limit, said)
+		}
+		if errors.Is(err, exec.ErrWaitDelay) {
+			return header, nil, fmt.Errorf("'%s ceiling' ended, but a process that it started still held its standard error %v later: %s", program, cmd.WaitDelay, said)
+		}
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) {
 			return header, nil, err
 		}
-		return header, nil, fmt.Errorf("'%s ceiling' ended with %v: %s", w.plan.Programs[side].Path, err, cmp.Or(strings.TrimSpace(said.String()), "it said nothing"))
+		err := fmt.Errorf("'%s ceiling' ended with %v: %s", program, exit, said)
+		if exit.ExitCode() == ExitUsage && w.folders[side] == nil { // its first run: a flag that it does not take
+			return header, nil, usageError{err}
+		}
+		return header, nil, err
 	}
 	header, records, err = report.Read(results)
 	if errors.Is(err, fs.ErrNotExist) {
 		return header, nil, fmt.Errorf("'%s ceiling' ended well, but made no results folder: is it a program made with this one's command line?", w.plan.Programs[side].Path)
 	}
 	return header, records, err
+}
+
+// compareWaitDelay is how long a program that is to end may take.
+const compareWaitDelay = 20 * time.Second
+
+// limit is how long a run may take; 0: without end.
+func (w *comparing) limit() time.Duration {
+	switch {
+	case w.timeout > 0:
+		return w.timeout
+	case w.longest > 0:
+		return max(10*time.Minute, 10*w.longest)
+	}
+	return 0
 }
 
 // finish writes what people look at into the folders.
@@ -550,4 +653,17 @@ func (t *tail) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (t *tail) String() string { return string(t.kept) }
+// String is fit for a terminal.
+func (t *tail) String() string {
+	kept := t.kept
+	for i := 0; i < utf8.UTFMax-1 && len(kept) > 0 && !utf8.RuneStart(kept[0]); i++ { // the rest of a rune that was cut
+		kept = kept[1:]
+	}
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(string(kept), string(utf8.RuneError)))
+	return cmp.Or(strings.TrimSpace(text), "it said nothing")
+}

@@ -190,6 +190,7 @@ func (a *app) mergeScan(_ context.Context, _ *shard.Job, shards []*shard.Shard, 
 	a.tellScan(m, &summary)
 	if err = shownError(scanFaults(m.Root, &summary)); err != nil {
 		a.note("the manifest is whole: %s; the faults are those of the captures", shown(output))
+		err = writtenError{err}
 	}
 	return err
 }

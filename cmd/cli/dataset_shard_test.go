@@ -291,7 +291,7 @@ func TestSynthMergesAgain(t *testing.T) {
 	run(t, ExitDone, "merge", shards, "-o", merged)
 	sameTrees(t, "again", treeOf(t, merged), want)
 	sums := treeOf(t, shards)
-	if _, stderr := run(t, ExitFailed, "merge", shards, "-o", scannable(t)); !strings.Contains(stderr, "--force replaces them") {
+	if _, stderr := run(t, ExitFailed, "merge", shards, "-o", scannable(t)); !strings.Contains(stderr, "other classes") {
 		t.Errorf("into another tree: %s", stderr)
 	}
 	sameTrees(t, "the shards", treeOf(t, shards), sums)

@@ -457,7 +457,7 @@ func (old *oldSynthTree) compare(ctx context.Context, path string, size int64, w
 }
 
 func notOwn(path string) error {
-	return fmt.Errorf("%s is no longer what 'dataset synth' made, so --force does not remove it: move it away, or name another folder", path)
+	return fmt.Errorf("%s is no longer what 'dataset synth' made, so it is not replaced: move it away, or name another folder", path)
 }
 
 // sumFile returns the SHA-256 of a file in hexadecimal digits.
@@ -502,6 +502,9 @@ func (old *oldSynthTree) remove() error {
 	return nil
 }
 
+// synthHidden begins the names of what is in the output only while a tree is made, or after a kill, until it is made again.
+const synthHidden = manifest.SyntheticHidden
+
 // make writes all into a folder of its own inside the output, and moves it into place when it is whole.
 func (f *synthTreeFlags) make(ctx context.Context, a *app, plans []synthPlan, old *oldSynthTree) (_ *synthTree, err error) {
 	var need int64
@@ -516,11 +519,11 @@ func (f *synthTreeFlags) make(ctx context.Context, a *app, plans []synthPlan, ol
 		return nil, fmt.Errorf("%s: about %s to write, %s free: make fewer packets, or name a folder elsewhere", f.output,
 			report.FormatOctets(float64(need)), report.FormatOctets(float64(free)))
 	}
-	work, err := os.MkdirTemp(f.output, ".synth-")
+	work, done, err := reserveIn(f.output, synthHidden)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	defer func() { err = errors.Join(err, done()) }()
 	makers := make([]synthMaker, len(plans))
 	for i := range plans {
 		makers[i] = synthMaker{plan: plans[i]}

@@ -201,14 +201,17 @@ func (a *app) mergeSynth(ctx context.Context, _ *shard.Job, shards []*shard.Shar
 		return err
 	}
 	defer os.Remove(output) // if nothing came to be in it
-	if was, err := readSynthTree(output); err == nil && was != nil && was.same(tree) {
+	if was, err := readSynthTree(output); err == nil && was != nil {
+		if !was.same(tree) {
+			return fmt.Errorf("%s holds %d other classes, %v: name another folder", output, len(was.Classes), was)
+		}
 		f.force = true // the same again, perhaps of a merge that was interrupted
 	}
 	old, err := f.vacant(ctx)
 	if err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp(output, ".synth-")
+	work, done, err := reserveIn(output, synthHidden)
 	if err != nil {
 		return err
 	}
@@ -216,7 +219,7 @@ func (a *app) mergeSynth(ctx context.Context, _ *shard.Job, shards []*shard.Shar
 	if err == nil {
 		err = f.place(work, tree, old)
 	}
-	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
+	if err = errors.Join(err, done()); err != nil {
 		return err
 	}
 	return tree.write(a.stdout)

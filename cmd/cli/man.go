@@ -112,7 +112,7 @@ func page(c *cobra.Command, date string) []byte {
 			text string
 		}{
 			{ExitDone, "done"}, {ExitFailed, "failed"}, {ExitUsage, "flags or arguments are wrong; nothing was run"},
-			{ExitMissed, "ran, but a condition of --fail-if is true"},
+			{ExitMissed, "ran, but a condition of --fail-if is true, two files differ, or shards are missing"},
 			{ExitInterrupted, "ended by a signal; what was measured is kept"},
 		} {
 			fmt.Fprintf(&b, ".TP\n%d\n%s\n", e.code, line(e.text))

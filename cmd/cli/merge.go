@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pcaplab/analysis"
 	"pcaplab/datasets/extract"
 	"pcaplab/datasets/shard"
 )
@@ -37,7 +38,7 @@ func (a *app) mergers() map[string]merger {
 }
 
 func (a *app) mergeCommand() *cobra.Command {
-	var output, job string
+	var output, job, failIf string
 	var asJSON bool
 	kinds := slices.Sorted(maps.Keys(a.mergers()))
 	c := &cobra.Command{
@@ -52,6 +53,9 @@ of shards: it says which), or are not what their own records say. The message na
 numbers of all that are missing as Slurm takes them: sbatch --array=3,7-9. Where a folder holds shards of several jobs, --job names one.
 '` + a.Name + ` shards status' tells the same without joining.
 
+Captures of a tree are not copied where the file system has links: a shard's capture and the tree's are then one file under two names, so
+change neither while you need the other.
+
 What it can join: ` + strings.Join(kinds, ", ") + `.`,
 		Example: `  ` + a.Name + ` features --window cic --label folder --manifest manifest.json --shard 1/2 -o shards PCAP/*/*.pcap   # here
   ` + a.Name + ` features --window cic --label folder --manifest manifest.json --shard 2/2 -o shards PCAP/*/*.pcap   # there
@@ -64,12 +68,20 @@ What it can join: ` + strings.Join(kinds, ", ") + `.`,
 			if output == "" {
 				return usagef("say where the result goes: -o OUT")
 			}
+			if failIf != "" {
+				condition, err := analysis.ParseCondition(failIf)
+				if err != nil {
+					return usagef("--fail-if: %w", err)
+				}
+				a.mergeCondition = &condition
+			}
 			return shownLines(a.merge(c.Context(), args, output, job, asJSON))
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "", "file or folder to write, as the single run has it; - for standard output where that is a file")
 	c.Flags().StringVar(&job, "job", "", "of several jobs in the folders, the one whose id begins like this")
 	c.Flags().BoolVar(&a.mixedMachines, "mixed-machines", false, "of measurements: join also what machines that differ have measured; the result says so")
+	c.Flags().StringVar(&failIf, "fail-if", "", "of measurements: exit 3 if true, as 'ndr<400k', and the result is written all the same")
 	c.Flags().BoolVar(&asJSON, "json", false, "print what was joined as JSON (on standard error with -o -)")
 	return c
 }
@@ -102,10 +114,21 @@ func (a *app) merge(ctx context.Context, dirs []string, output, job string, asJS
 		return fmt.Errorf("%s: shards of kind %q: this program joins %s; it was another version that made them", set.Shards[0].Dir, main.Kind,
 			strings.Join(slices.Sorted(maps.Keys(a.mergers())), ", "))
 	}
+	if a.mergeCondition != nil && main.Kind != studyKind && main.Kind != classesKind {
+		return usagef("--fail-if: shards of kind %q have no measurements", main.Kind)
+	}
 	if output == stdin && !m.stream {
 		return usagef("-o -: shards of kind %q make %s: name it", main.Kind, m.makes)
 	}
-	shards := set.Of(main)[1:]
+	if output != stdin {
+		if err := besideShards(output, set.Shards); err != nil {
+			return err
+		}
+	}
+	shards, err := a.wholeOf(ctx, set, main)
+	if err != nil {
+		return err
+	}
 	said := merged{Job: main.ID(), Kind: main.Kind, Shards: len(shards), Output: output}
 	for _, s := range set.Shards {
 		if shards[s.Index-1] != s {
@@ -130,7 +153,7 @@ func (a *app) merge(ctx context.Context, dirs []string, output, job string, asJS
 		}
 	}
 	err = m.merge(ctx, main, shards, output)
-	if fault := new(extract.FaultError); err != nil && !errors.As(err, &fault) { // captures that were damaged: the output is written
+	if err != nil && !written(err) {
 		return err
 	}
 	if asJSON {
@@ -142,6 +165,61 @@ func (a *app) merge(ctx context.Context, dirs []string, output, job string, asJS
 	}
 	a.note("%s of %s joined: %s", plural(len(shards), "shard", "shards"), main.Kind, shown(output))
 	return err
+}
+
+// writtenError is of a merge whose output is written all the same.
+type writtenError struct{ error }
+
+func (e writtenError) Unwrap() error { return e.error }
+
+// written reports whether the output is written in spite of an error: captures were damaged, or a condition is true.
+func written(err error) bool {
+	return errors.As(err, new(*extract.FaultError)) || errors.As(err, new(writtenError)) || errors.Is(err, errMissed)
+}
+
+// wholeOf returns the shards of a complete job in order: of several folders of one shard, which have the same record, the first whose payload is
+// what the record says. Payloads of shards that are there once are not read.
+func (a *app) wholeOf(ctx context.Context, set *shard.Set, j *shard.Job) ([]*shard.Shard, error) {
+	list := set.Of(j)[1:]
+	id := j.ID()
+	copies := make(map[int][]*shard.Shard)
+	for _, s := range set.Shards {
+		if s.JobID == id {
+			copies[s.Index] = append(copies[s.Index], s)
+		}
+	}
+	for i := range list {
+		for k, s := range copies[i+1] {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			if len(copies[i+1]) == 1 {
+				break
+			}
+			err := s.Verify()
+			if err == nil {
+				list[i] = s
+				break
+			}
+			if k+1 == len(copies[i+1]) {
+				return nil, err // none of them is whole
+			}
+			a.note("%v\nthere is a copy of it: %s", shownLines(err), shown(copies[i+1][k+1].Dir))
+		}
+	}
+	return list, nil
+}
+
+// besideShards refuses an output in the folder of a shard, where it could take the place of a payload.
+func besideShards(output string, shards []*shard.Shard) error {
+	for _, s := range shards {
+		if in, err := isBelow(s.Dir, output); err != nil {
+			return err
+		} else if in {
+			return usagef("-o %s is in the folder of shard %v, %s: choose a place beside the shards", output, s.Part(), s.Dir)
+		}
+	}
+	return nil
 }
 
 // shownLines is shownError for an error of several lines.

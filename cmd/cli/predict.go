@@ -116,7 +116,7 @@ func (f *predictFlags) run(a *app, args []string) error {
 		return err
 	}
 	if len(args) == 1 {
-		if err := readForPrediction(args[0], &q); err != nil {
+		if err := a.readForPrediction(args[0], &q); err != nil {
 			return err
 		}
 	}
@@ -217,8 +217,8 @@ func (f *predictFlags) question(a *app) (prediction.Question, error) {
 	return q, nil
 }
 
-// readForPrediction reads a results folder.
-func readForPrediction(path string, q *prediction.Question) error {
+// readForPrediction reads a results folder. One that machines that differ have measured says nothing of any one machine.
+func (a *app) readForPrediction(path string, q *prediction.Question) error {
 	if report.HoldsScenario(path) {
 		header, records, err := report.ReadScenario(path)
 		if err != nil {
@@ -233,6 +233,15 @@ func readForPrediction(path string, q *prediction.Question) error {
 	header, records, err := report.Read(path)
 	if err != nil {
 		return err
+	}
+	if len(header.Hosts) > 1 {
+		for _, h := range header.Hosts {
+			if len(h.Differs) > 0 {
+				return fmt.Errorf("%s was measured on machines that differ (%s: %s): predictions start from one: measure it there", path, h.Name,
+					strings.Join(h.Differs, "; "))
+			}
+		}
+		a.note("%s was measured on %d machines of one kind: predictions take them for one", path, len(header.Hosts))
 	}
 	q.Results = analysis.Analyze(header, records)
 	return nil

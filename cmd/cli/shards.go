@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"pcaplab/analysis/report"
 	"pcaplab/datasets"
+	"pcaplab/datasets/extract"
 	"pcaplab/datasets/shard"
 )
 
@@ -43,7 +45,7 @@ Kubernetes, GNU parallel, or by hand; then '` + a.Name + ` merge' joins them. Th
 would be, 'status' says what there is and what is missing, so that it can be submitted again.`,
 		Example: `  ` + a.Name + ` shards plan 16 features --window cic --manifest manifest.json -o shards PCAP/*/*.pcap
   ` + a.Name + ` shards status shards
-  sbatch --array=$(` + a.Name + ` shards status --missing shards) features.sbatch`,
+  sbatch --array="$(` + a.Name + ` shards status --missing shards)" array.sbatch   # where some are missing`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -61,8 +63,9 @@ type plannedShard struct {
 	Index int    `json:"index"`
 	ID    string `json:"id"`
 	shard.Range
-	Share   float64 `json:"share"` // of the job's weight
-	Command string  `json:"command,omitempty"`
+	Share    float64  `json:"share"`              // of the job's weight
+	Captures []string `json:"captures,omitempty"` // of features: what the shard reads packets of
+	Command  string   `json:"command,omitempty"`
 }
 
 func (a *app) shardsPlanCommand() *cobra.Command {
@@ -71,12 +74,14 @@ func (a *app) shardsPlanCommand() *cobra.Command {
 		Use:   "plan [flags] N COMMAND [ARG]...",
 		Short: "Say what each of N shards of a command would be, without making any",
 		Long: `Prints for each of N shards where it begins and ends, its cost in the command's unit (packets, octets, seconds), its share of the whole, and
-its id, under which it will be found. COMMAND is one that has --shard, with all its flags. Nothing is made. Where the command needs a manifest
+its id, under which it will be found. COMMAND is one that has --shard, with all its flags, -o too. Nothing is made. Where the command needs a manifest
 and has none, it reads the captures for one, and says so: 'dataset scan' keeps it.
 
-The last line says how much more than its share the heaviest shard has: on as many machines as shards the job takes that much longer.`,
+The last line says how much more than its share the heaviest shard has: on as many machines as shards the job takes that much longer. With
+--json each shard of features also names the captures that it reads, for machines that have some of them on disks of their own.`,
 		Example: `  ` + a.Name + ` shards plan 16 features --window cic --manifest manifest.json -o shards PCAP/*/*.pcap
-  ` + a.Name + ` shards plan --json 4 dataset scan -o shards PCAP | jq -r '.shards[] | [.index, .weight] | @tsv'`,
+  ` + a.Name + ` shards plan --json 4 dataset scan -o shards PCAP | jq -r '.shards[] | [.index, .weight] | @tsv'
+  ` + a.Name + ` shards plan --json 16 features -o shards PCAP/*/*.pcap | jq -r '.shards[] | [.index, .captures[]] | @tsv'`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return usagef("want a number of shards, and the command (see '%s -h')", c.CommandPath())
@@ -86,7 +91,7 @@ The last line says how much more than its share the heaviest shard has: on as ma
 				return usagef("%q: want a number of shards from 1 to %d", args[0], shard.MaxCount)
 			}
 			job, err := a.planOf(c.Context(), n, args[1:])
-			if err != nil {
+			if err != nil || job == nil {
 				return err
 			}
 			return a.writePlan(job, asJSON)
@@ -97,7 +102,7 @@ The last line says how much more than its share the heaviest shard has: on as ma
 	return c
 }
 
-// planOf returns the job of a command in n shards.
+// planOf returns the job of a command in n shards, or nil where the command was asked for its help, which is printed.
 func (a *app) planOf(ctx context.Context, n int, args []string) (*shard.Job, error) {
 	if slices.ContainsFunc(args, func(s string) bool { return s == "--shard" || strings.HasPrefix(s, "--shard=") }) {
 		return nil, usagef("leave --shard out: N says how many shards there are")
@@ -114,14 +119,41 @@ func (a *app) planOf(ctx context.Context, n int, args []string) (*shard.Job, err
 	root.SetIn(sub.stdin)
 	root.SetOut(io.Discard)
 	root.SetErr(a.stderr)
+	help := slices.ContainsFunc(args[:at], func(s string) bool { return s == "-h" || s == "--help" })
+	if help {
+		root.SetOut(a.stdout)
+	}
 	err := root.ExecuteContext(ctx)
 	switch {
 	case errors.Is(err, errPlanned):
 		return job, nil
-	case err != nil:
+	case errors.As(err, new(usageError)) && !slices.ContainsFunc(args[:at], func(s string) bool { return outputFlag.MatchString(s) }):
+		return nil, usagef("%w (want the command as the shards will have it, with -o DIR)", err)
+	case err != nil || help:
 		return nil, err
 	}
 	return nil, usagef("%s was not asked for shards, or has none", args[0])
+}
+
+// outputFlag matches -o and --output, with and without a value.
+var outputFlag = regexp.MustCompile(`^(-[A-Za-z]*o|--output(=|$))`)
+
+// capturesOf returns the inputs that shard i of features reads, nil for other kinds.
+func capturesOf(j *shard.Job, i int) (names []string) {
+	var from, to, packet int
+	r := j.Ranges[i-1]
+	if n, _ := fmt.Sscanf(r.From, "capture %d, packet %d", &from, &packet); n < 2 || j.Kind != extract.ShardKind || r.From == r.To {
+		return nil
+	}
+	if n, _ := fmt.Sscanf(r.To, "capture %d, packet %d", &to, &packet); n < 2 {
+		to = len(j.Inputs)
+	} else if packet == 1 {
+		to--
+	}
+	for k := max(from, 1); k <= min(to, len(j.Inputs)); k++ {
+		names = append(names, j.Inputs[k-1].Name)
+	}
+	return names
 }
 
 func (a *app) writePlan(j *shard.Job, asJSON bool) error {
@@ -133,9 +165,9 @@ func (a *app) writePlan(j *shard.Job, asJSON bool) error {
 	if total > 0 {
 		imbalance = float64(most) * float64(j.Count()) / float64(total)
 	}
-	shards := make([]plannedShard, j.Count())
+	shards, ids := make([]plannedShard, j.Count()), j.IDs()
 	for i, r := range j.Ranges {
-		shards[i] = plannedShard{Index: i + 1, ID: j.ShardID(i + 1), Range: r, Command: j.Command(i + 1)}
+		shards[i] = plannedShard{Index: i + 1, ID: ids[i], Range: r, Captures: capturesOf(j, i+1), Command: j.Command(i + 1)}
 		if total > 0 {
 			shards[i].Share = float64(r.Weight) / float64(total)
 		}
@@ -167,12 +199,12 @@ type jobStatus struct {
 	Job       string     `json:"job"`
 	Kind      string     `json:"kind"`
 	Shards    int        `json:"shards"`
-	Complete  bool       `json:"complete"`   // and undamaged, where that was looked at
-	Done      []int      `json:"done"`       // indices, from 1
-	Missing   []int      `json:"missing"`    // to be made, or made again
-	Array     string     `json:"array"`      // the missing as sbatch --array takes them
-	Share     float64    `json:"done_share"` // of the job's weight
-	Damaged   []string   `json:"damaged,omitempty"`
+	Complete  bool       `json:"complete"`          // there is a whole one of each, where that was looked at
+	Done      []int      `json:"done"`              // indices, from 1
+	Missing   []int      `json:"missing"`           // to be made, or made again
+	Array     string     `json:"array"`             // the missing as sbatch --array takes them
+	Share     float64    `json:"done_share"`        // of the job's weight
+	Damaged   []string   `json:"damaged,omitempty"` // folders; whose index is not missing, there is a whole copy elsewhere
 	Doubled   [][]string `json:"doubled,omitempty"` // folders of one shard with differing content
 	Surplus   []string   `json:"surplus,omitempty"` // folders of shards that are there again with the same content
 	Commands  []string   `json:"commands,omitempty"`
@@ -190,14 +222,15 @@ func (a *app) shardsStatusCommand() *cobra.Command {
 ids of all shards of its job, so one is enough to tell what is missing. Payloads are read only with --verify.
 
 --missing prints nothing but the numbers that are to be made, as Slurm takes them (3,7-9), and --commands the command of each, a line each.
-A damaged shard is among them: it is replaced when it is made again. Commands are as the shards' records have them: where those come from
-others, read them before a shell does. In a folder without any shard nothing says how many there should be: --of does.
+A damaged shard is among them, unless a whole copy is there too, which merge takes: it is replaced when it is made again in its folder.
+Commands are as the shards' records have them: where those come from others, read them before a shell does. They begin from the folder that
+the shards were made from. In a folder without any shard nothing says how many there should be: --of does.
 
 The exit code is 0 if the job can be merged, 3 if shards are to be made and nothing else is wrong, 1 if a person must look: one shard
 with two contents, shards of several jobs (--job names one), records that cannot be read.`,
 		Example: `  ` + a.Name + ` shards status shards
-  sbatch --array=$(` + a.Name + ` shards status --verify --missing shards) features.sbatch
-  ` + a.Name + ` shards status --commands shards | parallel --sshlogin pc1,pc2
+  missing=$(` + a.Name + ` shards status --verify --missing shards); [ -z "$missing" ] || sbatch --array="$missing" array.sbatch
+  ` + a.Name + ` shards status --commands shards | parallel --sshlogin pc1,pc2 --workdir "$PWD"
   ` + a.Name + ` shards status --json shards | jq .missing`,
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
@@ -302,6 +335,7 @@ func (a *app) status(ctx context.Context, set *shard.Set, verify bool) (list []*
 			}
 		}
 		var done, total uint64
+		ids := j.IDs()
 		for i, s := range found {
 			total += j.Ranges[i].Weight
 			if s != nil {
@@ -315,7 +349,7 @@ func (a *app) status(ctx context.Context, set *shard.Set, verify bool) (list []*
 			}
 			// A folder of that name whose record cannot be read is replaced when the shard is made again.
 			faults = slices.DeleteFunc(faults, func(err error) bool {
-				if !strings.Contains(err.Error(), j.ShardID(i+1)) {
+				if !strings.Contains(err.Error(), ids[i]) {
 					return false
 				}
 				st.Damaged = append(st.Damaged, err.Error())
@@ -326,7 +360,7 @@ func (a *app) status(ctx context.Context, set *shard.Set, verify bool) (list []*
 			st.Share = float64(done) / float64(total)
 		}
 		st.Array = indices(st.Missing)
-		st.Complete = len(st.Missing)+len(st.Doubled)+len(st.Damaged) == 0
+		st.Complete = len(st.Missing)+len(st.Doubled) == 0
 		list = append(list, st)
 	}
 	return list, faults, nil
@@ -347,6 +381,10 @@ func (a *app) tellStatus(list []*jobStatus, others []error, missing, commands, a
 		fmt.Fprintln(a.stdout, first.Array)
 	case commands:
 		for _, c := range first.Commands {
+			if strings.ContainsAny(c, "\n\r") { // it would be two
+				others = append(others, fmt.Errorf("not a line, make it by hand: %s", shown(c)))
+				continue
+			}
 			fmt.Fprintln(a.stdout, c)
 		}
 		if len(first.Commands) < len(first.Missing) {

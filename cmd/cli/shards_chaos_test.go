@@ -96,26 +96,26 @@ func (c *chaos) kill(i int) {
 
 // full runs a process with a folder on a disk of its own that is too small, and wants it to fail and to leave nothing there.
 func (c *chaos) full(dir string, octets int64, args ...string) {
-	c.Helper()
-	if _, err := exec.LookPath("unshare"); err != nil || os.Getuid() != 0 {
-		c.Log("no full disk: that needs root, and unshare")
-		return
-	}
-	script := `mount -t tmpfs -o size="$1" tmpfs "$2" || exit 77; dir=$2; shift 2; "$@"; echo "exit code $?"; ls -A "$dir"`
-	cmd := exec.Command("unshare", slices.Concat([]string{"--mount", "sh", "-c", script, "sh", fmt.Sprint(octets), dir, os.Args[0]}, args)...)
-	cmd.Env = append(os.Environ(), "PCAPLAB_TEST_PROGRAM=1")
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
+	c.Run("full disk", func(t *testing.T) {
+		cannot := t.Skipf
 		if os.Getenv("PCAPLAB_REQUIRE_ROOT") != "" {
-			c.Fatalf("%v\n%s", err, errs.String())
+			cannot = t.Fatalf
 		}
-		c.Logf("no full disk: %v: %s", err, errs.String())
-		return
-	}
-	if out.String() != "exit code 1\n" || !strings.Contains(errs.String(), syscall.ENOSPC.Error()) {
-		c.Errorf("%v on a full disk: %q\n%s", args, out.String(), errs.String())
-	}
+		if _, err := exec.LookPath("unshare"); err != nil || os.Getuid() != 0 {
+			cannot("no full disk: that needs root, and unshare")
+		}
+		script := `mount -t tmpfs -o size="$1" tmpfs "$2" || exit; dir=$2; shift 2; "$@"; echo "exit code $?"; ls -A "$dir"`
+		cmd := exec.Command("unshare", slices.Concat([]string{"--mount", "sh", "-c", script, "sh", fmt.Sprint(octets), dir, os.Args[0]}, args)...)
+		cmd.Env = append(os.Environ(), "PCAPLAB_TEST_PROGRAM=1")
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		if err := cmd.Run(); err != nil {
+			cannot("no full disk: no file system of a given size can be mounted here: %v: %s", err, errs.String())
+		}
+		if out.String() != "exit code 1\n" || !strings.Contains(errs.String(), syscall.ENOSPC.Error()) {
+			t.Errorf("%v on a full disk: %q\n%s", args, out.String(), errs.String())
+		}
+	})
 }
 
 // spoil changes a shard's folder on the disk: an octet, the length, or the record.
@@ -220,7 +220,7 @@ func TestShardsSurvive(t *testing.T) {
 }
 
 func survive(t *testing.T, seed uint64, captures []string) (killed int) {
-	rng := rand.New(rand.NewPCG(seed, 10))
+	rng, page := rand.New(rand.NewPCG(seed, 10)), int64(os.Getpagesize())
 	pick := func(list ...string) string { return list[rng.IntN(len(list))] }
 	c := &chaos{T: t, rng: rng, dir: filepath.Join(t.TempDir(), "shards"), n: 2 + rng.IntN(4), captures: captures}
 	format := []string{"csv", "parquet"}[seed%2]
@@ -262,7 +262,7 @@ func survive(t *testing.T, seed uint64, captures []string) (killed int) {
 				t.Fatalf("two processes on shard %d: %v\n%s", i, err, out.String())
 			}
 		case 2:
-			c.full(c.dir, 4096*(1+rng.Int64N(2)), c.command(i, c.dir)...) // lock, result and record alone are three pages
+			c.full(c.dir, page*(1+rng.Int64N(2)), c.command(i, c.dir)...) // lock, result and record alone are three pages
 		}
 		c.mustRun(c.command(i, c.dir)...)
 	}
@@ -317,8 +317,8 @@ func survive(t *testing.T, seed uint64, captures []string) (killed int) {
 	if got, err := os.ReadFile(output); err == nil && !bytes.Equal(got, want) {
 		t.Fatal("a merge that was killed left a part of the file")
 	}
-	if len(want) > 4096 {
-		c.full(filepath.Dir(output), 4096, merge...)
+	if int64(len(want)) > page {
+		c.full(filepath.Dir(output), page, merge...)
 	}
 	for range 2 {
 		c.mustRun(merge...)

@@ -148,6 +148,40 @@ func TestShardsStatus(t *testing.T) {
 	if text, _ := exits(t, ExitDone, "shards", "status", dir, other); !strings.Contains(text, "surplus  1: ") {
 		t.Errorf("%s", text)
 	}
+	// Of a damaged shard and a whole copy the copy is taken, whichever comes first; where both are damaged the shard is missing.
+	first := shardIn(t, dir, 1)
+	single := filepath.Join(t.TempDir(), "single.json")
+	run(t, ExitDone, "dataset", "scan", "-o", single, tree)
+	flip(t, filepath.Join(first.Dir, first.Files[0].Name))
+	for _, dirs := range [][]string{{dir, other}, {other, dir}} {
+		if out, _ := exits(t, ExitDone, append([]string{"shards", "status", "--verify", "--missing"}, dirs...)...); out != "" {
+			t.Errorf("missing, with a whole copy: %q", out)
+		}
+		output := filepath.Join(t.TempDir(), "m.json")
+		run(t, ExitDone, append([]string{"merge", "-o", output}, dirs...)...)
+		if a, b := string(mustRead(t, output)), string(mustRead(t, single)); a != b {
+			t.Errorf("the joined manifest of a whole copy has %d octets, the single one %d", len(a), len(b))
+		}
+	}
+	text, _ = exits(t, ExitDone, "shards", "status", "--verify", dir, other)
+	if !strings.Contains(text, "damaged  1: "+first.Dir) || !strings.Contains(text, "complete") {
+		t.Errorf("%s", text)
+	}
+	flip(t, filepath.Join(other, "copy", first.Files[0].Name))
+	if out, _ := exits(t, ExitMissed, "shards", "status", "--verify", "--missing", dir, other); out != "1\n" {
+		t.Errorf("missing, both damaged: %q", out)
+	}
+	exits(t, ExitFailed, "merge", dir, other, "-o", filepath.Join(t.TempDir(), "m.json"))
+	flip(t, filepath.Join(other, "copy", first.Files[0].Name))
+	flip(t, filepath.Join(first.Dir, first.Files[0].Name))
+
+	// Nothing is joined into a shard.
+	for _, output := range []string{filepath.Join(first.Dir, first.Files[0].Name), filepath.Join(first.Dir, "new", "m.json"), first.Dir} {
+		if _, notes := exits(t, ExitUsage, "merge", dir, "-o", output); !strings.Contains(notes, "in the folder of shard 1/6") {
+			t.Errorf("%s", notes)
+		}
+	}
+	exits(t, ExitDone, "shards", "status", "--verify", dir)
 	record := filepath.Join(other, "copy", shard.RecordName)
 	octets, err := os.ReadFile(record)
 	if err != nil {
@@ -161,6 +195,45 @@ func TestShardsStatus(t *testing.T) {
 		t.Errorf("%s", notes)
 	}
 	if _, notes := exits(t, ExitFailed, "merge", dir, other, "-o", filepath.Join(t.TempDir(), "m.json")); !strings.Contains(notes, "twice, with other content") {
+		t.Errorf("%s", notes)
+	}
+}
+
+// Plans of features name the captures of each shard, with --json: a shard is made where they are.
+func TestShardsPlanNamesCaptures(t *testing.T) {
+	j := &shard.Job{Kind: "features", Inputs: []shard.Input{{Name: "a"}, {Name: "b"}, {Name: "c"}}}
+	for _, c := range []struct{ from, to, want string }{
+		{"capture 1, packet 1", "capture 1, packet 500", "a"}, {"capture 1, packet 500", "capture 3, packet 1", "a b"},
+		{"capture 1, packet 500", "capture 3, packet 2", "a b c"}, {"capture 2, packet 1", "capture 2, packet 1", ""}, {"capture 3, packet 1", "end", "c"},
+	} {
+		j.Ranges = []shard.Range{{From: c.from, To: c.to}}
+		if got := strings.Join(capturesOf(j, 1), " "); got != c.want {
+			t.Errorf("from %s to %s: %q, want %q", c.from, c.to, got, c.want)
+		}
+	}
+	_, tree := scanShards(t, 2)
+	captures, err := filepath.Glob(filepath.Join(tree, "*", "*.pcap"))
+	if err != nil || len(captures) < 2 {
+		t.Fatal(captures, err)
+	}
+	elsewhere := filepath.Join(t.TempDir(), "none")
+	out, _ := run(t, ExitDone, slices.Concat([]string{"shards", "plan", "--json", "3", "features", "-o", elsewhere}, captures)...)
+	var plan struct{ Shards []plannedShard }
+	if err := json.Unmarshal([]byte(out), &plan); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, s := range plan.Shards {
+		all = append(all, s.Captures...)
+	}
+	if all = slices.Compact(all); !slices.Equal(all, captures) {
+		t.Errorf("the shards read %q, want %q", all, captures)
+	}
+	// Help is the command's own; without -o the plan says what it wants.
+	if out, _ := exits(t, ExitDone, "shards", "plan", "3", "features", "-h"); !strings.Contains(out, "Usage:") || !strings.Contains(out, "--window") {
+		t.Errorf("help of the command: %s", out)
+	}
+	if _, notes := exits(t, ExitUsage, append([]string{"shards", "plan", "3", "features"}, captures...)...); !strings.Contains(notes, "with -o DIR") {
 		t.Errorf("%s", notes)
 	}
 }

@@ -39,8 +39,9 @@ const shardHelp = `
 
 With --shard i/n only some cells are measured, or with --per-class some classes, each with all its repeats, into a folder of shards (-o) that 'merge'
 makes the results folder of. All engines of a size, cache state and number of workers stay in one shard while there are enough of them. Shards
-on one machine take turns; one that was interrupted goes on with the same command on the same machine. Shards of machines that differ are
-not merged, unless with --mixed-machines: then each row is of one machine, and the result says of which.`
+on one machine take turns; one that was interrupted goes on with the same command on the same machine. Give the same words on every machine,
+folders of classes and files of stages too: they are part of what a shard is known by. Shards of machines that differ are not merged,
+unless with --mixed-machines: then each row is of one machine, and the result says of which.`
 
 // studyParameters are all that decides what the shards of a study measure. Captures are Job.Inputs.
 type studyParameters struct {
@@ -51,7 +52,7 @@ type studyParameters struct {
 	Reading     trial.Reading  `json:"reading"`
 	MemoryLimit int64          `json:"memory_limit"` // 0: by what each machine has
 	InProcess   bool           `json:"in_process"`
-	Captures    []string       `json:"captures"` // as given
+	Captures    []string       `json:"captures"` // by name, without folders: their content is in Job.Inputs
 	StageFiles  []stageSum     `json:"stage_files"`
 }
 
@@ -63,7 +64,12 @@ type stageSum struct {
 func parametersOf(h *trial.Header, captures []string) studyParameters {
 	p := studyParameters{
 		Version: h.Version, Command: h.Command, Settings: h.Settings, Plan: h.Plan, Reading: h.Reading, MemoryLimit: h.MemoryLimit, InProcess: h.InProcess,
-		Captures: captures, StageFiles: []stageSum{},
+		Captures: slices.Clone(captures), StageFiles: []stageSum{},
+	}
+	for i, name := range p.Captures {
+		if !strings.HasPrefix(name, synthPrefix) {
+			p.Captures[i] = filepath.Base(name)
+		}
 	}
 	for _, f := range h.StageFiles {
 		p.StageFiles = append(p.StageFiles, stageSum{f.Stage, f.SHA256})
@@ -126,7 +132,7 @@ func (m *measureFlags) shardable(a *app, args []string, plan *trial.Plan) error 
 	case plan.Soak > 0:
 		return usagef("--soak with --shard: a soak is of one board's heat and cooling; soak each board by itself")
 	case m.failIf != "":
-		return usagef("--fail-if with --shard: a condition is of the whole: merge, then '%s ceiling --resume DIR --fail-if ...' or with sweep", a.Name)
+		return usagef("--fail-if with --shard: a condition is of the whole: '%s merge --fail-if' has it", a.Name)
 	case m.json:
 		return usagef("--json with --shard: the results are printed by 'merge', or 'table --json' after it")
 	case slices.Contains(args, stdin):
@@ -208,18 +214,26 @@ var errThere = errors.New("the shard is there")
 // command goes on with. measure returns the files that make the shard; it is not called where the shard has nothing to measure.
 func (a *app) measureShard(ctx context.Context, dir string, job *shard.Job, part shard.Part, any bool, measure func(work string) (files []string, err error)) error {
 	host := meter.ReadHost(meter.Roots{})
-	work := workFolder(dir, job.ShardID(part.Index), host)
-	fill := func(tmp string) error {
+	id := job.ShardID(part.Index)
+	work := workFolder(dir, id, host)
+	var turn io.Closer // kept until the hidden folder is gone, which may be another's else
+	defer func() {
+		if turn != nil {
+			turn.Close()
+		}
+	}()
+	var failed error
+	fill := func(tmp string) (err error) {
 		if !any {
 			a.note("shard %v: nothing to measure, there are more shards than can be cut", part)
 			return nil
 		}
-		turn, err := a.turn(ctx, dir)
-		if err != nil {
-			return err
+		if turn == nil {
+			if turn, err = a.turn(ctx, dir); err != nil {
+				return err
+			}
 		}
-		defer turn.Close()
-		if _, err := os.Lstat(filepath.Join(dir, job.ShardID(part.Index), shard.RecordName)); err == nil {
+		if wholeShard(dir, id) {
 			return errThere
 		}
 		if err := makeWork(work, host); err != nil {
@@ -230,6 +244,7 @@ func (a *app) measureShard(ctx context.Context, dir string, job *shard.Job, part
 			if ctx.Err() != nil {
 				a.note("shard %v: the same command goes on with it on this machine, and begins anew on another, as no cell is of two", part)
 			}
+			failed = fmt.Errorf("shard %v in %s: %w", part, dir, err)
 			return err
 		}
 		for _, name := range append(files, hostFile) {
@@ -241,15 +256,30 @@ func (a *app) measureShard(ctx context.Context, dir string, job *shard.Job, part
 	}
 	for range 3 {
 		err := a.writeShard(dir, job, part, true, fill)
-		if errors.Is(err, errThere) {
+		switch {
+		case errors.Is(err, errThere):
 			continue
+		case failed != nil:
+			return failed // what was measured until then is kept
+		case err != nil || !any:
+			return err
 		}
-		if err == nil {
-			discard(work)
+		if turn == nil { // the shard was there
+			turn, _ = takeTurn(dir)
 		}
-		return err
+		if turn != nil {
+			_ = os.RemoveAll(work) // what is left of it is hidden, and in nobody's way
+		}
+		discardOrphans(dir, id, work)
+		return nil
 	}
 	return fmt.Errorf("shard %v in %s is damaged, or comes and goes: look at it", part, dir)
+}
+
+// wholeShard reports whether a shard is in a folder and undamaged.
+func wholeShard(dir, id string) bool {
+	set, err := shard.Read(filepath.Join(dir, id))
+	return err == nil && len(set.Shards) == 1 && set.Shards[0].ID == id && set.Shards[0].Verify() == nil
 }
 
 // workFolder is where a machine measures a shard: each has its own, so that no cell is of two machines, or of one that was started again.
@@ -269,16 +299,45 @@ func makeWork(work string, host meter.Host) error {
 	return report.WriteFile(name, func(w io.Writer) error { return json.NewEncoder(w).Encode(host) })
 }
 
-// discard removes a hidden folder that no process measures into.
-func discard(work string) {
-	records, err := os.OpenFile(filepath.Join(work, report.RecordsFile), os.O_RDWR, 0)
-	if err == nil {
-		defer records.Close()
-		if flock.Try(records) != nil {
-			return
+// orphanAfter is how long nothing may have been written into the hidden folder of another machine before it is removed with the shard made.
+const orphanAfter = 24 * time.Hour
+
+// discardOrphans removes hidden folders of a shard that is whole, which other machines left, or this one before it was started again.
+func discardOrphans(dir, id, own string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if !e.IsDir() || name == own || !strings.HasPrefix(e.Name(), "."+id+".") || !strings.HasSuffix(e.Name(), ".study") {
+			continue
+		}
+		live := false
+		err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			live = live || time.Since(info.ModTime()) < orphanAfter
+			if d.Name() != report.RecordsFile {
+				return nil
+			}
+			records, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer records.Close()
+			live = live || flock.Try(records) != nil
+			return nil
+		})
+		if err == nil && !live {
+			_ = os.RemoveAll(name)
 		}
 	}
-	_ = os.RemoveAll(work) // what is left of it is hidden, and in nobody's way
 }
 
 // turnEvery is how often a shard that waits for another one looks.
@@ -287,11 +346,12 @@ const turnEvery = 300 * time.Millisecond
 // turn waits until no other shard of the folder is being measured on this machine: side by side each would measure the other. The file
 // that is returned has the lock until it is closed.
 func (a *app) turn(ctx context.Context, dir string) (io.Closer, error) {
-	host := meter.ReadHost(meter.Roots{})
-	name := filepath.Join(dir, ".measuring-"+fileName(cmp.Or(host.Boot, host.Name))+".lock")
 	for said := false; ; {
-		lock, err := flock.Open(name)
+		lock, err := takeTurn(dir)
 		if err == nil {
+			if !seenHeld(lock.Name()) {
+				a.note("this file system has no locks: start one shard at a time on a machine, as two would measure each other")
+			}
 			return lock, nil
 		}
 		if !errors.Is(err, flock.ErrHeld) {
@@ -309,9 +369,62 @@ func (a *app) turn(ctx context.Context, dir string) (io.Closer, error) {
 	}
 }
 
+// takeTurn takes the lock of this machine in a folder, or returns flock.ErrHeld. The lock is any user's.
+func takeTurn(dir string) (*os.File, error) {
+	host := meter.ReadHost(meter.Roots{})
+	name := filepath.Join(dir, ".measuring-"+fileName(cmp.Or(host.Boot, host.Name))+".lock")
+	lock, err := flock.Open(name)
+	if err == nil {
+		_ = lock.Chmod(0o666) // of whom it is, he may
+		return lock, nil
+	}
+	if !errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
+	readable, openErr := os.Open(name)
+	if openErr != nil {
+		return nil, err
+	}
+	if err := flock.Try(readable); err != nil {
+		return nil, errors.Join(err, readable.Close())
+	}
+	return readable, nil
+}
+
+// seenHeld reports whether a lock that is held here is seen to be held.
+func seenHeld(name string) bool {
+	again, err := os.Open(name)
+	if err != nil {
+		return true
+	}
+	defer again.Close()
+	return errors.Is(flock.Try(again), flock.ErrHeld)
+}
+
+// beginAnew removes what was measured in a folder if the machine or its settings are no longer what they were: no cell is of two.
+func (a *app) beginAnew(folder string) error {
+	if _, err := os.Lstat(filepath.Join(folder, report.HeaderFile)); err != nil {
+		return nil
+	}
+	header, records, err := report.Read(folder)
+	if err != nil {
+		return err
+	}
+	is := meter.ReadEnvironment(meter.Roots{})
+	differences, err := is.Differences(&header.Environment)
+	if err != nil || len(differences) == 0 {
+		return err
+	}
+	a.note("begins anew instead of going on after %s: %s", plural(len(records), "record", "records"), strings.Join(differences, "; "))
+	return errors.Join(os.Remove(filepath.Join(folder, report.HeaderFile)), headless(folder))
+}
+
 // studyInto measures cells into a results folder, whose header and records are then whole.
 func (a *app) studyInto(ctx context.Context, v *visit, work string, cells []trial.Cell) error {
 	v.path, v.made = work, false
+	if err := a.beginAnew(work); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(filepath.Join(work, report.HeaderFile)); err == nil {
 		folder, header, done, err := report.Resume(work)
 		if err != nil {
@@ -401,10 +514,28 @@ func (a *app) mergeStudy(_ context.Context, _ *shard.Job, shards []*shard.Shard,
 	if text := results.Unfinished(); text != "" {
 		return fmt.Errorf("the shards are of a study that is %s: make them again", text)
 	}
-	if err := a.placeFolder(output, func(tmp string) error { return writeStudy(tmp, results, records) }); err != nil {
+	if err := a.placeFolder(output, report.HeaderFile, func(tmp string) error { return writeStudy(tmp, results, records) }); err != nil {
 		return err
 	}
-	return report.WriteText(a.stdout, results)
+	return errors.Join(report.WriteText(a.stdout, results), a.missed("", results))
+}
+
+// missed is errMissed, after a note, where the condition of --fail-if is true of results.
+func (a *app) missed(name string, results *analysis.Results) error {
+	if a.mergeCondition == nil {
+		return nil
+	}
+	matches, err := a.mergeCondition.Check(results.Measures())
+	if err != nil {
+		return fmt.Errorf("%s--fail-if: %w", name, err)
+	}
+	for _, match := range matches {
+		a.note("%s%v", name, match)
+	}
+	if len(matches) > 0 {
+		return errMissed
+	}
+	return nil
 }
 
 // mixing says what to do about machines that differ.
@@ -432,76 +563,141 @@ func writeStudy(path string, results *analysis.Results, records []trial.Record) 
 	return errors.Join(err, folder.Close())
 }
 
-// placeFolder makes a folder by fill, whole or not at all. One that is there must be empty, or hold the same octets already.
-func (a *app) placeFolder(path string, fill func(tmp string) error) (err error) {
+// placeFolder makes a folder by fill, whole or not at all. One that is there must be empty, or hold the same octets already, or some of them, as
+// an interrupted run leaves them: header, by which it is known for what it is, comes to be last.
+func (a *app) placeFolder(path, header string, fill func(tmp string) error) (err error) {
 	path = filepath.Clean(path)
-	parent := filepath.Dir(path)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
+	dir, prefix := path, ".merge-"
+	info, err := os.Stat(path)
+	there := err == nil
+	switch {
+	case there && !info.IsDir():
+		return fmt.Errorf("%s is no folder: name another", path)
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("%s is a link to what is not there", path)
+		}
+		dir, prefix = filepath.Dir(path), "."+filepath.Base(path)+"-"
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+	case err != nil:
 		return err
 	}
-	tmp := filepath.Join(parent, "."+filepath.Base(path)+"-"+rand.Text()[:10]+".tmp")
-	if err := os.Mkdir(tmp, 0o777); err != nil {
+	tmp, done, err := reserveIn(dir, prefix)
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	defer func() { err = errors.Join(err, done()) }()
 	if err := fill(tmp); err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	case len(entries) == 0:
-		if err := os.Remove(path); err != nil {
-			return err
-		}
-	default:
-		if err := sameTree(tmp, path); err != nil {
-			return fmt.Errorf("%w: name another folder", err)
-		}
+	if !there {
+		return os.Rename(tmp, path)
+	}
+	left, err := missingOf(tmp, path, prefix)
+	if err != nil {
+		return fmt.Errorf("%w: name another folder", err)
+	}
+	if len(left) == 0 {
 		a.note("%s holds the same already", path)
 		return nil
 	}
-	return os.Rename(tmp, path)
+	if i := slices.Index(left, header); i >= 0 {
+		left = append(slices.Delete(left, i, i+1), header)
+	}
+	for _, name := range left {
+		to := filepath.Join(path, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+			return err
+		}
+		if err := os.Rename(filepath.Join(tmp, name), to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// sameTree compares two folders file by file.
-func sameTree(want, got string) error {
-	names := func(dir string) (list []string, err error) {
-		err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
+// reserveIn makes a hidden folder in a folder, which done removes. What killed runs left under the same prefix is removed first; while another run
+// that has such a folder is alive, the error says so.
+func reserveIn(dir, prefix string) (tmp string, done func() error, err error) {
+	name := filepath.Join(dir, prefix+"lock")
+	lock, err := flock.Open(name)
+	if errors.Is(err, flock.ErrHeld) {
+		return "", nil, fmt.Errorf("another process is writing into %s: wait for it (%s)", dir, name)
+	} else if err != nil {
+		return "", nil, err
+	}
+	if flock.Here && seenHeld(name) {
+		entries, err := os.ReadDir(dir)
+		for _, e := range entries {
+			if e.IsDir() && strings.HasPrefix(e.Name(), prefix) && strings.HasSuffix(e.Name(), ".tmp") {
+				err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+			}
+		}
+		if err != nil {
+			return "", nil, errors.Join(err, os.Remove(name), lock.Close())
+		}
+	}
+	tmp = filepath.Join(dir, prefix+rand.Text()[:10]+".tmp")
+	done = func() error {
+		err := os.RemoveAll(tmp)
+		if flock.Here { // while it is held: else it is another's
+			return errors.Join(err, os.Remove(name), lock.Close())
+		}
+		return errors.Join(err, lock.Close(), os.Remove(name))
+	}
+	if err := os.Mkdir(tmp, 0o777); err != nil {
+		return "", nil, errors.Join(err, done())
+	}
+	return tmp, done, nil
+}
+
+// missingOf returns the files of a folder that another has not. What the other has must be of them, with the same octets; names at its top with
+// the prefix do not count.
+func missingOf(want, got, prefix string) (left []string, err error) {
+	names := func(dir, prefix string) (list []string, err error) {
+		err = filepath.WalkDir(dir+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
 				return err
 			}
 			rel, err := filepath.Rel(dir, path)
-			list = append(list, rel)
+			switch {
+			case err != nil:
+			case prefix != "" && strings.HasPrefix(rel, prefix):
+				if d.IsDir() {
+					return fs.SkipDir
+				}
+			case !d.IsDir():
+				list = append(list, rel)
+			}
 			return err
 		})
 		return list, err
 	}
-	x, err := names(want)
+	all, err := names(want, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	y, err := names(got)
+	there, err := names(got, prefix)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !slices.Equal(x, y) {
-		return fmt.Errorf("%s holds other files already", got)
-	}
-	for _, name := range x {
+	for _, name := range there {
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("%s holds other files already, as %s", got, name)
+		}
 		a, err := os.ReadFile(filepath.Join(want, name))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		b, err := os.ReadFile(filepath.Join(got, name))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if string(a) != string(b) {
-			return fmt.Errorf("%s is there already, with other content", filepath.Join(got, name))
+			return nil, fmt.Errorf("%s is there already, with other content", filepath.Join(got, name))
 		}
 	}
-	return nil
+	return slices.DeleteFunc(all, func(name string) bool { return slices.Contains(there, name) }), nil
 }

@@ -14,6 +14,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pcaplab/datasets/manifest"
@@ -52,7 +53,8 @@ type Shards struct {
 // unit is what is not cut: what begins at an entry of a capture's index, or all of a capture where entry is below 0.
 type unit struct{ source, entry int }
 
-// shardParameters are all that decides the output but the captures' octets.
+// shardParameters are all that decides the output but the captures' octets. What only the record in a Parquet file has, how captures and
+// settings are spelt, is no parameter of CSV.
 type shardParameters struct {
 	Config
 	Attackers     string   `json:"attackers,omitempty"` // digest
@@ -73,6 +75,12 @@ func PlanShards(cfg Config, sources []Source, files []*manifest.File, n int, who
 	}
 	s := &Shards{cfg: cfg, sources: sources, files: files, Uncut: make(map[int]string)}
 	p := shardParameters{Config: cfg, WholeCaptures: wholeCaptures, Sources: sources}
+	if cfg.Format == CSV {
+		p.Settings, p.Sources = "", slices.Clone(sources)
+		for i := range p.Sources {
+			p.Sources[i].Path = ""
+		}
+	}
 	if cfg.Attackers != nil {
 		p.Attackers = cfg.Attackers.Digest()
 	}
@@ -133,8 +141,8 @@ func (s *Shards) place(u int) string {
 	return fmt.Sprintf("capture %d, packet %d", at.source+1, packets+1)
 }
 
-// Captures returns how many captures shard i, from 1, reads something of.
-func (s *Shards) Captures(i int) int { list, _ := s.of(i); return len(list) }
+// Captures returns which captures shard i, from 1, reads something of, as indices into the sources.
+func (s *Shards) Captures(i int) []int { _, index := s.of(i); return index }
 
 // of returns the sources of shard i, from 1, and the indices among all sources.
 func (s *Shards) of(i int) (list []Source, index []int) {
@@ -163,9 +171,35 @@ type shardResult struct {
 // partResult is what a shard has made of a capture.
 type partResult struct {
 	Source  int           `json:"source"`
-	Whole   bool          `json:"whole"`  // all of it
-	Octets  int64         `json:"octets"` // in vectorsFile
-	Summary SourceSummary `json:"summary"`
+	Whole   bool          `json:"whole"`   // all of it
+	Octets  int64         `json:"octets"`  // in vectorsFile
+	Summary SourceSummary `json:"summary"` // without the source
+	// Named says that the capture's name and a colon are to stand before the error. It is left out, as each machine may spell it its own way.
+	Named bool `json:"named,omitempty"`
+}
+
+// partOf returns what a part of a capture gave.
+func partOf(index int, whole bool, octets int64, sum SourceSummary) partResult {
+	r := partResult{Source: index, Whole: whole, Octets: octets, Summary: sum}
+	if rest, ok := strings.CutPrefix(sum.Error, sum.Path+":"); ok {
+		r.Summary.Error, r.Named = rest, true
+	}
+	r.Summary.Source = Source{}
+	return r
+}
+
+// agrees compares what the whole of a capture gave with the manifest: always how many frames it has, and its SHA-256 where it was computed.
+func (s *SourceSummary) agrees(cfg *Config, f *manifest.File) error {
+	undamaged := f.Error == nil && f.Lost == 0
+	switch {
+	case undamaged && s.Error != "":
+		return fmt.Errorf("%s: the manifest has it as whole, so it has changed, or cannot be read: scan it again", s.Error)
+	case s.Frames != f.Packets && (undamaged || f.Salvage == cfg.Salvage):
+		return fmt.Errorf("%s: %d frames, the manifest says %d: scan it again", s.Path, s.Frames, f.Packets)
+	case s.SHA256 != "" && s.SHA256 != f.SHA256: // there is none of what is no capture
+		return fmt.Errorf("%s: its SHA-256 is %.16s, the manifest says %.16s: scan it again", s.Path, s.SHA256, f.SHA256)
+	}
+	return nil
 }
 
 // Fill makes the payload of shard i, from 1, in a folder: for shard.Write. Of the configuration, Progress counts. The error is a
@@ -199,10 +233,13 @@ func (s *Shards) Fill(ctx context.Context, i int, dir string, progress func(done
 			return nil, err
 		}
 		for k, source := range made.Sources {
-			if whole := list[k].part == nil; whole && s.cfg.Hash && source.SHA256 != s.files[index[k]].SHA256 {
-				return nil, fmt.Errorf("%s: its SHA-256 is %.16s, the manifest says %.16s: scan it again", source.Path, source.SHA256, s.files[index[k]].SHA256)
+			whole := list[k].part == nil
+			if whole {
+				if err := source.agrees(&s.cfg, s.files[index[k]]); err != nil {
+					return nil, err
+				}
 			}
-			result.Parts = append(result.Parts, partResult{index[k], list[k].part == nil, j.order.parts[k].octets, source})
+			result.Parts = append(result.Parts, partOf(index[k], whole, j.order.parts[k].octets, source))
 		}
 		summary.Sources, summary.Vectors = made.Sources, made.Vectors
 	}
@@ -356,6 +393,9 @@ func newMerge(cfg MergeConfig, shards []*shard.Shard) (*merge, error) {
 	if err := run.check(p.Sources); err != nil {
 		return nil, err
 	}
+	for i := range p.Sources {
+		p.Sources[i].Path = first.Inputs[i].Name
+	}
 	m := &merge{payloads: &payloads{shards: shards}}
 	var total int64
 	replays := make([]*replay, len(p.Sources))
@@ -386,7 +426,7 @@ func newMerge(cfg MergeConfig, shards []*shard.Shard) (*merge, error) {
 			}
 			replays[at].runs = append(replays[at].runs, vectorRun{s, part.Octets, part.Summary.Vectors, part.Summary.NoDuration})
 			summaries[at].join(&part, first.Inputs[at].Octets)
-			if run.Hash {
+			if run.Hash && !part.Whole {
 				summaries[at].SHA256 = first.Inputs[at].SHA256
 			}
 		}
@@ -434,10 +474,12 @@ func (s *SourceSummary) join(p *partResult, octets int64) {
 	s.NotEthernet += c.NotEthernet
 	s.Losses = append(s.Losses, c.Losses...)
 	if s.Error == "" {
-		s.Error = c.Error
+		if s.Error = c.Error; p.Named {
+			s.Error = s.Path + ":" + c.Error
+		}
 	}
 	if s.StoredOctets = octets; p.Whole {
-		s.StoredOctets = c.StoredOctets
+		s.StoredOctets, s.SHA256 = c.StoredOctets, c.SHA256
 	}
 }
 

@@ -271,3 +271,139 @@ func TestBrokenHeadersAreNotMiscounted(t *testing.T) {
 		}
 	}
 }
+
+// TestShardsOfOddCaptures: empty files, what is no capture, a header only and a single frame are the single run's too.
+func TestShardsOfOddCaptures(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, octets []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, octets, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	one := captureOf(t, filepath.Join(dir, "one.pcap"), "iot-1", 1, 1, false)
+	octets, err := os.ReadFile(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{
+		write("empty.pcap", nil), one, write("text.pcap", []byte("this is no capture, but has some octets\n")), write("header.pcap", octets[:24]),
+		write("half.pcap", octets[:30]), captureOf(t, filepath.Join(dir, "ten.pcap"), "iot-1", 2, 10, true), write("void.pcap", nil),
+	}
+	all, err := manifest.ScanFiles(context.Background(), paths, manifest.Config{Hash: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []*manifest.File
+	for i := range all {
+		files = append(files, &all[i])
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for k := range 12 {
+		cfg := extract.Config{Format: []string{extract.CSV, extract.Parquet}[k%2], Version: "test", Workers: 2, Hash: k%4 < 2, Salvage: k%3 == 0}
+		cfg.As = []feature.As{feature.AsExtractor, feature.AsPipeline}[k/2%2]
+		from := random.IntN(len(paths))
+		sources, files := sourcesOf(paths[from:]), files[from:]
+		if k < 4 {
+			sources, files = sourcesOf(paths[:1]), files[:1] // nothing at all
+			files[0] = &all[0]
+		}
+		plan, err := extract.PlanShards(cfg, sources, files, 1+random.IntN(4), false, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := single(t, filepath.Join(t.TempDir(), "single."+cfg.Format), cfg, sources)
+		if got := sharded(t, t.TempDir(), plan, random, cfg.Format); !bytes.Equal(got, want) {
+			t.Errorf("%d captures as %s, %+v: not what a single run makes", len(sources), cfg.Format, cfg)
+		}
+	}
+}
+
+// TestShardsDoNotDependOnSpelling: shards of CSV that name the captures in other ways are the same shards, with the same payload. What stands in
+// the metadata of Parquet is part of the job.
+func TestShardsDoNotDependOnSpelling(t *testing.T) {
+	dir := t.TempDir()
+	path := captureOf(t, filepath.Join(dir, "a.pcap"), "iot-1", 1, 300, false)
+	if err := os.Truncate(path, 20_000); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	spelt := []string{path, "./a.pcap", "a.pcap"}
+	files := scanned(t, dir, sourcesOf(spelt[:1]))
+	for _, format := range []string{extract.CSV, extract.Parquet} {
+		ids := make(map[string]bool)
+		var first []byte
+		for k, name := range spelt {
+			sources := sourcesOf([]string{name})
+			cfg := extract.Config{Format: format, Settings: "--window " + "0"[:k%2] + "10"}
+			plan, err := extract.PlanShards(cfg, sources, files, 2, false, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids[plan.Job.ShardID(2)] = true
+			if format == extract.Parquet {
+				continue
+			}
+			out := t.TempDir()
+			var all []byte
+			for i := 1; i <= 2; i++ {
+				_, err := plan.Fill(context.Background(), i, out, nil)
+				if err != nil && !errors.As(err, new(*extract.FaultError)) {
+					t.Fatal(err)
+				}
+				for _, file := range []string{"result.json", "vectors"} {
+					text, err := os.ReadFile(filepath.Join(out, file))
+					if err != nil {
+						t.Fatal(err)
+					}
+					all = append(all, text...)
+				}
+			}
+			if first == nil {
+				first = all
+			} else if !bytes.Equal(first, all) {
+				t.Errorf("%s: another payload:\n%s\n%s", name, first, all)
+			}
+		}
+		if want := map[string]int{extract.CSV: 1, extract.Parquet: 3}[format]; len(ids) != want {
+			t.Errorf("%s: %d ids, want %d", format, len(ids), want)
+		}
+	}
+}
+
+// TestWholeCapturesAreCompared: a capture that is read as a whole has the frames that the manifest says.
+func TestWholeCapturesAreCompared(t *testing.T) {
+	dir := t.TempDir()
+	path := captureOf(t, filepath.Join(dir, "a.pcap"), "iot-1", 1, 300, false)
+	sources := sourcesOf([]string{path})
+	files := scanned(t, dir, sources)
+	octets, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func(want string, hash bool) {
+		t.Helper()
+		plan, err := extract.PlanShards(extract.Config{Hash: hash}, sources, files, 1, false, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := plan.Fill(context.Background(), 1, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	first := 24 + 16 + int(binary.LittleEndian.Uint32(octets[24+8:]))
+	if err := os.WriteFile(path, append(octets[:24:24], octets[first:]...), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	fill("299 frames, the manifest says 300: scan it again", false)
+	if err := os.WriteFile(path, octets[:len(octets)-1], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	fill("so it has changed", false)
+	octets[len(octets)-1] ^= 1
+	if err := os.WriteFile(path, octets, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	fill("its SHA-256 is", true)
+}

@@ -25,6 +25,9 @@ const FileName = "manifest.json"
 // SyntheticName is the name of the file that marks a folder as made from a seed. Nothing of it is as published.
 const SyntheticName = "synthetic.json"
 
+// SyntheticHidden begins the names of files and folders that are in such a folder only while it is made, or after a kill. Scan passes them by.
+const SyntheticHidden = ".synth-"
+
 // Manifest is what a folder of captures holds. Files and Others are in natural order of their paths.
 type Manifest struct {
 	Version  int    `json:"manifest_version"`

@@ -27,7 +27,7 @@ func Survey(dir, ignore string) (*Manifest, error) {
 }
 
 // ScanPart is Scan of some Files of a Survey of the folder, of which Path, Octets and Modified count. Others are those of the part that turned
-// out to be no captures. A file that is no longer as the survey saw it, or cannot be read, is an error: parts that were scanned at different
+// out to be no captures. A file that is no longer as the survey saw it, or that the system does not let be read, is an error: parts that were scanned at different
 // times are put together by Merge only where they are of the same folder.
 func ScanPart(ctx context.Context, dir string, part []File, cfg Config) (*Manifest, error) {
 	found := make([]*candidate, len(part))
@@ -51,10 +51,12 @@ func ScanPart(ctx context.Context, dir string, part []File, cfg Config) (*Manife
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range m.Files {
-		if f.Error != nil && f.Error.Kind == FaultRead {
+	for _, c := range found {
+		if f := &c.file; c.unread && f.Error != nil {
 			return nil, fmt.Errorf("%s; make it readable, or take it out of the folder", f.Error.Text)
 		}
+	}
+	for _, f := range m.Files {
 		if w := was[f.Path]; f.Error != nil && f.Error.Kind == FaultChanged || w.Octets != f.Octets || !w.Modified.Equal(f.Modified) {
 			return nil, changed(f.Path)
 		}

@@ -95,6 +95,7 @@ func scan(ctx context.Context, dir string, found []*candidate, others []Other, c
 	kept := time.Now()
 	err := each(ctx, cfg, todo, func(r *reader, c *candidate) error {
 		c.file = r.file(ctx, c.full, c.path, cfg)
+		c.unread = r.unread
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -137,6 +138,7 @@ type candidate struct {
 	modified time.Time
 	file     File
 	done     atomic.Bool // file is final
+	unread   bool        // the system did not let it be read
 }
 
 // name sets class and label.
@@ -250,7 +252,11 @@ func list(dir, ignore string) (found []*candidate, others []Other, err error) {
 			}
 			return nil
 		}
-		if d.IsDir() {
+		hidden := rel != "." && strings.HasPrefix(d.Name(), SyntheticHidden)
+		switch {
+		case d.IsDir() && hidden:
+			return fs.SkipDir
+		case d.IsDir() || hidden:
 			return nil
 		}
 		info, err := os.Stat(full)
@@ -359,12 +365,16 @@ func each(ctx context.Context, cfg Config, todo []*candidate, fn func(*reader, *
 type reader struct {
 	in   *input
 	done *atomic.Int64 // octets read, of all readers
+	// unread says of the last file that the system did not let it be read, as it may the next time: its FaultRead is not of what it holds.
+	unread bool
 }
 
 // file reads a file and returns what it holds. Name is what it is called in errors and in the manifest.
 func (r *reader) file(ctx context.Context, full, name string, cfg Config) File {
 	f := File{Path: name, Salvage: cfg.Salvage}
+	r.unread = false
 	failed := func(err error) File {
+		r.unread = true
 		f.Error = &Fault{Kind: FaultRead, Text: name + ": " + cause(err)}
 		return f
 	}
@@ -391,6 +401,7 @@ func (r *reader) file(ctx context.Context, full, name string, cfg Config) File {
 	after, statErr := file.Stat()
 	switch {
 	case readErr != nil && ctx.Err() == nil:
+		r.unread = true
 		f.Error = &Fault{Kind: FaultRead, Offset: r.in.octets, Text: fmt.Sprintf("%s: cannot be read at octet %d: %s", name, r.in.octets, cause(readErr))}
 	case statErr != nil:
 		return failed(statErr)

@@ -161,43 +161,41 @@ func (r *Record) encode() ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// rawRecord is a record whose large parts are not decoded.
+type rawRecord struct {
+	Record
+	Shards json.RawMessage `json:"shards"`
+	Job    json.RawMessage `json:"job"`
+}
+
 // ParseRecord reads a record. What contradicts itself is refused: ids that are not the hash of what stands there, names that leave the
 // folder, sizes that cannot be.
-func ParseRecord(text []byte) (*Record, error) {
-	var r Record
-	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("not a record of a shard: %w", err)
-	}
+func ParseRecord(text []byte) (*Record, error) { return new(recordReader).parse(text) }
+
+// check refuses a record of a job, whose id is jobID, that contradicts itself.
+func (r *Record) check(jobID string) error {
 	if r.Version != RecordVersion {
-		return nil, fmt.Errorf("shard version %d: this program reads version %d", r.Version, RecordVersion)
-	}
-	if err := r.Job.check(); err != nil {
-		return nil, err
+		return fmt.Errorf("shard version %d: this program reads version %d", r.Version, RecordVersion)
 	}
 	if r.Count != r.Job.Count() || r.Index < 1 || r.Index > r.Count || len(r.Shards) != r.Count {
-		return nil, fmt.Errorf("shard %d of %d, with %d ranges and %d ids", r.Index, r.Count, r.Job.Count(), len(r.Shards))
+		return fmt.Errorf("shard %d of %d, with %d ranges and %d ids", r.Index, r.Count, r.Job.Count(), len(r.Shards))
 	}
-	if id := r.Job.ShardID(r.Index); r.ID != id || r.Shards[r.Index-1] != id {
-		return nil, fmt.Errorf("its id is %.16s, what stands in it has %.16s: it was changed", r.ID, id)
+	if r.JobID != jobID {
+		return fmt.Errorf("its job is %.16s, what stands in it has %.16s: it was changed", r.JobID, jobID)
 	}
-	if id := r.Job.ID(); r.JobID != id {
-		return nil, fmt.Errorf("its job is %.16s, what stands in it has %.16s: it was changed", r.JobID, id)
-	}
-	for _, id := range r.Shards {
-		if !isSum(id) {
-			return nil, fmt.Errorf("an id is %.80q", id)
-		}
+	if id := r.Shards[r.Index-1]; r.ID != id {
+		return fmt.Errorf("its id is %.16s, what stands in it has %.16s: it was changed", r.ID, id)
 	}
 	for i, f := range r.Files {
 		if !fs.ValidPath(f.Name) || f.Name == "." || strings.ContainsAny(f.Name, "\\:\x00") || path.Base(f.Name) == RecordName {
-			return nil, fmt.Errorf("file %d is called %.80q: want a name in the shard's folder", i+1, f.Name)
+			return fmt.Errorf("file %d is called %.80q: want a name in the shard's folder", i+1, f.Name)
 		}
 		if i > 0 && r.Files[i-1].Name >= f.Name {
-			return nil, fmt.Errorf("file %d, %q: not in order, or there twice", i+1, f.Name)
+			return fmt.Errorf("file %d, %q: not in order, or there twice", i+1, f.Name)
 		}
 		if f.Octets < 0 || !isSum(f.SHA256) {
-			return nil, fmt.Errorf("file %q: %d octets with SHA-256 %.80q", f.Name, f.Octets, f.SHA256)
+			return fmt.Errorf("file %q: %d octets with SHA-256 %.80q", f.Name, f.Octets, f.SHA256)
 		}
 	}
-	return &r, nil
+	return nil
 }

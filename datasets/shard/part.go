@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// MaxCount is the largest number of shards of a job: each shard's record lists them all.
-const MaxCount = 10_000
+// MaxCount is the largest number of shards of a job. Each shard's record lists them all, so that what records have in all grows with the
+// square: 2,000 records have 0.7 GB, 10,000 would have 17.
+const MaxCount = 2000
 
 // Part says which shard of how many: 1 <= Index <= Count <= MaxCount.
 type Part struct {

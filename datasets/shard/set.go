@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"syscall"
 )
 
 // maxRecord is the largest record that is read, in octets.
@@ -24,26 +26,118 @@ type Shard struct {
 	Record
 }
 
+// recordError says that a folder has no record that can be taken.
+type recordError struct {
+	Dir string
+	Err error
+}
+
+func (e *recordError) Error() string { return filepath.Join(e.Dir, RecordName) + ": " + e.Err.Error() }
+func (e *recordError) Unwrap() error { return e.Err }
+
 // readShard reads the record in a folder.
-func readShard(dir string) (*Shard, error) {
+func readShard(dir string) (*Shard, error) { return new(recordReader).read(dir) }
+
+// recordReader reads records, of which those of one job have most in common: that is decoded and kept once.
+type recordReader struct {
+	buf   []byte
+	known []*knownJob // a few, the one that was used last first
+}
+
+// knownJob is what a record has of its job: as it is written, and decoded.
+type knownJob struct {
+	shards, job []byte
+	ids         []string
+	Job
+	id string
+}
+
+const maxKnown = 16
+
+func (r *recordReader) read(dir string) (*Shard, error) {
 	name := filepath.Join(dir, RecordName)
+	info, err := os.Stat(name) // before it is opened: that of a pipe does not end
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, &recordError{dir, errors.New("not a folder")}
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() || info.Size() > maxRecord:
+		return nil, &recordError{dir, fmt.Errorf("want a file of at most %d octets", maxRecord)}
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxRecord {
-		return nil, errors.Join(err, fmt.Errorf("%s: want a file of at most %d octets", name, maxRecord))
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxRecord))
-	if err != nil {
+	b := bytes.NewBuffer(r.buf[:0])
+	_, err = b.ReadFrom(io.LimitReader(f, maxRecord))
+	if r.buf = b.Bytes(); err != nil {
 		return nil, err
 	}
-	r, err := ParseRecord(text)
+	record, err := r.parse(r.buf)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, &recordError{dir, err}
 	}
-	return &Shard{dir, *r}, nil
+	return &Shard{dir, *record}, nil
+}
+
+// parse is ParseRecord for text that is used again.
+func (r *recordReader) parse(text []byte) (*Record, error) {
+	for i, k := range r.known {
+		// Most records differ in a few lines only. What stands for the rest is looked for where Write puts it.
+		head, rest, ok := bytes.Cut(text, k.shards)
+		if !ok || !bytes.HasSuffix(rest, k.job) {
+			continue
+		}
+		var raw rawRecord
+		short := slices.Concat(head, []byte("0"), rest[:len(rest)-len(k.job)], []byte("0}"))
+		if json.Unmarshal(short, &raw) == nil && string(raw.Shards) == "0" && string(raw.Job) == "0" {
+			copy(r.known[1:], r.known[:i])
+			r.known[0] = k
+			record := &raw.Record
+			record.Shards, record.Job = k.ids, k.Job
+			return record, record.check(k.id)
+		}
+	}
+	var raw rawRecord
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return nil, fmt.Errorf("not a record of a shard: %w", err)
+	}
+	record := &raw.Record
+	if record.Version != RecordVersion {
+		return nil, fmt.Errorf("shard version %d: this program reads version %d", record.Version, RecordVersion)
+	}
+	if err := errors.Join(json.Unmarshal(raw.Shards, &record.Shards), json.Unmarshal(raw.Job, &record.Job)); err != nil {
+		return nil, fmt.Errorf("not a record of a shard: %w", err)
+	}
+	if err := record.Job.check(); err != nil {
+		return nil, err
+	}
+	k := &knownJob{ids: record.Job.IDs(), Job: record.Job, id: record.Job.ID()}
+	if err := record.check(k.id); err != nil {
+		return nil, err
+	}
+	if !slices.Equal(record.Shards, k.ids) {
+		return nil, errors.New("its ids are not those of what stands in it: it was changed")
+	}
+	for _, other := range r.known {
+		if other.id == k.id { // it says the same in other words, such as names
+			k.Parameters, k.Ranges, k.ids = other.Parameters, other.Ranges, other.ids
+			if slices.Equal(k.Inputs, other.Inputs) {
+				k.Inputs = other.Inputs
+			}
+			break
+		}
+	}
+	record.Shards, record.Job = k.ids, k.Job
+	tail := text[max(0, bytes.LastIndex(text, raw.Job)):]
+	if bytes.HasPrefix(tail, raw.Job) && string(bytes.TrimSpace(tail[len(raw.Job):])) == "}" {
+		k.shards, k.job = bytes.Clone(raw.Shards), bytes.Clone(tail)
+		r.known = slices.Insert(r.known, 0, k)
+		r.known = r.known[:min(len(r.known), maxKnown)]
+	}
+	return record, nil
 }
 
 // CorruptError says that a file of a shard is not what its record says.
@@ -53,10 +147,10 @@ type CorruptError struct {
 	Why   string
 }
 
-// Error names file, shard and what to do: Write replaces what is damaged.
+// Error names file, shard and what to do: Write replaces what is damaged, in the folder that it writes to.
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("%s: %s: shard %v is damaged: make it again, which replaces it%s", filepath.Join(e.Shard.Dir, filepath.FromSlash(e.File)), e.Why,
-		e.Shard.Part(), e.Shard.Job.how(e.Shard.Index))
+	return fmt.Sprintf("%s: %s: shard %v is damaged: if it is a copy, remove %s and copy it again; else make it again, which replaces it%s",
+		filepath.Join(e.Shard.Dir, filepath.FromSlash(e.File)), e.Why, e.Shard.Part(), e.Shard.Dir, e.Shard.Job.how(e.Shard.Index))
 }
 
 // how is the end of a message that says how a shard is made.
@@ -78,22 +172,28 @@ func (s *Shard) Open(name string) (*os.File, error) {
 		return nil, err
 	}
 	defer root.Close()
-	f, err := root.Open(filepath.FromSlash(name))
-	if err != nil {
-		return nil, &CorruptError{s, name, err.Error()}
-	}
-	info, err := f.Stat()
+	path := filepath.FromSlash(name)
+	info, err := root.Stat(path) // before it is opened: that of a pipe does not end
 	switch {
+	case unreadable(err):
+		return nil, fmt.Errorf("%s: %w", filepath.Join(s.Dir, path), err)
 	case err != nil:
+		return nil, &CorruptError{s, name, err.Error()}
 	case !info.Mode().IsRegular():
-		err = &CorruptError{s, name, "is no regular file"}
+		return nil, &CorruptError{s, name, "is no regular file"}
 	case info.Size() != s.Files[i].Octets:
-		err = &CorruptError{s, name, fmt.Sprintf("has %d octets, its record says %d", info.Size(), s.Files[i].Octets)}
+		return nil, &CorruptError{s, name, fmt.Sprintf("has %d octets, its record says %d", info.Size(), s.Files[i].Octets)}
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	f, err := root.Open(path)
+	if err != nil && !unreadable(err) {
+		err = &CorruptError{s, name, err.Error()}
 	}
-	return f, nil
+	return f, err
+}
+
+// unreadable reports whether an error is the system's and says nothing of what a file is: such as of rights, or of a disk that fails.
+func unreadable(err error) bool {
+	return errors.As(err, new(syscall.Errno)) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ELOOP)
 }
 
 // Read returns all of a payload file, compared with its record.
@@ -142,13 +242,16 @@ func (s *Shard) Verify() error {
 // Set is the shards of some folders, whatever jobs they are of.
 type Set struct {
 	Shards []*Shard // by job, index and folder
-	Faults []error  // of folders with a record that cannot be taken
+	Faults []error  // of folders with a record that cannot be taken, or that are named as shards and cannot be read
+	Notes  []string // what was passed by that may hold shards, and why: other folders that cannot be read, links to folders with a record
 }
 
 // Read finds the shards in folders and below: each may be a shard, a folder of shards, or a folder of such folders, as copied from
-// several machines. Hidden folders, where killed runs leave what they had, are passed by. Payloads are not read.
+// several machines. Hidden folders, where killed runs leave what they had, are passed by, and links below the folders. Payloads are
+// not read. What the shards of a job have in common is kept once. An error is of a folder that was named.
 func Read(dirs ...string) (*Set, error) {
 	set := new(Set)
+	var reader recordReader
 	var seen []os.FileInfo
 	for _, dir := range dirs {
 		info, err := os.Stat(dir)
@@ -163,33 +266,55 @@ func Read(dirs ...string) (*Set, error) {
 			root += string(filepath.Separator) // what a link leads to
 		}
 		err = filepath.WalkDir(root, func(full string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
+			unread := func(err error) error {
+				switch {
+				case errors.Is(err, fs.ErrNotExist): // it has gone meanwhile
+				case full == root:
+					return err
+				case isSum(d.Name()):
+					set.Faults = append(set.Faults, err)
+				default:
+					set.Notes = append(set.Notes, fmt.Sprintf("passed by: %v", err))
+				}
+				return fs.SkipDir
 			}
-			if !d.IsDir() {
-				return nil
+			if err != nil {
+				return unread(err)
 			}
 			if full != root && strings.HasPrefix(d.Name(), ".") {
-				return fs.SkipDir
+				if d.IsDir() {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			if !d.IsDir() {
+				if d.Type()&fs.ModeSymlink != 0 {
+					if _, err := os.Stat(filepath.Join(full, RecordName)); err == nil {
+						set.Notes = append(set.Notes, full+": a link to a shard is passed by: name what it leads to")
+					}
+				}
+				return nil
 			}
 			if strings.Count(strings.TrimPrefix(full, dir), string(filepath.Separator)) > 4 {
 				return fs.SkipDir
 			}
-			if _, err := os.Lstat(filepath.Join(full, RecordName)); err != nil {
+			if _, err := os.Lstat(filepath.Join(full, RecordName)); errors.Is(err, fs.ErrNotExist) {
 				return nil
+			} else if err != nil {
+				return unread(err)
 			}
 			info, err := os.Stat(full)
 			if err != nil {
-				return err
+				return unread(err)
 			}
 			if slices.ContainsFunc(seen, func(s os.FileInfo) bool { return os.SameFile(s, info) }) {
 				return fs.SkipDir // named twice
 			}
 			seen = append(seen, info)
-			if s, err := readShard(full); err != nil {
-				set.Faults = append(set.Faults, err)
-			} else {
+			if s, err := reader.read(full); err == nil {
 				set.Shards = append(set.Shards, s)
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				set.Faults = append(set.Faults, err)
 			}
 			return fs.SkipDir
 		})
@@ -226,8 +351,32 @@ func (s *Set) Main() *Job {
 	return &most.Job
 }
 
-// Of returns the shards of a job by index from 1: the first that was found of each, nil where there is none. Element 0 is not used.
+// Of returns the shards of a job by index from 1, nil where there is none. Element 0 is not used. Of those that are there several times it
+// takes the first that is whole, for which it reads their payloads; the first where none is.
 func (s *Set) Of(j *Job) []*Shard {
+	id, list := j.ID(), s.first(j)
+	several := make([]bool, len(list))
+	for _, x := range s.Shards {
+		if x.JobID == id && x != list[x.Index] {
+			several[x.Index] = true
+		}
+	}
+	for i := range list {
+		if !several[i] || list[i].Verify() == nil {
+			continue
+		}
+		for _, x := range s.Shards {
+			if x.JobID == id && x.Index == i && x != list[i] && x.Verify() == nil {
+				list[i] = x
+				break
+			}
+		}
+	}
+	return list
+}
+
+// first is Of without a look at payloads.
+func (s *Set) first(j *Job) []*Shard {
 	id, list := j.ID(), make([]*Shard, j.Count()+1)
 	for _, x := range s.Shards {
 		if x.JobID == id && list[x.Index] == nil {
@@ -286,7 +435,7 @@ func (s *Set) Complete() error {
 	if e.Job == nil {
 		return e
 	}
-	id, list := e.Job.ID(), s.Of(e.Job)
+	id, list := e.Job.ID(), s.first(e.Job)
 	for _, x := range s.Shards {
 		switch {
 		case x.JobID != id:

@@ -25,10 +25,12 @@ var ErrOther = errors.New("another process made this shard first, with other con
 // Write makes shard i, from 1, of a job in the folder dir, made if it is not there. fill puts the payload, files and folders of files, into
 // the folder that it is given; that gets its name, dir/<id>, when it is whole and on disk. existed says that a whole shard was there
 // before, all its sums right, and fill was not called; or that another process was faster with the same content (ErrOther: with other). A shard
-// that is there but damaged is made again and replaced. After any error nothing is left under the id that was not there.
+// that is there but damaged is made again and replaced; one that cannot be read for another reason is an error. After any error nothing is
+// left under the id that was not there.
 //
-// Meanwhile there are a hidden folder dir/.<id>-*.tmp and a lock beside it. What killed runs left of this shard is removed, and of live
-// runs nothing: see sweep.
+// Meanwhile there are a hidden folder dir/.<id>-*.tmp and a lock beside it, and while the folder gets its name dir/.<id>.lock, by which
+// processes that find one damaged shard replace it once. Machines that do not see each other's locks must not replace the same damaged shard
+// at one time. What killed runs left of this shard is removed, and of live runs nothing: see sweep.
 func Write(dir string, j *Job, i int, fill func(tmp string) error) (path string, existed bool, err error) {
 	if err := j.check(); err != nil {
 		return "", false, fmt.Errorf("shard: %w", err)
@@ -39,14 +41,20 @@ func Write(dir string, j *Job, i int, fill func(tmp string) error) (path string,
 	id := j.ShardID(i)
 	path = filepath.Join(dir, id)
 	failed := func(err error) (string, bool, error) {
-		return "", false, fmt.Errorf("shard %v in %s: %w; nothing is left of it there", Part{i, j.Count()}, dir, err)
+		left := "nothing is left of it there"
+		if _, there := os.Lstat(path); !errors.Is(there, fs.ErrNotExist) {
+			left = "what is there under its id was not touched"
+		}
+		return "", false, fmt.Errorf("shard %v in %s: %w; %s", Part{i, j.Count()}, dir, err, left)
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := makeDir(dir); err != nil {
 		return failed(err)
 	}
 	sweep(dir, id)
-	if whole(path, id) {
+	if there, err := examine(path, id); there != nil {
 		return path, true, nil
+	} else if err != nil && !isDamage(err) {
+		return failed(err)
 	}
 	tmp, lock, err := reserve(dir, id)
 	if err != nil {
@@ -79,38 +87,122 @@ func Write(dir string, j *Job, i int, fill func(tmp string) error) (path string,
 	return path, existed, err
 }
 
-// publish gives a whole shard its name, unless another process was faster.
+// publish gives a whole shard its name, unless another process was faster. All that takes a name away or gives it is done under one lock.
 func publish(tmp, path string, r *Record) (existed bool, err error) {
-	for range 3 {
-		if err = os.Rename(tmp, path); err == nil {
-			return false, nil
+	same := func(other *Shard) (bool, error) {
+		if !slices.Equal(other.Files, r.Files) {
+			return true, ErrOther
 		}
-		if _, there := os.Lstat(path); there != nil {
-			return false, err // not because of what is there
+		return true, nil
+	}
+	for range publishTries { // once, where there are locks
+		if other, _ := examine(path, r.ID); other != nil { // reading it needs no lock
+			return same(other)
 		}
-		other, readErr := readShard(path)
-		if readErr == nil && other.ID == r.ID && other.Verify() == nil {
-			if !slices.Equal(other.Files, r.Files) {
-				return true, ErrOther
-			}
-			return true, nil
+		var lock *os.File
+		if lock, err = lockID(path); err != nil {
+			return false, err
 		}
-		// What is there is damaged. It goes out of the way under a name that is ours to remove.
-		aside := tmp + ".damaged"
-		if err = ignoreMissing(os.Rename(path, aside)); err == nil {
-			err = os.RemoveAll(aside)
+		var other *Shard
+		other, err = replace(tmp, path, r.ID)
+		release(lock)
+		if other != nil {
+			return same(other)
 		}
-		if err != nil {
-			return false, fmt.Errorf("%s is damaged and cannot be replaced: %w", path, err)
+		if err == nil || !errors.Is(err, errNamed) {
+			return false, err
 		}
 	}
 	return false, err
 }
 
-// whole reports whether the shard is there, of this id and undamaged.
-func whole(path, id string) bool {
+const (
+	publishTries = 100
+	lockWait     = time.Hour // each that has the lock reads one shard at most
+)
+
+// errNamed says that a name is taken again, by a process whose lock is not seen here.
+var errNamed = errors.New("another process makes it at the same time")
+
+// replace gives a folder its name, which is free or that of a damaged shard, which goes. It returns the shard that has the name if
+// that is whole. The caller has the lock of the id.
+func replace(tmp, path, id string) (*Shard, error) {
+	if _, err := os.Lstat(path); err == nil {
+		other, err := examine(path, id)
+		if other != nil {
+			return other, nil
+		}
+		if !isDamage(err) {
+			return nil, err
+		}
+		// It goes out of the way under a name that is ours to remove.
+		aside := tmp + ".damaged"
+		if err := ignoreMissing(os.Rename(path, aside)); err != nil {
+			return nil, fmt.Errorf("%s is damaged and cannot be replaced: %w", path, err)
+		}
+		defer os.RemoveAll(aside)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	err := os.Rename(tmp, path)
+	if err != nil {
+		if _, there := os.Lstat(path); there == nil {
+			err = fmt.Errorf("%w: %w", errNamed, err)
+		}
+	}
+	return nil, err
+}
+
+// lockID takes the lock of a shard's name, and waits for it.
+func lockID(path string) (*os.File, error) {
+	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".lock")
+	for begin := time.Now(); ; time.Sleep(2 * time.Millisecond) {
+		lock, err := flock.Open(name)
+		if err == nil || !errors.Is(err, flock.ErrHeld) {
+			return lock, err
+		}
+		if time.Since(begin) > lockWait {
+			return nil, fmt.Errorf("%s: %w, for an hour: end that, and begin again", name, err)
+		}
+	}
+}
+
+// examine returns the shard at a path if it is of this id and whole, else why it is not.
+func examine(path, id string) (*Shard, error) {
 	s, err := readShard(path)
-	return err == nil && s.ID == id && s.Verify() == nil
+	if err != nil {
+		return nil, err
+	}
+	if s.ID != id {
+		return nil, &recordError{s.Dir, fmt.Errorf("it is shard %.16s, in the folder of %.16s", s.ID, id)}
+	}
+	if err := s.Verify(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// isDamage reports whether an error of examine says that a shard is not there or not whole, rather than that it could not be read.
+func isDamage(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*CorruptError)) || errors.As(err, new(*recordError))
+}
+
+// makeDir makes a folder and those above it, and keeps their names over a power cut.
+func makeDir(dir string) error {
+	var made []string
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
+			break
+		}
+		made = append(made, d)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	for _, d := range made {
+		syncDir(filepath.Dir(d))
+	}
+	return nil
 }
 
 // owner is what a lock says of who holds it.
@@ -168,7 +260,7 @@ const staleAfter = 24 * time.Hour
 // sweep removes what killed runs left of a shard. A lock that nobody holds says that its run has ended. Locks of other machines may not be
 // seen on a file system over the network, and some systems have none: there what was left must be a day old too.
 func sweep(dir, id string) {
-	locks, _ := filepath.Glob(filepath.Join(globEscape(dir), "."+id+"-*.lock"))
+	locks, _ := filepath.Glob(filepath.Join(globEscape(dir), "."+id+"*.lock"))
 	for _, name := range locks {
 		info, err := os.Lstat(name)
 		if err != nil || !info.Mode().IsRegular() {
@@ -179,13 +271,20 @@ func sweep(dir, id string) {
 		if err != nil {
 			continue
 		}
-		if flock.Try(lock) == nil && (old || ours(lock) && seen(name)) {
+		if flock.Try(lock) == nil && named(lock) && (old || ours(lock) && seen(name)) {
 			_ = os.RemoveAll(strings.TrimSuffix(name, ".lock") + ".tmp")
 			_ = os.RemoveAll(strings.TrimSuffix(name, ".lock") + ".tmp.damaged")
 			_ = os.Remove(name)
 		}
 		lock.Close()
 	}
+}
+
+// named reports whether a lock's name is still its own: only who holds it then may remove it.
+func named(lock *os.File) bool {
+	mine, err1 := lock.Stat()
+	there, err2 := os.Stat(lock.Name())
+	return err1 == nil && err2 == nil && os.SameFile(mine, there)
 }
 
 // seen reports whether a lock that is held here is seen to be held.

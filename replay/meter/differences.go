@@ -1,7 +1,6 @@
 package meter
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,7 +10,7 @@ import (
 // Differences names in what two environments differ, in alphabetical order, as `cpu "A", not "B"`: what the machine is, its kernel, its settings
 // and what the program was built with. What changes from minute to minute (temperature, present clock, flags of throttling and voltage, free
 // memory) and Notes do not count. Measurements from environments without differences are of machines of one kind; that they are of the same
-// machine it cannot tell.
+// machine it cannot tell. The largest clock is that of the policy in force: the kernel lowers it while a board is too hot.
 func (e *Environment) Differences(other *Environment) ([]string, error) {
 	mine, err := e.lasting()
 	if err != nil {
@@ -21,32 +20,49 @@ func (e *Environment) Differences(other *Environment) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	names := slices.Concat(slices.Collect(maps.Keys(mine)), slices.Collect(maps.Keys(others)))
+	slices.Sort(names)
 	var list []string
-	for _, name := range slices.Sorted(maps.Keys(mine)) {
-		if !bytes.Equal(mine[name], others[name]) {
-			list = append(list, fmt.Sprintf("%s %s, not %s", name, mine[name], others[name]))
+	for _, name := range slices.Compact(names) {
+		x, y := shown(mine[name]), shown(others[name])
+		if x == y || name == memoryField && near(e.MemoryOctets, other.MemoryOctets) {
+			continue
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(others)) {
-		if _, ok := mine[name]; !ok {
-			list = append(list, fmt.Sprintf("%s unknown, not %s", name, others[name]))
+		text := fmt.Sprintf("%s %s, not %s", name, x, y)
+		if name == frequencyField {
+			text += " (heat can lower it for a while: let both cool, and measure again)"
 		}
+		list = append(list, text)
 	}
 	return list, nil
 }
 
-// memoryStep is to what the size of the memory is compared: kernels keep more or less of it for themselves.
+// shown is a value in JSON; none is unknown.
+func shown(v json.RawMessage) string {
+	if len(v) == 0 || string(v) == "null" {
+		return "unknown"
+	}
+	return string(v)
+}
+
+// Fields that are compared or told in a way of their own.
+const (
+	memoryField    = "memory_octets"
+	frequencyField = "frequency_max_hz"
+)
+
+// memoryStep is how far the sizes of the memory may be apart: kernels keep more or less of it for themselves.
 const memoryStep = 1 << 28
+
+func near(a, b *int64) bool {
+	return a != nil && b != nil && *a-*b <= memoryStep && *b-*a <= memoryStep
+}
 
 // lasting returns the fields that do not change from minute to minute, as they are in JSON.
 func (e *Environment) lasting() (map[string]json.RawMessage, error) {
 	c := *e
 	c.FrequencyCurrentHz, c.FrequencyFirmwareHz, c.TemperatureMilliC, c.Throttle, c.UnderVoltage = nil, nil, nil, nil, nil
 	c.MemoryAvailableOctets, c.Notes = nil, nil
-	if c.MemoryOctets != nil {
-		n := (*c.MemoryOctets + memoryStep/2) / memoryStep * memoryStep
-		c.MemoryOctets = &n
-	}
 	text, err := json.Marshal(c)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -304,18 +305,21 @@ func (r *Record) Lost() uint64 { return r.Result.Dropped + r.Result.Residual + r
 
 // Header is the first file of a results folder: environment, versions and settings of a study.
 type Header struct {
-	Schema      int        `json:"schema"`
-	Version     string     `json:"version"` // of pcaplab
-	Command     string     `json:"command"` // that began the study
-	Started     time.Time  `json:"started"`
-	Settings    Settings   `json:"settings"`
-	Plan        Plan       `json:"plan"`
-	Captures    []Capture  `json:"captures"`
-	Reading     Reading    `json:"reading"`
-	MemoryLimit int64      `json:"memory_limit"` // octets for captures and what is made of them; 0: they are fed as they are
-	Caches      Caches     `json:"caches"`       // that working sets were made for
-	InProcess   bool       `json:"in_process,omitempty"`
-	Resizing    []Resizing `json:"resizing,omitempty"`
+	Schema      int       `json:"schema"`
+	Version     string    `json:"version"` // of pcaplab
+	Command     string    `json:"command"` // that began the study
+	Started     time.Time `json:"started"`
+	Settings    Settings  `json:"settings"`
+	Plan        Plan      `json:"plan"`
+	Captures    []Capture `json:"captures"`
+	Reading     Reading   `json:"reading"`
+	MemoryLimit int64     `json:"memory_limit"` // octets for captures and what is made of them; 0: they are fed as they are
+	// MemoryLimitMost is the largest limit, where a study was measured in parts with other limits, MemoryLimit being the least, and working sets
+	// of cold frames were too small for some.
+	MemoryLimitMost int64      `json:"memory_limit_most,omitempty"`
+	Caches          Caches     `json:"caches"` // that working sets were made for
+	InProcess       bool       `json:"in_process,omitempty"`
+	Resizing        []Resizing `json:"resizing,omitempty"`
 	// StageFiles are the files that stages read, as models. Study.Check fills them in, or finds that one is not what it was.
 	StageFiles []StageFile `json:"stage_files,omitempty"`
 	Changed
@@ -333,6 +337,16 @@ type Host struct {
 	Cells   []Cell `json:"cells"`   // in the order of the plan
 	// Differs says in what its environment differs from the first host's, as meter.Environment.Differences does; none: of one kind.
 	Differs []string `json:"differs,omitempty"`
+}
+
+// HostOf returns the name of the machine that measured a cell, where several measured; else "".
+func (h *Header) HostOf(cell Cell) string {
+	for i := range h.Hosts {
+		if slices.Contains(h.Hosts[i].Cells, cell) {
+			return h.Hosts[i].Name
+		}
+	}
+	return ""
 }
 
 // Capture names frames that were fed.

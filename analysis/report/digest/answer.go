@@ -56,8 +56,16 @@ type engineRate struct {
 // none says that no load that was tried met the goal.
 func (e *engineRate) none() bool { return e.found != nil && e.found.NoLower == e.found.Repeats }
 
-// atLeast says that the rate is a lower limit: in some repeats no load was too much.
+// atLeast says that the rate is a lower limit: in some repeats no load was too much, or the search ended before it found one.
 func (e *engineRate) atLeast() bool { return e.found != nil && e.found.NoUpper > 0 && !e.none() }
+
+// unbounded is the number of repeats without a lower bound.
+func (e *engineRate) unbounded() int {
+	if e.found == nil {
+		return 0
+	}
+	return e.found.NoLower
+}
 
 // goalOf is the goal that the answer is about: the first without loss or, where there is none, the first. ok is false where
 // nothing was searched.
@@ -243,6 +251,14 @@ type words struct {
 	port func() (link, bool)
 }
 
+// portOf is the port of the machine that measured e; of several machines only the first one's model is known.
+func (w *words) portOf(e *engineRate) (link, bool) {
+	if hosts := w.r.Header.Hosts; e.c.Host != "" && len(hosts) > 0 && e.c.Host != hosts[0].Name {
+		return link{}, false
+	}
+	return w.port()
+}
+
 func (w *words) load(v float64) string {
 	if w.r.Header.Settings.Unit == "bit/s" {
 		return report.FormatBits(v)
@@ -271,6 +287,10 @@ func goalWords(name string) string { return strings.ToUpper(strings.Replace(name
 // traffic says what was fed: "at 64 B", "of iot.pcap (mean 384 B)".
 func (w *words) traffic(c *analysis.Ceiling) string {
 	if _, err := strconv.Atoi(c.Cell.Size); err == nil {
+		size, _ := strconv.ParseFloat(c.Cell.Size, 64)
+		if c.Wire > 0 && math.Abs(c.Wire+checkSequence-size) > 1 { // not all packets could be made so
+			return fmt.Sprintf("at %s B (mean %.0f B)", c.Cell.Size, c.Wire+checkSequence)
+		}
 		return "at " + c.Cell.Size + " B"
 	}
 	mean := ""
@@ -325,6 +345,16 @@ func machine(e *meter.Environment) string {
 	return name
 }
 
+// hostWords names one of several machines that measured a study: "machine 2, Raspberry Pi 3 ...".
+func hostWords(h *trial.Header, name string) string {
+	for _, host := range h.Hosts {
+		if host.Name == name && host.Machine != "" {
+			return name + " (" + host.Machine + ")"
+		}
+	}
+	return name
+}
+
 // interval says how sure a median is: "96.9 %: 60.1 to 61.8 kpps", or why that is not known.
 func interval(s analysis.Summary, format func(float64) string) string {
 	switch {
@@ -371,7 +401,10 @@ func (w *words) headline(e *engineRate, at trial.Cell, first bool, engines int) 
 	if len(h.Plan.Caches) > 1 {
 		where += ", " + at.Cache + " frames"
 	}
-	if first {
+	switch {
+	case e.c.Host != "":
+		where += " on " + hostWords(h, e.c.Host)
+	case first:
 		where += " on " + machine(&h.Environment)
 	}
 	if e.none() {
@@ -384,7 +417,11 @@ func (w *words) headline(e *engineRate, at trial.Cell, first bool, engines int) 
 	}
 	text += fmt.Sprintf(": %s %s", rate, where)
 	if engines > 1 {
-		text += fmt.Sprintf(", the fastest of %d engines", engines)
+		of := fmt.Sprintf("%d engines", engines)
+		if engines < len(h.Plan.Engines) && w.r.Done < w.r.Planned {
+			of = fmt.Sprintf("the %d of %d engines measured so far", engines, len(h.Plan.Engines))
+		}
+		text += ", the fastest of " + of
 	}
 	return text + w.line(e) + "."
 }
@@ -412,7 +449,7 @@ func (w *words) sure(e *engineRate, first bool) string {
 		text += "; " + limits
 	}
 	text += "."
-	if _, known := w.port(); !known && first && e.c.Wire > 0 {
+	if _, known := w.portOf(e); !known && first && e.c.Wire > 0 {
 		text += " The machine's port is not known: line rates are for reference."
 	}
 	return text
@@ -428,7 +465,7 @@ func (w *words) line(e *engineRate) string {
 	if e.atLeast() {
 		least = "at least "
 	}
-	if port, ok := w.port(); ok {
+	if port, ok := w.portOf(e); ok {
 		most := port.lineOf(e.c)
 		return fmt.Sprintf(", %s%s the line rate of its port (%s: %s)", least, times(pps/most), port.name, report.FormatRate(most))
 	}
@@ -452,7 +489,11 @@ func (w *words) limits(e *engineRate) string {
 				parts = append(parts, fmt.Sprintf("%s in %d of %d repeats", what, n, f.Repeats))
 			}
 		}
-		of(f.NoUpper, "a lower limit: no load was too much")
+		if f.NoTime == 0 {
+			of(f.NoUpper, "a lower limit: no load was too much")
+		} else {
+			of(f.NoUpper, "a lower limit: no load that was tried was too much")
+		}
 		of(f.NoLower, "not even the lowest load was sustained")
 		of(f.TooWide, "the bounds did not come within the width")
 		of(f.NoTime, "the search was not done")
@@ -521,6 +562,14 @@ func (w *words) against(best, e *engineRate) string {
 	ratio := paired(best, e)
 	name := best.c.Cell.Engine
 	limited := best.atLeast() || e.atLeast()
+	if best.c.Host != e.c.Host {
+		return "not compared with " + name + ": measured on " + hostWords(&w.r.Header, e.c.Host)
+	}
+	for _, of := range []*engineRate{best, e} { // a ratio of the rest would flatter
+		if n := of.unbounded(); n > 0 {
+			return fmt.Sprintf("not compared: %d of %d repeats of %s had no lower bound", n, of.found.Repeats, of.c.Cell.Engine)
+		}
+	}
 	switch {
 	case ratio.N == 0:
 		return "no repeat of both to compare"
@@ -528,7 +577,7 @@ func (w *words) against(best, e *engineRate) string {
 		return fmt.Sprintf("%s is about %s as fast, by lower limits", name, times(ratio.Median))
 	case !ratio.Interval.Valid():
 		return fmt.Sprintf("%s is about %s as fast; too few repeats for an interval", name, times(ratio.Median))
-	case ratio.Interval.Low <= 1:
+	case ratio.Interval.Low <= 1 && ratio.Interval.High >= 1:
 		return "not told apart from " + name
 	}
 	return fmt.Sprintf("%s is %s as fast, %s: %s", name, times(ratio.Median), report.FormatRatio(ratio.Interval.Coverage),
@@ -631,7 +680,7 @@ func answerClasses(c *analysis.Classes) (said []string) {
 	goal, searched := goalOf(&c.Header.Study.Plan)
 	for from := 0; from < len(rows); {
 		to := from
-		for to < len(rows) && rows[to].Cell == rows[from].Cell {
+		for to < len(rows) && rows[to].Cell == rows[from].Cell && rows[to].Host == rows[from].Host {
 			to++
 		}
 		group := rows[from:to]
@@ -639,6 +688,9 @@ func answerClasses(c *analysis.Classes) (said []string) {
 		name := engineName(group[0].Cell.Engine, c.Header.Study.Settings.Stages)
 		if p := &c.Header.Study.Plan; len(p.Sizes) > 1 || len(p.Caches) > 1 || len(p.Workers) > 1 {
 			name = engineName(group[0].Cell.String(), c.Header.Study.Settings.Stages)
+		}
+		if host := group[0].Host; host != "" {
+			name += " on " + host
 		}
 		var least *analysis.ClassCeiling
 		var leastFound *analysis.Found
@@ -659,24 +711,36 @@ func answerClasses(c *analysis.Classes) (said []string) {
 			said = append(said, fmt.Sprintf("%s takes %s for a packet of %s.", name, report.FormatDuration(measured[0].NS.Median), measured[0].Class))
 		default:
 			dear, cheap := measured[0], measured[len(measured)-1]
-			said = append(said, fmt.Sprintf("%s takes %s for a packet of %s, the dearest of %d classes, %s what one of %s takes (%s).", name,
-				report.FormatDuration(dear.NS.Median), dear.Class, len(measured), times(dear.Times), cheap.Class, report.FormatDuration(cheap.NS.Median)))
+			said = append(said, fmt.Sprintf("%s takes %s for a packet of %s, the dearest of %d classes, about %s what one of %s takes (%s)%s.", name,
+				report.FormatDuration(dear.NS.Median), dear.Class, len(measured), times(dear.Times), cheap.Class, report.FormatDuration(cheap.NS.Median), few(&dear, &cheap)))
 		}
 		if least != nil {
 			rate := format(leastFound.Rate.Median)
-			if leastFound.NoUpper > 0 {
+			switch {
+			case leastFound.NoLower == leastFound.Repeats:
+				said = append(said, fmt.Sprintf("Its lowest ceiling is that of %s: no load that was tried was sustained (%s).", least.Class, goalWords(goal)))
+				continue
+			case leastFound.NoUpper > 0:
 				rate = "at least " + rate
 			}
 			said = append(said, fmt.Sprintf("Its lowest ceiling is that of %s: %s (%s; %s).", least.Class, rate, goalWords(goal), interval(leastFound.Rate, format)))
 		}
 	}
 	for _, r := range c.Results {
-		if r != nil {
+		if r != nil && len(c.Header.Hosts) == 0 {
 			said[0] = strings.TrimSuffix(said[0], ".") + ", on " + machine(&r.Header.Environment) + "."
 			break
 		}
 	}
 	return said
+}
+
+// few says that a ratio of two classes has too few repeats to be relied upon; classes do not pair, so it never has an interval.
+func few(dear, cheap *analysis.ClassCeiling) string {
+	if n := min(dear.NS.N, cheap.NS.N); n < analysis.MinRepeats {
+		return "; too few repeats for an interval"
+	}
+	return ""
 }
 
 func answerScenario(s *analysis.Scenario) (said []string) {
@@ -686,8 +750,12 @@ func answerScenario(s *analysis.Scenario) (said []string) {
 		return []string{fmt.Sprintf("nothing to report yet: unfinished: 0 of %d trials of %s.", s.Planned, name)}
 	}
 	var parts []string
-	base := ""
+	base, apart := "", true
+	fewest, most := len(s.Rows), 0
 	for _, e := range s.Engines {
+		if e.Ratio.N > 0 && e.Engine != e.Base {
+			fewest, most = min(fewest, e.Rows), max(most, e.Rows)
+		}
 		switch {
 		case e.Ratio.N == 0:
 		case e.Engine == e.Base:
@@ -695,8 +763,10 @@ func answerScenario(s *analysis.Scenario) (said []string) {
 		default:
 			text := fmt.Sprintf("%s %s", e.Engine, times(e.Ratio.Median))
 			if in := e.Ratio.Interval; in.Valid() && in.Low <= 1 && in.High >= 1 {
-				text = e.Engine + " is not told apart"
-			} else if in.Valid() {
+				text, apart = e.Engine+" is not told apart", false
+			} else if !in.Valid() {
+				text = fmt.Sprintf("%s about %s", e.Engine, times(e.Ratio.Median))
+			} else {
 				text += fmt.Sprintf(" (%s: %s)", report.FormatRatio(in.Coverage), between(times(in.Low), times(in.High)))
 			}
 			parts = append(parts, text)
@@ -712,7 +782,18 @@ func answerScenario(s *analysis.Scenario) (said []string) {
 	case len(parts) == 0:
 		said = append(said, fmt.Sprintf("In %s %s was measured%s.", name, base, on))
 	default:
-		said = append(said, fmt.Sprintf("In %s %s takes the least CPU time a packet%s; the others take, over all rows, %s.", name, base, on, strings.Join(parts, ", ")))
+		takes := "takes the least CPU time a packet"
+		if !apart {
+			takes = "takes the least CPU time a packet by the median, not told apart from all others"
+		}
+		over := fmt.Sprintf("over %d of %d rows", most, len(s.Rows))
+		switch {
+		case fewest < most:
+			over = fmt.Sprintf("over %d to %d of %d rows", fewest, most, len(s.Rows))
+		case most == len(s.Rows):
+			over = fmt.Sprintf("over all %d rows", most)
+		}
+		said = append(said, fmt.Sprintf("In %s %s %s%s; the others take, %s, %s.", name, base, takes, on, over, strings.Join(parts, ", ")))
 	}
 	for _, e := range h.Plan.Engines {
 		worst, rows, lossy := "", 0, 0
@@ -764,10 +845,10 @@ func answerLive(l *analysis.Live) (said []string) {
 		case e.Ceiling.N > 0:
 			text += fmt.Sprintf(" takes %s from the network on %s (%s; %s)", report.FormatRate(e.Ceiling.Median), on, goal, interval(e.Ceiling, report.FormatRate))
 			if e.Below.N > 0 {
-				text += fmt.Sprintf(", and in %d of %d repeats less than %s", e.Below.N, e.Below.N+e.Ceiling.N, report.FormatRate(e.Below.Median))
+				text += fmt.Sprintf(", and in %d of %d repeats less than %s", e.Below.N, e.Below.N+e.Ceiling.N, report.FormatRate(e.Below.Max))
 			}
 		case e.Below.N > 0:
-			text += fmt.Sprintf(" takes less than %s from the network on %s", report.FormatRate(e.Below.Median), on)
+			text += fmt.Sprintf(" takes less than %s from the network on %s", report.FormatRate(e.Below.Max), on)
 		case e.Top.N > 0:
 			text += fmt.Sprintf(": no ceiling was searched on %s; the sender's top speed was %s", on, report.FormatRate(e.Top.Median))
 		default:

@@ -272,7 +272,7 @@ func TestLineRatesAreThoseOfTheStandard(t *testing.T) {
 		}
 	}
 	for board, want := range map[string]string{
-		"Raspberry Pi 3 Model B Rev 1.2": "100 Mbit/s", "Raspberry Pi 3 Model B Plus Rev 1.3": "1 Gbit/s", "Raspberry Pi 5 Model B Rev 1.0": "1 Gbit/s",
+		"Raspberry Pi 3 Model B Rev 1.2": "100 Mbit/s", "Raspberry Pi 3 Model B Plus Rev 1.3": "1 Gbit/s behind a bus of 300 Mbit/s", "Raspberry Pi 5 Model B Rev 1.0": "1 Gbit/s",
 		"Raspberry Pi Zero 2 W Rev 1.0": "", "Some Board": "", "": "",
 	} {
 		l, ok := portOf(&meter.Environment{Board: board})

@@ -45,7 +45,11 @@ func Names(sources []*report.Source) []string {
 	names := make([]string, len(sources))
 	folders := make(map[string]bool)
 	for _, s := range sources {
-		folders[strings.TrimSuffix(filepath.ToSlash(filepath.Clean(s.Path)), "/"+s.Machine)] = true
+		path := whole(s.Path)
+		if s.Machine != "" {
+			path = filepath.Dir(path)
+		}
+		folders[path] = true
 	}
 	for i, s := range sources {
 		names[i] = s.Label()
@@ -63,11 +67,10 @@ func Names(sources []*report.Source) []string {
 			if count[names[i]] < 2 {
 				continue
 			}
-			path, err := filepath.Abs(s.Path)
-			if err != nil {
-				path = s.Path
+			parts := strings.FieldsFunc(filepath.ToSlash(whole(s.Path)), func(r rune) bool { return r == '/' })
+			for k := range parts { // folders of remote machines: USER@HOST
+				parts[k] = parts[k][strings.LastIndexByte(parts[k], '@')+1:]
 			}
-			parts := strings.FieldsFunc(filepath.ToSlash(path), func(r rune) bool { return r == '/' })
 			from := len(parts) - depth
 			if s.Machine != "" && strings.Contains(s.Label(), "/") {
 				from--
@@ -87,4 +90,12 @@ func Names(sources []*report.Source) []string {
 		}
 	}
 	return names
+}
+
+// whole is a path as it is from everywhere.
+func whole(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return filepath.Clean(path)
 }

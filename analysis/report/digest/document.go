@@ -33,7 +33,7 @@ func Compose(sources []*report.Source, cfg Config) *page.Document {
 	}
 	for _, doubt := range Doubts(sources) {
 		text := strings.TrimSuffix(doubt.Text, ".") + "."
-		if doubt.Kind != DoubtOther { // which begins with a name, as it was found
+		if doubt.Kind != DoubtOther && !isMark(doubt.Kind) { // which begin with a name
 			text = sentence(text)
 		}
 		d.Warnings = append(d.Warnings, page.Warning{Text: text, Details: doubt.Where})
@@ -94,7 +94,7 @@ func Compose(sources []*report.Source, cfg Config) *page.Document {
 	return d
 }
 
-// sentence has a capital letter at its begin, unless that is a name of a mark, and a full stop.
+// sentence has a capital letter at its begin, and a full stop.
 func sentence(text string) string {
 	if text == "" {
 		return ""
@@ -269,6 +269,9 @@ func environment(s *report.Source) (rows []page.Fact) {
 	if port, ok := portOf(e); ok {
 		add("port", "%s, by published figures of the board", port.name)
 	}
+	for _, h := range hosts(s) {
+		add(h.Name, "%s", h.Machine)
+	}
 	for _, c := range captures(s) {
 		add("SHA-256", "%s %s", c.SHA256, c.Name)
 	}
@@ -276,6 +279,22 @@ func environment(s *report.Source) (rows []page.Fact) {
 		add("not known", "%s", strings.Join(e.Notes, "; "))
 	}
 	return rows
+}
+
+// hosts are the machines that measured a source, where there were several.
+func hosts(s *report.Source) (list []trial.Host) {
+	switch s.Kind {
+	case report.KindStudy:
+		list = s.Study.Header.Hosts
+	case report.KindClasses:
+		for _, h := range s.Classes.Header.Hosts {
+			list = append(list, trial.Host{Name: h.Name, Machine: h.Machine, Differs: h.Differs})
+		}
+	}
+	if len(list) < 2 {
+		return nil
+	}
+	return list
 }
 
 // capturesShown is how many captures have their sums in a page.
@@ -334,7 +353,7 @@ func numbers(sources []*report.Source, names []string) (list []page.Number) {
 			continue
 		}
 		pps := report.PacketRate(&s.Study.Header, e.c, e.rate.Median)
-		port, known := w.port()
+		port, known := w.portOf(e)
 		if !known {
 			port = references[1]
 		}
@@ -360,39 +379,58 @@ func numbers(sources []*report.Source, names []string) (list []page.Number) {
 func Overview(sources []*report.Source) *report.Table {
 	t := &report.Table{Title: "Ceilings, and what the line carries"}
 	type line struct {
-		source string
-		s      *report.Source
-		c      *analysis.Ceiling
+		source, of string
+		h          *trial.Header
+		port       link
+		known      bool // port
+		c          *analysis.Ceiling
 	}
 	var lines []line
 	var goals []string
 	units, caches := make(map[string]bool), make(map[string]bool)
-	workers, ports, stages := false, false, false
+	workers, ports, stages, ofs := false, false, false, false
 	names := Names(sources)
-	studies := 0
 	for i, s := range sources {
-		if s.Kind != report.KindStudy {
-			continue
-		}
-		studies++
-		h := &s.Study.Header
-		units[h.Settings.Unit] = true
-		_, known := portOf(s.Environment())
-		ports = ports || known
-		stages = stages || len(h.Settings.Stages) > 0
-		if h.Plan.Search != trial.SearchNone {
+		port, known := portOf(s.Environment())
+		add := func(of string, h *trial.Header, c *analysis.Ceiling) {
+			l := line{names[i], of, h, port, known, c}
+			if c.Host != "" && len(hosts(s)) > 0 && c.Host != hosts(s)[0].Name {
+				l.known = false
+			}
+			lines = append(lines, l)
+			units[h.Settings.Unit], caches[c.Cell.Cache] = true, true
+			workers, ports, stages, ofs = workers || c.Cell.Workers > 1, ports || l.known, stages || len(h.Settings.Stages) > 0, ofs || of != ""
+			if h.Plan.Search == trial.SearchNone {
+				return
+			}
 			for _, g := range h.Plan.Goals {
 				if !slices.Contains(goals, g.Name) {
 					goals = append(goals, g.Name)
 				}
 			}
 		}
-		for j := range s.Study.Ceilings {
-			c := &s.Study.Ceilings[j]
-			workers = workers || c.Cell.Workers > 1
-			caches[c.Cell.Cache] = true
-			lines = append(lines, line{names[i], s, c})
+		switch s.Kind {
+		case report.KindStudy:
+			for j := range s.Study.Ceilings {
+				add("", &s.Study.Header, &s.Study.Ceilings[j])
+			}
+		case report.KindClasses:
+			for _, r := range lowest(s.Classes) {
+				add(r.Class+", the lowest", &s.Classes.Header.Study, &r.Ceiling)
+			}
+		case report.KindLive:
+			h := &trial.Header{Settings: trial.Settings{Unit: "pps"}, Plan: trial.Plan{Search: trial.SearchMLR}}
+			h.Plan.Goals = append(h.Plan.Goals, s.Live.Header.Plan.Goal)
+			for j := range s.Live.Engines {
+				if c := onNetwork(s.Live, &s.Live.Engines[j]); c != nil {
+					add("on the network", h, c)
+				}
+			}
 		}
+	}
+	sourcesOf := make(map[string]bool)
+	for i := range lines {
+		sourcesOf[lines[i].source] = true
 	}
 	unit := ""
 	if len(units) == 1 {
@@ -407,7 +445,7 @@ func Overview(sources []*report.Source) *report.Table {
 		}
 	}
 	format := func(l *line) func(float64) string {
-		return (&words{r: l.s.Study}).load
+		return (&words{r: &analysis.Results{Header: *l.h}}).load
 	}
 	ratio := func(v float64) report.Cell {
 		if !(v > 0) {
@@ -417,21 +455,22 @@ func Overview(sources []*report.Source) *report.Table {
 	}
 	// best is the packets a second of the goal that the answer is about.
 	best := func(l *line) float64 {
-		goal, searched := goalOf(&l.s.Study.Header.Plan)
+		goal, searched := goalOf(&l.h.Plan)
 		if !searched {
-			return report.PacketRate(&l.s.Study.Header, l.c, l.c.Service.Median)
+			return report.PacketRate(l.h, l.c, l.c.Service.Median)
 		}
 		for i := range l.c.Goals {
 			if f := &l.c.Goals[i]; f.Goal == goal && f.Rate.N > 0 {
-				return report.PacketRate(&l.s.Study.Header, l.c, f.Rate.Median)
+				return report.PacketRate(l.h, l.c, f.Rate.Median)
 			}
 		}
 		return math.NaN()
 	}
-	add(studies > 1, "source", "source", false, func(l *line) report.Cell { return report.Text(l.source) })
+	add(len(sourcesOf) > 1, "source", "source", false, func(l *line) report.Cell { return report.Text(l.source) })
+	add(ofs, "of", "of", false, func(l *line) report.Cell { return report.Text(l.of) })
 	add(true, "engine", "engine", false, func(l *line) report.Cell { return report.Text(l.c.Cell.Engine) })
 	add(stages, "stages", "stages", false, func(l *line) report.Cell {
-		return report.Text(strings.TrimPrefix(engineName("", l.s.Study.Header.Settings.Stages), " + "))
+		return report.Text(strings.TrimPrefix(engineName("", l.h.Settings.Stages), " + "))
 	})
 	add(true, "size", "size", false, func(l *line) report.Cell { return report.Text(l.c.Cell.Size) })
 	add(len(caches) > 1, "frames", "cache", false, func(l *line) report.Cell { return report.Text(l.c.Cell.Cache) })
@@ -442,8 +481,8 @@ func Overview(sources []*report.Source) *report.Table {
 	}
 	add(!searched, "service", "service"+unit, true, func(l *line) report.Cell { return median(l.c.Service, format(l)) })
 	add(ports, "x its port", "times_port", true, func(l *line) report.Cell {
-		if port, ok := portOf(l.s.Environment()); ok {
-			return ratio(best(l) / port.lineOf(l.c))
+		if l.known {
+			return ratio(best(l) / l.port.lineOf(l.c))
 		}
 		return report.Number(math.NaN(), times)
 	})
@@ -486,6 +525,61 @@ func Overview(sources []*report.Source) *report.Table {
 		}
 	}
 	return t
+}
+
+// lowest are of each cell, and machine, the ceilings of the class with the lowest: that of the goal that the answer is about or, where
+// nothing was found, the dearest class.
+func lowest(c *analysis.Classes) (list []analysis.ClassCeiling) {
+	goal, searched := goalOf(&c.Header.Study.Plan)
+	rate := func(r *analysis.ClassCeiling) float64 {
+		if !searched {
+			if r.Service.N > 0 {
+				return r.Service.Median
+			}
+			return math.Inf(1)
+		}
+		for i := range r.Goals {
+			if f := &r.Goals[i]; f.Goal == goal && f.Rate.N > 0 {
+				return f.Rate.Median
+			}
+		}
+		return math.Inf(1)
+	}
+	rows := c.Compare()
+	for i := range rows {
+		r := &rows[i]
+		at := slices.IndexFunc(list, func(have analysis.ClassCeiling) bool { return have.Cell == r.Cell && have.Host == r.Host })
+		switch {
+		case at < 0:
+			list = append(list, *r)
+		case rate(r) < rate(&list[at]):
+			list[at] = *r
+		}
+	}
+	return list
+}
+
+// onNetwork is what an engine does at the end of a network as a ceiling; nil where none was searched.
+func onNetwork(l *analysis.Live, e *analysis.LiveEngine) *analysis.Ceiling {
+	if e.Ceiling.N+e.Below.N == 0 {
+		return nil
+	}
+	c := &analysis.Ceiling{Cell: trial.Cell{Engine: e.Engine, Size: trial.Captured, Cache: l.Header.Plan.Cache, Workers: 1}}
+	var frames, octets float64
+	for _, capture := range l.Header.Captures {
+		frames += float64(capture.Frames)
+		octets += float64(capture.WireOctets)
+	}
+	if frames > 0 {
+		c.Wire = octets / frames
+	}
+	goal := &l.Header.Plan.Goal
+	f := analysis.Found{Goal: goal.Name, Loss: goal.LossRatio, Rate: e.Ceiling, Repeats: e.Ceiling.N + e.Below.N, NoLower: e.Below.N, Regular: e.Below.N == 0}
+	if e.SenderLimited {
+		f.NoUpper, f.Regular = e.Ceiling.N, false
+	}
+	c.Goals = []analysis.Found{f}
+	return c
 }
 
 func median(s analysis.Summary, format func(float64) string) report.Cell {

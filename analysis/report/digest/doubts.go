@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
+	"pcaplab/replay/live"
+	"pcaplab/replay/scenario"
 	"pcaplab/replay/trial"
 )
 
@@ -32,8 +35,10 @@ const (
 	DoubtFaults       = "disk-faults"   // pages were read from a disk in a trial
 	DoubtCost         = "cost-misfit"
 	DoubtSynthetic    = "synthetic"
-	DoubtResizing     = "resizing" // packets that have not the size that was asked for
-	DoubtSalvage      = "salvage"  // damaged captures
+	DoubtResizing     = "resizing"    // packets that have not the size that was asked for
+	DoubtSalvage      = "salvage"     // damaged captures
+	DoubtLate         = "late"        // packets came to the queue of another program after they were due
+	DoubtSenderLate   = "sender-late" // or went to the network
 	DoubtSender       = "sender-limited"
 	DoubtFailed       = "failed"  // trials of other programs
 	DoubtDiffer       = "differ"  // sources that are not of the same experiment
@@ -45,12 +50,15 @@ const (
 	stealLimit = 0.01 // of the time of all CPUs, over the trials of a cell
 	clockLimit = 0.02 // of the clock, over the trials of a study, as the kernel tells
 	loopLimit  = 0.10 // of the calibration loop's time, within a trial
+	lateLimit  = 0.01 // of the packets of a trial, sent late to a network
+	// feedLimit is how late one packet in a hundred may come to the queue of another program. Feeders sleep, and wake 0.15 ms late.
+	feedLimit = time.Millisecond
 )
 
 // doubtOrder is the order of the kinds: what makes numbers wrong first, what makes them less sure then.
 var doubtOrder = []string{
-	DoubtUnfinished, DoubtFailed, DoubtQuick, trial.MarkThrottled, DoubtUnderVoltage, DoubtClock, DoubtSteal, trial.MarkHostBusy, trial.MarkHostLimited,
-	trial.MarkFeedLimited, trial.MarkUnsent, DoubtSender, trial.MarkLLC, DoubtFaults, DoubtIrregular, DoubtRepeats, DoubtCost, DoubtDiffer, DoubtSynthetic, DoubtResizing, DoubtSalvage, DoubtOther,
+	DoubtUnfinished, DoubtFailed, scenario.MarkMiscounts, DoubtQuick, trial.MarkThrottled, DoubtUnderVoltage, DoubtClock, DoubtSteal, trial.MarkHostBusy, trial.MarkHostLimited,
+	trial.MarkFeedLimited, trial.MarkUnsent, DoubtLate, DoubtSenderLate, DoubtSender, trial.MarkLLC, DoubtFaults, DoubtIrregular, DoubtRepeats, DoubtCost, DoubtDiffer, DoubtSynthetic, DoubtResizing, DoubtSalvage, DoubtOther,
 }
 
 // Doubts gathers what is doubtful in the sources, and groups it.
@@ -79,9 +87,9 @@ func Doubts(sources []*report.Source) []Doubt {
 				d.say(DoubtSynthetic, w)
 			}
 		case report.KindScenario:
-			d.scenario(s.Scenario)
+			d.scenario(s.Scenario, s.ScenarioRecords)
 		case report.KindLive:
-			d.live(s.Live)
+			d.live(s.Live, s.LiveRecords)
 		case report.KindValidation:
 			for _, w := range s.Parts().Warnings {
 				d.say(DoubtOther, w)
@@ -198,6 +206,11 @@ var trialMarks = []struct{ mark, means string }{
 	{trial.MarkFeedLimited, "the feed's own time was over 5 % of that of a packet, so the parser alone is faster"},
 	{trial.MarkUnsent, "the feed could not offer the whole load"},
 	{trial.MarkLLC, "cold frames were asked for, but they may fit the last-level cache"},
+	{scenario.MarkMiscounts, "a program took all that it was given, and counted another number"},
+}
+
+func isMark(kind string) bool {
+	return slices.ContainsFunc(trialMarks, func(m struct{ mark, means string }) bool { return m.mark == kind })
 }
 
 // ofTrials is what the trials of one cell show.
@@ -271,7 +284,7 @@ func (d *doubts) trials(h *trial.Header, records []trial.Record) {
 		}
 	}
 	for _, c := range cells {
-		name := c.cell.String()
+		name := strings.TrimSpace(c.cell.String())
 		for _, m := range trialMarks {
 			worst := 0.0
 			if m.mark == trial.MarkUnsent {
@@ -361,7 +374,7 @@ func cut(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-func (d *doubts) scenario(s *analysis.Scenario) {
+func (d *doubts) scenario(s *analysis.Scenario, records []scenario.Record) {
 	h := &s.Header
 	if s.Trials < s.Planned {
 		d.say(DoubtUnfinished, fmt.Sprintf("unfinished: %d of %d trials", s.Trials, s.Planned))
@@ -375,21 +388,53 @@ func (d *doubts) scenario(s *analysis.Scenario) {
 	for _, m := range h.Missing {
 		d.say(DoubtOther, "engines are not on this machine", m.Why)
 	}
+	last := make(map[scenario.Trial]int) // of one that was tried again, as analysis.AnalyzeScenario counts
+	for i := range records {
+		last[records[i].Trial] = i
+	}
+	type place struct{ row, engine string }
+	type counted struct{ trials, failed, fed, late int }
+	at := make(map[place]*counted)
+	var measured []trial.Record
+	for i := range records {
+		rec := &records[i]
+		if last[rec.Trial] != i {
+			continue
+		}
+		p := place{rec.Row, rec.Engine}
+		if at[p] == nil {
+			at[p] = &counted{}
+		}
+		at[p].trials++
+		if rec.Failure != "" {
+			at[p].failed++
+		}
+		if rec.Program != nil && !rec.Closed && rec.Failure == "" { // this program's engines are fed without a clock to be late by
+			at[p].fed++
+			if rec.Result.Lateness.P99 > feedLimit {
+				at[p].late++
+			}
+		}
+		one := trial.Record{Kind: trial.KindTrial, Cell: trial.Cell{Engine: rec.Row + ",", Size: rec.Engine}, Result: rec.Result, Marks: rec.Marks}
+		if rec.Usage != nil {
+			one.Usage = *rec.Usage
+		}
+		measured = append(measured, one)
+	}
+	d.trials(&trial.Header{Environment: h.Environment}, measured)
 	for i := range s.Rows {
 		for j := range s.Rows[i].Engines {
 			c := &s.Rows[i].Engines[j]
 			where := s.Rows[i].Row.Name + ", " + c.Engine
-			for _, mark := range c.Marks {
-				text := mark
-				for _, m := range trialMarks {
-					if m.mark == mark {
-						text += ": " + m.means
-					}
-				}
-				d.say(mark, text, where)
+			of := at[place{s.Rows[i].Row.Name, c.Engine}]
+			if of == nil {
+				of = &counted{}
 			}
+			d.count(DoubtLate, where, of.late, of.fed, 0, func(d *Doubt, _ float64) string {
+				return fmt.Sprintf("in %d of %s one packet in a hundred or more came to the queue over %v late: the feeder had no CPU", d.Count, plural(d.Of, "trial"), feedLimit)
+			})
 			for _, f := range c.Failures {
-				d.say(DoubtFailed, "other programs failed in some trials, which count in no number", where+": "+f)
+				d.say(DoubtFailed, "other programs failed in some trials, which count in no number", fmt.Sprintf("%s: %d of %s: %s", where, of.failed, plural(of.trials, "trial"), f))
 			}
 			if c.Program != nil {
 				for _, w := range c.Program.Warnings {
@@ -400,7 +445,7 @@ func (d *doubts) scenario(s *analysis.Scenario) {
 	}
 }
 
-func (d *doubts) live(l *analysis.Live) {
+func (d *doubts) live(l *analysis.Live, records []live.Record) {
 	p := &l.Header.Plan
 	if p.Quick {
 		d.say(DoubtQuick, fmt.Sprintf("a quick look, with trials of %v: not for publication", p.Trial))
@@ -409,6 +454,47 @@ func (d *doubts) live(l *analysis.Live) {
 	}
 	if len(l.Engines) < len(p.Engines) {
 		d.say(DoubtUnfinished, fmt.Sprintf("unfinished: %d of %d engines", len(l.Engines), len(p.Engines)))
+	}
+	type sent struct {
+		paced, late int
+		worst       float64
+	}
+	senders := make(map[string]*sent)
+	var engines []string
+	var measured []trial.Record
+	for i := range records {
+		rec := &records[i]
+		switch t := rec.Trial; {
+		case t != nil:
+			one := trial.Record{Kind: trial.KindTrial, Cell: trial.Cell{Engine: rec.Engine, Size: "on the network"}}
+			if t.Usage != nil {
+				one.Usage = *t.Usage
+			}
+			measured = append(measured, one)
+			if t.Load > 0 && t.Sender.Frames > 0 { // at top speed no packet is due
+				of := senders[rec.Engine]
+				if of == nil {
+					of = &sent{}
+					senders[rec.Engine] = of
+					engines = append(engines, rec.Engine)
+				}
+				of.paced++
+				if share := float64(t.Sender.Late) / float64(t.Sender.Frames); share > lateLimit {
+					of.late++
+					of.worst = max(of.worst, share)
+				}
+			}
+		case rec.Memory != nil:
+			measured = append(measured, *rec.Memory)
+		}
+	}
+	d.trials(&trial.Header{Environment: l.Header.Environment}, measured)
+	for _, name := range engines {
+		of := senders[name]
+		d.count(DoubtSenderLate, name+" on the network", of.late, of.paced, of.worst, func(d *Doubt, worst float64) string {
+			return fmt.Sprintf("the sender was late with over %s of the packets in %d of %s (%s at worst): loads were less even than was asked for",
+				report.FormatRatio(lateLimit), d.Count, plural(d.Of, "trial"), report.FormatRatio(worst))
+		})
 	}
 	for i := range l.Engines {
 		if e := &l.Engines[i]; e.SenderLimited {

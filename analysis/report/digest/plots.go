@@ -79,21 +79,6 @@ func lossPlot(r *analysis.Results, ch *report.LossChart) *page.Plot {
 			line.Points = append(line.Points, page.Point{X: pt.Offered, Y: pt.Loss})
 		}
 		p.Series = append(p.Series, line)
-		of := &ch.Curves[i]
-		for _, m := range []struct {
-			name       string
-			shape      page.Shape
-			rate, loss float64
-		}{{"NDR", page.Diamond, of.NDR, 0}, {"PDR " + report.FormatRatio(ch.Goal), page.Down, of.PDR, ch.Goal}} {
-			if !(m.rate > 0) {
-				continue
-			}
-			p.Series = append(p.Series, page.Series{Name: series.Name + ": " + m.name, Dots: true, Color: i, Of: series.Name, Shape: m.shape,
-				Points: []page.Point{{X: m.rate, Y: m.loss, Note: m.name}}})
-			if mark := (page.Mark{Shape: m.shape, Name: m.name}); !slices.Contains(p.Marks, mark) {
-				p.Marks = append(p.Marks, mark)
-			}
-		}
 	}
 	return p
 }

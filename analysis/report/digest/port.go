@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pcaplab/analysis"
+	"pcaplab/analysis/report"
 	"pcaplab/replay/meter"
 	"pcaplab/replay/meter/board"
 )
@@ -41,7 +42,9 @@ func portOf(e *meter.Environment) (l link, ok bool) {
 				continue
 			}
 			if l, ok = parseLink(m.Ethernet.Value); ok && m.EthernetBusBitsPerSecond != nil {
-				l.bus = float64(*m.EthernetBusBitsPerSecond)
+				if l.bus = float64(*m.EthernetBusBitsPerSecond); l.bus < l.bits {
+					l.name += " behind a bus of " + report.FormatBits(l.bus)
+				}
 			}
 			return l, ok
 		}

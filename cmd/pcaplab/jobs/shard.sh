@@ -9,5 +9,7 @@ set -eu
 index=${1-}
 # shellcheck source=job.sh
 . ./job.sh
+command=$1
+shift
 # Nothing may stand between the program and a signal: on SIGTERM (a time limit, a drained node) it removes what it began, and ends.
-exec "$PCAPLAB" "$@" --shard "$index/$SHARDS" -o "$DIR"
+exec "$PCAPLAB" "$command" --shard="$index/$SHARDS" --output="$DIR" "$@"

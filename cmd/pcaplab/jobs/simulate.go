@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,13 +17,36 @@ type cluster struct {
 	overhead time.Duration // of each shard
 	between  time.Duration // failures of one worker, on average
 	notice   time.Duration // until a person submits again
+	delay    time.Duration // until what runs the job has noticed a failure and queued the shard again
 	runs     int
 	seed     uint64
 }
 
 // shelf is the one of SCALE.md.
 var shelf = cluster{
-	workers: 20, work: time.Hour, overhead: 10 * time.Second, between: 48 * time.Hour, notice: 10 * time.Minute, runs: 1000, seed: 1,
+	workers: 20, work: time.Hour, overhead: 10 * time.Second, between: 48 * time.Hour, notice: 10 * time.Minute, delay: 7 * time.Minute,
+	runs: 1000, seed: 1,
+}
+
+// queueHours are the jobs of writeQueue, on one machine.
+var queueHours = []int{1, 4, 8, 24, 72}
+
+// check refuses what has no end, and what is no time.
+func (c cluster) check() error {
+	const most = 10_000 * time.Hour
+	if c.workers < 1 || c.workers > 10_000 || c.runs < 1 || c.runs > 1_000_000 || c.work < time.Second || c.work > most {
+		return errors.New("want 1 to 10,000 workers, 1 to 1,000,000 runs, and from a second to 10,000 hours of work")
+	}
+	for name, d := range map[string]time.Duration{"overhead": c.overhead, "notice": c.notice, "requeue": c.delay, "between-failures": c.between} {
+		if d < 0 || d > most {
+			return fmt.Errorf("-%s %v: want 0 to %v", name, d, most)
+		}
+	}
+	longest := max(c.work, time.Duration(slices.Max(queueHours))*time.Hour/time.Duration(c.workers*shardsEach)) + c.overhead
+	if c.between > 0 && c.between < longest {
+		return fmt.Errorf("-between-failures %v: the longest shard takes %v, and would hardly ever be made", c.between, longest)
+	}
+	return nil
 }
 
 // policy says who makes a lost shard again.
@@ -42,9 +66,10 @@ func (r random) below(n int64) int64 { return int64(r.Uint64() % uint64(n)) }
 // outcome is one run of a job: from its start to its last shard, and the time that workers spent in vain.
 type outcome struct{ end, lost int64 }
 
-// simulate runs a job once. A worker's machine takes 0.8 to 1.25 of the expected time for everything; one shard in fifty takes four times
-// as long (a busy disk, a cold cache, a neighbour). In each minute a worker fails with the probability 1 minute / between: what it had of
-// its shard is lost, and it is back a minute later.
+// simulate runs a job once. A worker's machine takes 0.8 to 1.25 of the expected time for everything; one attempt in fifty takes four times
+// as long (a busy disk, a cold cache, a neighbour: the shard itself is no longer than others). In each minute a worker fails with the
+// probability 1 minute / between: what it had of its shard is lost, and it is back a minute later. Nobody takes a lost shard before it was
+// lost and that was noticed.
 func (c cluster) simulate(shards int, p policy, run uint64) outcome {
 	r := random{rand.NewPCG(c.seed, run)}
 	pace := make([]int64, c.workers) // per mille
@@ -55,28 +80,34 @@ func (c cluster) simulate(shards int, p policy, run uint64) outcome {
 	todo := make([]int64, shards) // what each takes on the average machine
 	for i := range todo {
 		todo[i] = whole*int64(i+1)/int64(shards) - whole*int64(i)/int64(shards)
-		if r.below(50) == 0 {
-			todo[i] *= 4
-		}
 	}
 	free := make([]int64, c.workers) // when each worker is
+	ready := make([]int64, shards)   // from when each shard can be taken
 	finished := make([]int64, shards)
 	for i := range finished {
 		finished[i] = -1
 	}
 	var out outcome
-	// attempt lets the first free worker make a shard, and reports whether it was done.
-	attempt := func(shard int, from int64) bool {
-		w := 0
+	first := func() (w int) {
 		for i := range free {
 			if free[i] < free[w] {
 				w = i
 			}
 		}
-		start := max(free[w], from)
-		length := c.overhead.Milliseconds() + todo[shard]*pace[w]/1000
+		return w
+	}
+	// attempt lets the first free worker make a shard, and reports whether it was done.
+	attempt := func(shard int) bool {
+		w := first()
+		start := max(free[w], ready[shard])
+		length := todo[shard] * pace[w] / 1000
+		if r.below(50) == 0 {
+			length *= 4
+		}
+		length += c.overhead.Milliseconds()
 		if at, failed := c.fails(r, length); failed {
 			free[w] = start + at + time.Minute.Milliseconds()
+			ready[shard] = start + at + c.delay.Milliseconds()
 			out.lost += at
 			return false
 		}
@@ -90,21 +121,33 @@ func (c cluster) simulate(shards int, p policy, run uint64) outcome {
 	for i := range queue {
 		queue[i] = i
 	}
-	for from := int64(0); len(queue) > 0; {
+	for len(queue) > 0 {
 		var failed []int
 		for len(queue) > 0 {
-			shard := queue[0]
-			queue = queue[1:]
+			// The first in the queue that can be taken, else that which can be soonest.
+			now, next := free[first()], 0
+			for i, shard := range queue {
+				if ready[shard] <= now {
+					next = i
+					break
+				}
+				if ready[shard] < ready[queue[next]] {
+					next = i
+				}
+			}
+			shard := queue[next]
+			queue = slices.Delete(queue, next, next+1)
 			switch {
-			case attempt(shard, from):
+			case attempt(shard):
 			case p == byHand:
 				failed = append(failed, shard)
 			default:
 				queue = append(queue, shard)
 			}
 		}
-		if queue = failed; len(queue) > 0 {
-			from = slices.Max(free) + c.notice.Milliseconds()
+		queue = failed
+		for _, shard := range queue {
+			ready[shard] = slices.Max(free) + c.notice.Milliseconds()
 		}
 	}
 	for p == twice {
@@ -115,7 +158,7 @@ func (c cluster) simulate(shards int, p policy, run uint64) outcome {
 			}
 		}
 		before := finished[last]
-		if !attempt(last, 0) || finished[last] == before {
+		if !attempt(last) || finished[last] == before {
 			break
 		}
 	}
@@ -178,10 +221,10 @@ func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
 func writeQueue(w io.Writer, c cluster) {
 	fmt.Fprintln(w, "| job on one machine | share of a worker | by hand: median, 95 % | requeued, made twice | saved |")
 	fmt.Fprintln(w, "|---|---|---|---|---|")
-	for _, hours := range []int{1, 4, 8, 24, 72} {
+	for _, hours := range queueHours {
 		c.work = time.Duration(hours) * time.Hour / time.Duration(c.workers)
-		hand, handLate, _ := c.often(8*c.workers, byHand)
-		auto, autoLate, _ := c.often(8*c.workers, twice)
+		hand, handLate, _ := c.often(shardsEach*c.workers, byHand)
+		auto, autoLate, _ := c.often(shardsEach*c.workers, twice)
 		fmt.Fprintf(w, "| %d h | %s | %s, %s | %s, %s | %s, %s |\n", hours, clock(c.work), clock(hand), clock(handLate), clock(auto), clock(autoLate),
 			clock(max(0, hand-auto)), clock(max(0, handLate-autoLate)))
 	}
