@@ -190,6 +190,12 @@ func TestGate(t *testing.T) {
 		{text: "cost[b]>30%", rows: 1},
 		{text: "ndr<0, cost>0", rows: 4, alarms: "a a", open: "b b"},
 		{text: "geomean-ndr<-20%", rows: 1},
+		{text: "ndr<=-100%", rows: 2},
+		{text: "ndr<-5", err: "did you mean ndr<-5%?"},
+		{text: "cost[a]>3", err: "did you mean cost[a]>3%?"},
+		{text: "ndr<-100%", err: "never true"},
+		{text: "loss>100%", err: "never true"},
+		{text: "loss@1x<-100%", err: "never true"},
 		{text: "ndr<=0", err: "true where nothing has changed"},
 		{text: "ndr<5%", err: "true where nothing has changed"},
 		{text: "cost>-3%", err: "true where nothing has changed"},
@@ -218,6 +224,10 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s: %d rows, true of %q, open of %q; want %d, %q, %q", tt.text, g.Rows, engines(g.True), engines(g.Open), tt.rows, tt.alarms, tt.open)
 		}
 	}
+	// The change of a is significant, 10 % with an interval of 6 to 14 %: more than 12 % is neither shown nor excluded.
+	if g, err := c.Gate(condition(t, "cost[a]>12%")); err != nil || len(g.True) != 0 || len(g.Open) != 1 {
+		t.Errorf("a significant change that may be beyond the limit: %v %+v", err, g)
+	}
 	// What only one side has is not passed over.
 	c = compared(t, simulated(engineCosts{"a": {1, 2, 3, 4}, "b": {1, 2, 3, 4}}, 0), simulated(engineCosts{"a": {1, 2, 3, 4}}, 0), Options{})
 	if _, err := c.Gate(condition(t, "ndr<-5%")); err == nil || !strings.Contains(err.Error(), "only old has it") {
@@ -225,6 +235,93 @@ func TestGate(t *testing.T) {
 	}
 	if g, err := c.Gate(condition(t, "ndr[a]<-5%")); err != nil || len(g.True) > 0 {
 		t.Errorf("the other cell: %v %+v", err, g)
+	}
+}
+
+// rename gives the searched goal another name in one engine's records, or in all.
+func rename(s Study, name, engine string) Study {
+	s.Header.Plan.Goals = append(s.Header.Plan.Goals, search.Goal{Name: name, FinalTrialDuration: time.Second, DurationSum: time.Second})
+	s.Records = slices.Clone(s.Records)
+	for i := range s.Records {
+		if rec := &s.Records[i]; rec.Kind == trial.KindBounds && (engine == "" || rec.Cell.Engine == engine) {
+			bounds := *rec.Bounds
+			bounds.Goal.Name = name
+			rec.Bounds = &bounds
+		}
+	}
+	return s
+}
+
+func TestGateDoesNotPassOverWhatItsNamesMayMean(t *testing.T) {
+	costs := engineCosts{"a": {1, 2, 3, 4, 5, 6}, "b": {1, 2, 3, 4, 5, 6}, "c": {1, 2, 3, 4, 5, 6}}
+	without := engineCosts{"a": costs["a"], "b": costs["b"]}
+	study := func(c engineCosts) Study { return simulated(c, 0) }
+	none := study(costs) // c finds no load in new, in no run
+	for i := range none.Records {
+		if rec := &none.Records[i]; rec.Kind == trial.KindBounds && rec.Cell.Engine == "c" {
+			rec.Bounds = &search.Bounds{Goal: rec.Bounds.Goal}
+		}
+	}
+	for _, tt := range []struct {
+		name     string
+		old, new Study
+		text     string
+		err      string // "": it is answered
+	}{
+		{"a goal that one side has in one cell, by its family", rename(study(costs), "pdr:0.5%", ""), rename(rename(study(costs), "pdr:0.5%", ""), "other", "c"), "pdr<-5%", "only old has it"},
+		{"the same, by its name", rename(study(costs), "pdr:0.5%", ""), rename(rename(study(costs), "pdr:0.5%", ""), "other", "c"), "pdr:0.5%<-5%", "only old has it"},
+		{"the same, its mean", rename(study(costs), "pdr:0.5%", ""), rename(rename(study(costs), "pdr:0.5%", ""), "other", "c"), "geomean-pdr<-5%", "only old has c"},
+		{"a cell that new lacks, in the mean", study(costs), study(without), "geomean-ndr<-5%", "only old has c"},
+		{"another metric's mean", study(costs), study(without), "geomean-cost>5%", "only old has c"},
+		{"a cell that sustains nothing any more, in the mean", study(costs), none, "geomean-ndr<-5%", "1 cell with a zero"},
+		{"the same cell by itself", study(costs), none, "ndr<-5%", ""},
+		{"a mean without it", study(costs), none, "geomean-cost>5%", ""},
+		{"a cell that sustains nothing on either side", none, none, "geomean-ndr<-5%", ""},
+		{"a metric that is not shown by itself", study(costs), study(costs), "service<-5%", ""},
+	} {
+		o := Options{}
+		for _, l := range condition(t, tt.text).Limits() {
+			o.Also = append(o.Also, l.Metric)
+		}
+		g, err := compared(t, tt.old, tt.new, o).Gate(condition(t, tt.text))
+		switch {
+		case tt.err == "" && err != nil, tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.err)
+		case tt.err == "" && strings.HasPrefix(tt.name, "the same cell") && len(g.True) != 1:
+			t.Errorf("%s: %+v", tt.name, g)
+		}
+	}
+}
+
+func TestDoubtsOfASideAreSaid(t *testing.T) {
+	base := func() Study { return simulated(engineCosts{"a": {100, 101, 102, 103}}, 0) }
+	for _, tt := range []struct {
+		change func(*Study)
+		want   string
+	}{
+		{func(s *Study) { s.Header.InProcess = true }, "runs of new were measured in one process"},
+		{func(s *Study) { s.Header.Hosts = []trial.Host{{Name: "pi1"}, {Name: "pi2"}} }, "new was measured on 2 machines (pi1, pi2)"},
+		{func(s *Study) { s.Header.Settings.Feed, s.Header.Settings.Unit = "virtual", "" }, ""}, // defaults
+	} {
+		new := base()
+		tt.change(&new)
+		c := compared(t, base(), new, Options{})
+		if text := strings.Join(c.Warnings, "\n"); !strings.Contains(text, tt.want) {
+			t.Errorf("no %q in %s", tt.want, text)
+		}
+		for _, d := range c.Different {
+			if d.Serious {
+				t.Errorf("%+v", d)
+			}
+		}
+		if len(c.Unfinished) > 0 {
+			t.Errorf("%v", c.Unfinished)
+		}
+	}
+	cut := base()
+	cut.Records = cut.Records[:len(cut.Records)-1]
+	if c := compared(t, base(), cut, Options{}); len(c.Unfinished) != 1 || !strings.Contains(c.Unfinished[0], "new (after) is unfinished: 3 of 4") {
+		t.Errorf("%v", c.Unfinished)
 	}
 }
 

@@ -116,8 +116,10 @@ func TestComparisonForPrograms(t *testing.T) {
 			t.Fatalf("%v: %s", err, line)
 		}
 		kinds[v["kind"].(string)]++
-		if v["metric"] == "allocs" && v["change"] != nil {
-			t.Errorf("a change from zero is %v", v["change"])
+		if v["metric"] == "allocs" && (v["change"] != nil || v["from_zero"] != true || v["interval"] != nil) {
+			t.Errorf("a change from zero is %v", v)
+		} else if v["metric"] != "allocs" && v["from_zero"] != nil {
+			t.Errorf("from zero: %v", v)
 		}
 	}
 	if kinds["comparison"] != 1 || kinds["change"] != 6 || kinds["gate"] != 1 {

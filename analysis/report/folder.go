@@ -308,30 +308,39 @@ func (f *runFolder) append(rec any) error {
 
 // Finish syncs the records and writes the header of the results, table, CSV and charts, each whole or not at all.
 func (f *Folder) Finish(results *analysis.Results) error {
+	if err := f.FinishTables(results); err != nil {
+		return err
+	}
+	return writeCharts(f.write, results)
+}
+
+func (f *Folder) write(name string, write func(io.Writer) error) error {
+	return WriteFile(filepath.Join(f.path, name), write)
+}
+
+// FinishTables is Finish without charts.
+func (f *Folder) FinishTables(results *analysis.Results) error {
 	if err := f.records.Sync(); err != nil {
 		return err
 	}
 	if err := f.writeHeader(results.Header); err != nil {
 		return err
 	}
-	write := func(name string, write func(io.Writer) error) error {
-		return WriteFile(filepath.Join(f.path, name), write)
-	}
-	if err := write(TableFile, func(w io.Writer) error { return WriteText(w, results) }); err != nil {
+	if err := f.write(TableFile, func(w io.Writer) error { return WriteText(w, results) }); err != nil {
 		return err
 	}
-	if err := write(CSVFile, func(w io.Writer) error { return WriteCSV(w, results) }); err != nil {
+	if err := f.write(CSVFile, func(w io.Writer) error { return WriteCSV(w, results) }); err != nil {
 		return err
 	}
 	if len(results.Soaks) > 0 {
-		if err := write(SoakCSVFile, func(w io.Writer) error { return WriteSoakCSV(w, results) }); err != nil {
+		if err := f.write(SoakCSVFile, func(w io.Writer) error { return WriteSoakCSV(w, results) }); err != nil {
 			return err
 		}
-		if err := write(SoakTrialsCSVFile, func(w io.Writer) error { return WriteSoakTrialsCSV(w, results) }); err != nil {
+		if err := f.write(SoakTrialsCSVFile, func(w io.Writer) error { return WriteSoakTrialsCSV(w, results) }); err != nil {
 			return err
 		}
 	}
-	return writeCharts(write, results)
+	return nil
 }
 
 // Close closes the records. It may be called more than once.

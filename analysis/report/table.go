@@ -90,13 +90,18 @@ func (t *Table) WriteText(w io.Writer) error {
 	return out.Flush()
 }
 
+var markup = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "[", `\[`, "]", `\]`, "|", `\|`, "#", `\#`, "~", `\~`)
+
+// Markdown returns a text from outside as one line of GitHub-flavoured Markdown that is not taken for markup; at the begin of a
+// line it may still be one of a list.
+func Markdown(s string) string { return markup.Replace(clean(s)) }
+
 // WriteMarkdown writes the table as GitHub-flavoured Markdown.
 func (t *Table) WriteMarkdown(w io.Writer) error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	escape := strings.NewReplacer(`\`, `\\`, "|", `\|`, "<", "&lt;", "*", `\*`, "_", `\_`, "`", "\\`")
-	text := func(s string) string { return escape.Replace(clean(s)) }
+	text := Markdown
 	lines, widths := t.texts(text)
 	out := bufio.NewWriter(w)
 	if t.Title != "" {

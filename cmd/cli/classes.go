@@ -431,7 +431,7 @@ func (s *classStudies) class(ctx context.Context, i int) (err error) {
 	if slices.ContainsFunc(v.records, func(r trial.Record) bool { return r.Kind == trial.KindService }) {
 		s.classes.Results[i] = analysis.Analyze(v.job.Header, v.records)
 		if v.folder != nil && s.span == nil { // merge writes tables and charts
-			runErr = errors.Join(runErr, v.named(v.folder.Finish(s.classes.Results[i])))
+			runErr = errors.Join(runErr, v.named(finish(v.folder, s.classes.Results[i])))
 		}
 	}
 	return runErr

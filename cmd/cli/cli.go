@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"pcaplab/analysis"
 	"pcaplab/datasets/shard"
 	"pcaplab/parse"
 	"pcaplab/replay/live"

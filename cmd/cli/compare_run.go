@@ -613,8 +613,8 @@ func (w *comparing) execute(ctx context.Context, side int) (header trial.Header,
 	return header, records, err
 }
 
-// compareWaitDelay is how long a program that is to end may take.
-const compareWaitDelay = 20 * time.Second
+// compareWaitDelay is how long a program that is to end may take. A test has it shorter.
+var compareWaitDelay = 20 * time.Second
 
 // limit is how long a run may take; 0: without end.
 func (w *comparing) limit() time.Duration {

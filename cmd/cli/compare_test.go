@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -36,7 +38,7 @@ func init() { // before TestMain, which is of the tests themselves
 
 // simulate answers 'ceiling' as a program of its own would, for parsers that cost as many ns as the name says behind its last dash. Noise is drawn from the name and
 // from how often the program ran, which a file beside it counts; so a comparison is the same each time. The file NAME.fails has it fail in the run of that
-// number, once; one NAME.queue gives it another queue.
+// number, once; one NAME.queue gives it another queue; NAME.replaced has it replace itself while it runs.
 func simulate(name string) error {
 	var output string
 	captures := false
@@ -66,6 +68,14 @@ func simulate(name string) error {
 	if queue, err := os.ReadFile(file + ".queue"); err == nil {
 		h.Settings.Queue = string(queue)
 	}
+	if with, err := os.ReadFile(file + ".replaced"); err == nil {
+		if err := os.Remove(file); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, with, 0o755); err != nil {
+			return err
+		}
+	}
 	cost, err := strconv.ParseFloat(name[strings.LastIndexByte(name, '-')+1:], 64)
 	if err != nil {
 		return err
@@ -73,27 +83,34 @@ func simulate(name string) error {
 	sum := fnv.New64()
 	io.WriteString(sum, name)
 	r := rand.New(rand.NewPCG(sum.Sum64(), uint64(runs)))
+	return simulatedResults(output, h, 1, cost, r)
+}
+
+// simulatedResults makes a results folder.
+func simulatedResults(output string, h trial.Header, repeats int, cost float64, r *rand.Rand) error {
 	goal := search.NDR()
-	h.Plan = trial.Plan{Engines: []string{"mine", "other"}, Sizes: []string{trial.Captured}, Caches: []string{trial.CacheHot}, Workers: []int{1}, Repeats: 1,
+	h.Plan = trial.Plan{Engines: []string{"mine", "other"}, Sizes: []string{trial.Captured}, Caches: []string{trial.CacheHot}, Workers: []int{1}, Repeats: repeats,
 		Trial: time.Second, Search: trial.SearchMLR, Goals: []search.Goal{goal}}
 	folder, err := report.Create(output, h)
 	if err != nil {
 		return err
 	}
 	defer folder.Close()
-	for i, engine := range h.Plan.Engines {
-		ns := (cost + 100*float64(i)) * (1 + 0.01*r.NormFloat64())
-		rate := 1e9 / ns
-		const n = 1_000_000
-		busy := time.Duration(math.Round(ns * n))
-		cell := trial.Cell{Engine: engine, Size: trial.Captured, Cache: trial.CacheHot, Workers: 1}
-		for _, rec := range []trial.Record{
-			{Kind: trial.KindService, Result: replay.Result{Intended: n, Offered: n, Delivered: n, Served: n, Busy: busy, Duration: busy, Elapsed: busy}},
-			{Kind: trial.KindBounds, Bounds: &search.Bounds{Goal: goal, Lower: &rate, Upper: &rate, ConditionalThroughput: rate, Regular: true}},
-		} {
-			rec.Schema, rec.Cell, rec.Repeat, rec.Settings = trial.Schema, cell, 1, h.Settings
-			if err := folder.Append(rec); err != nil {
-				return err
+	for repeat := 1; repeat <= repeats; repeat++ {
+		for i, engine := range h.Plan.Engines {
+			ns := (cost + 100*float64(i)) * (1 + 0.01*r.NormFloat64())
+			rate := 1e9 / ns
+			const n = 1_000_000
+			busy := time.Duration(math.Round(ns * n))
+			cell := trial.Cell{Engine: engine, Size: trial.Captured, Cache: trial.CacheHot, Workers: 1}
+			for _, rec := range []trial.Record{
+				{Kind: trial.KindService, Result: replay.Result{Intended: n, Offered: n, Delivered: n, Served: n, Busy: busy, Duration: busy, Elapsed: busy}},
+				{Kind: trial.KindBounds, Bounds: &search.Bounds{Goal: goal, Lower: &rate, Upper: &rate, ConditionalThroughput: rate, Regular: true}},
+			} {
+				rec.Schema, rec.Cell, rec.Repeat, rec.Settings = trial.Schema, cell, repeat, h.Settings
+				if err := folder.Append(rec); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -212,6 +229,13 @@ func TestCompareRunGoesOnAfterAFailure(t *testing.T) {
 		t.Errorf("%s", stderr)
 	}
 	out := filepath.Join(dir, "cut", "out")
+	const unfinished = "unfinished: 2 of 4 rounds are whole"
+	if stdout, _ := run(t, ExitDone, "compare", out); !strings.Contains(stdout, unfinished) || !strings.Contains(stdout, "compare --resume "+out) {
+		t.Errorf("%s", stdout)
+	}
+	if _, stderr := run(t, ExitFailed, "compare", out, "--fail-if", "ndr[mine]<-5%"); !strings.Contains(stderr, unfinished) {
+		t.Errorf("%s", stderr)
+	}
 	// As a kill in the middle of writing leaves it: without a part of the last run, and with a line that was cut.
 	name := filepath.Join(out, "old", report.RecordsFile)
 	text, err := os.ReadFile(name)
@@ -289,7 +313,10 @@ func TestCompareRunEndsEarlyWhereItCanOnlyFail(t *testing.T) {
 	}{
 		{"unknown metric", []string{"--run", old, new, "--fail-if", "ndt<-5%"}, ExitUsage, "unknown metric", 1},
 		{"unknown engine", []string{"--run", old, new, "--fail-if", "ndr[nobody]<-5%"}, ExitUsage, "nobody", 1},
-		{"true of no change", []string{"--run", old, new, "--fail-if", "ndr<5%"}, ExitUsage, "nothing has changed", 1},
+		{"true of no change", []string{"--run", old, new, "--fail-if", "ndr<5%"}, ExitUsage, "nothing has changed", 0},
+		{"a percent sign that was forgotten", []string{"--run", old, new, "--fail-if", "ndr<-5"}, ExitUsage, "did you mean ndr<-5%?", 0},
+		{"a time below zero", []string{"--run", old, new, "--timeout", "-1s"}, ExitUsage, "--timeout", 0},
+		{"a time limit for what is there", []string{"--timeout", "1s", "a", "b"}, ExitUsage, "--run", 0},
 		{"unknown metric to show", []string{"--run", old, new, "--metric", "speed"}, ExitFailed, "no metric", 1},
 		{"three runs", []string{"--run", old, new, "--runs", "3"}, ExitUsage, "--runs 4", 0},
 		{"too few for alpha", []string{"--run", old, new, "--alpha", "0.001"}, ExitUsage, "--runs 7", 0},
@@ -344,7 +371,7 @@ func TestCompareRunNamesAProgramThatIsNone(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"exit 0":                        "made no results folder",
-		"echo unknown flag >&2; exit 2": "unknown flag",
+		"echo unknown flag >&2; exit 1": "unknown flag",
 		"exit 4":                        "it said nothing",
 		"kill -9 $$":                    "killed",
 		"echo 1 >&2; exec head -c 99999 /dev/zero >&2": "made no results folder",
@@ -353,10 +380,28 @@ func TestCompareRunNamesAProgramThatIsNone(t *testing.T) {
 			t.Errorf("%s: %s", text, stderr)
 		}
 	}
+	// A flag that the program does not take is the user's fault, and the folder is free for better ones.
+	out := filepath.Join(t.TempDir(), "out")
+	refuses := script("echo unknown flag >&2; exit 2")
+	for range 2 {
+		if _, stderr := run(t, ExitUsage, "compare", "--run", refuses, refuses, "-o", out); !strings.Contains(stderr, "unknown flag") || strings.Contains(stderr, "--resume") {
+			t.Errorf("%s", stderr)
+		}
+	}
+	// One that hangs, with a process that would outlive it.
+	defer func(was time.Duration) { compareWaitDelay = was }(compareWaitDelay)
+	compareWaitDelay = 200 * time.Millisecond
+	hangs := script("trap '' INT; sleep 1000 & wait; wait")
+	if _, stderr := run(t, ExitFailed, "compare", "--run", hangs, hangs, "--timeout", "100ms"); !strings.Contains(stderr, "took longer than 100ms (--timeout)") {
+		t.Errorf("%s", stderr)
+	}
 }
 
 // What stands between the simulated programs and real ones: the test binary as old and new, closed loops.
 func TestCompareRunOfRealPrograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not with -short: eight processes that measure")
+	}
 	t.Setenv("PCAPLAB_TEST_PROGRAM", "1")
 	stdout, stderr := run(t, ExitDone, "compare", "--run", "self", "self", "--runs", "4", "--search", "none", "--trial", "2ms", "--cache", "hot", "--engines", "direct",
 		"--metric", "cost,allocs,service", "synth:iot-1:300")
@@ -368,21 +413,24 @@ func TestCompareRunOfRealPrograms(t *testing.T) {
 	if !strings.Contains(stderr, "the same program") {
 		t.Errorf("%s", stderr)
 	}
-	if _, stderr := run(t, ExitFailed, "compare", "--run", "self", "self", "--engines", "nobody"); !strings.Contains(stderr, "nobody") {
+	if _, stderr := run(t, ExitUsage, "compare", "--run", "self", "self", "--engines", "nobody"); !strings.Contains(stderr, "nobody") {
 		t.Errorf("an engine that is not there: %s", stderr)
 	}
 }
 
 func TestCompareStoredFolders(t *testing.T) {
 	dir := t.TempDir()
-	folder := func(name string, more ...string) string {
+	folder := func(name string, repeats int, queue string) string {
 		path := filepath.Join(dir, name)
-		run(t, ExitDone, append(append([]string{"ceiling", "--search", "none", "--trial", "2ms", "--cache", "hot", "--engines", "direct", "-o", path}, more...), "synth:iot-1:300")...)
+		h := trial.Header{Schema: trial.Schema, Version: "simulated", Command: "ceiling", Settings: trial.Settings{Unit: "pps", Queue: queue, Clock: "warp", Feed: "virtual",
+			Pattern: "constant", Stamp: "due"}, Captures: []trial.Capture{{Name: "a.pcap", SHA256: strings.Repeat("ab", 32), Frames: 1}}}
+		if err := simulatedResults(path, h, repeats, 100, rand.New(rand.NewPCG(uint64(name[0]), 1))); err != nil {
+			t.Fatal(err)
+		}
 		return path
 	}
-	a, b := folder("a", "--repeats", "4", "--in-process"), folder("b", "--repeats", "4", "--in-process")
-	few := folder("few", "--repeats", "3", "--in-process")
-	other := folder("other", "--repeats", "4", "--in-process", "--queue", "64")
+	a, b := folder("a", 4, "1024"), folder("b", 4, "1024")
+	few, other := folder("few", 3, "1024"), folder("other", 4, "64")
 	stdout, _ := run(t, ExitDone, "compare", a, b)
 	if !strings.Contains(stdout, "unpaired") {
 		t.Errorf("%s", stdout)
@@ -398,15 +446,126 @@ func TestCompareStoredFolders(t *testing.T) {
 	}
 	run(t, ExitDone, "compare", a, other, "--force")
 	// A folder with itself has no change at all.
-	same, _ := run(t, ExitDone, "compare", a, a, "--json", "--metric", "all", "--fail-if", "cost>0")
+	same, _ := run(t, ExitDone, "compare", a, a, "--json", "--metric", "all", "--fail-if", "cost[mine]>0")
 	_, rows, gate := changes(t, same)
 	if len(gate["true"].([]any)) != 0 || len(gate["open"].([]any)) != 1 {
 		t.Errorf("%v", gate)
 	}
-	run(t, ExitFailed, "compare", a, a, "--fail-if", "cost>0", "--strict") // its interval holds more than 0, whatever was measured
+	run(t, ExitFailed, "compare", a, a, "--fail-if", "cost[mine]>0", "--strict") // its interval holds more than 0, whatever was measured
 	for _, r := range rows {
 		if r["shows"] != "~" || r["change"] != 0.0 {
 			t.Errorf("%v", r)
+		}
+	}
+	if stdout, _ := run(t, ExitDone, "compare", a, a+"/"); !strings.Contains(stdout, "one folder") {
+		t.Errorf("%s", stdout)
+	}
+	if strings.Contains(stdout, "one folder") {
+		t.Errorf("two folders: %s", stdout)
+	}
+	// What --metric leaves out is compared where a condition names it.
+	stdout, _ = run(t, ExitDone, "compare", a, b, "--metric", "ndr", "--fail-if", "service[mine]<-50%", "--csv")
+	if !strings.Contains(stdout, "\nservice,") || strings.Contains(stdout, "\ncost,") {
+		t.Errorf("%s", stdout)
+	}
+	// A study that was cut is compared, but answers no gate.
+	name := filepath.Join(b, report.RecordsFile)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, text[:bytes.LastIndexByte(bytes.TrimSpace(text), '\n')+1], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const cut = "is unfinished: 7 of 8 cells x repeats"
+	if stdout, _ := run(t, ExitDone, "compare", a, b); !strings.Contains(stdout, cut) {
+		t.Errorf("%s", stdout)
+	}
+	if _, stderr := run(t, ExitFailed, "compare", a, b, "--fail-if", "ndr[mine]<-50%"); !strings.Contains(stderr, cut) || !strings.Contains(stderr, "--force") {
+		t.Errorf("%s", stderr)
+	}
+	run(t, ExitDone, "compare", a, b, "--fail-if", "ndr[mine]<-50%", "--force")
+}
+
+func TestCompareRunNoticesAProgramThatIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	old, new := simulatedProgram(t, dir, "old-100"), simulatedProgram(t, dir, "new-100")
+	if err := os.WriteFile(new+".replaced", []byte("another"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "out")
+	_, stderr := run(t, ExitFailed, "compare", "--run", old, new, "-o", out)
+	if !strings.Contains(stderr, "new ("+new+"), run 1") || !strings.Contains(stderr, "is not the program that the comparison began with") {
+		t.Errorf("%s", stderr)
+	}
+	if _, err := os.Stat(filepath.Join(out, "new")); err == nil {
+		t.Error("results of a program that was replaced were kept")
+	}
+	// A comparison that has nothing of one side yet says how to go on.
+	for _, args := range [][]string{{out}, {out, "--json"}} {
+		if _, stderr := run(t, ExitFailed, append([]string{"compare"}, args...)...); !strings.Contains(stderr, "unfinished") || !strings.Contains(stderr, "compare --resume "+out) {
+			t.Errorf("%s", stderr)
+		}
+	}
+}
+
+func TestCompareRunNamesTheRunThatDiffers(t *testing.T) {
+	dir := t.TempDir()
+	w := &comparing{app: &app{Program: program(), stderr: io.Discard}, path: dir, plan: comparePlan{Runs: 4}}
+	for i := range w.plan.Programs {
+		var err error
+		if w.plan.Programs[i], err = findProgram(simulatedProgram(t, dir, sideNames[i]+"-100")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queue := "1024"
+	w.run = func(context.Context, int) (trial.Header, []trial.Record, error) {
+		h := trial.Header{Schema: trial.Schema, Settings: trial.Settings{Queue: queue}}
+		output := filepath.Join(dir, "made-"+queue)
+		if err := simulatedResults(output, h, 1, 100, rand.New(rand.NewPCG(1, 2))); err != nil {
+			return h, nil, err
+		}
+		return report.Read(output)
+	}
+	if err := w.once(t.Context(), 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	defer w.folders[0].Close()
+	queue = "64"
+	err := w.once(t.Context(), 0, 3)
+	if err == nil || !strings.Contains(err.Error(), "run 3: the first run of old and this one were not measured alike: queue: 1024, and 64") {
+		t.Errorf("%v", err)
+	}
+	if err := (&compareFlags{}).refused(err); strings.Contains(err.Error(), "--force") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCompareRunLimitsARun(t *testing.T) {
+	for _, tt := range []struct{ given, longest, want time.Duration }{
+		{0, 0, 0}, {time.Second, 0, time.Second}, {time.Second, time.Hour, time.Second}, {0, time.Second, 10 * time.Minute}, {0, time.Hour, 10 * time.Hour},
+	} {
+		if got := (&comparing{timeout: tt.given, longest: tt.longest}).limit(); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
+
+func TestWhatAProgramSaidIsFitForATerminal(t *testing.T) {
+	for said, want := range map[string]string{
+		"":                               "it said nothing",
+		" \n":                            "it said nothing",
+		"two\nlines\n":                   "two\nlines",
+		"\x1b[31mred\r\a":                "\ufffd[31mred\ufffd\ufffd",
+		"not \xff UTF-8, and \u202eback": "not \ufffd UTF-8, and \ufffdback",
+		strings.Repeat("€", 3000) + "x":  strings.Repeat("€", (tailOctets-1)/3) + "x",
+	} {
+		var said1 tail
+		for _, b := range []byte(said) {
+			said1.Write([]byte{b})
+		}
+		if got := said1.String(); got != want {
+			t.Errorf("%.40q: %.60q, want %.60q", said, got, want)
 		}
 	}
 }
@@ -426,6 +585,9 @@ func TestOrderOfRoundsIsBalancedAndSeeded(t *testing.T) {
 	}
 	if len(orders) != 8 {
 		t.Errorf("%d orders of 8 were drawn: %v", len(orders), orders)
+	}
+	if drawSeed() == drawSeed() {
+		t.Error("two comparisons have the same order")
 	}
 }
 

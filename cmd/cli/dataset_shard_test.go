@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -13,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"pcaplab/datasets/flock"
 	"pcaplab/datasets/manifest"
 	"pcaplab/datasets/shard"
 )
@@ -150,6 +153,9 @@ func TestScanInShards(t *testing.T) {
 		if got, err := os.ReadFile(merged); err != nil || string(got) != string(want) {
 			t.Errorf("%d shards: %v, another manifest\n%s\nwant\n%s", n, err, got, want)
 		}
+		if code, stdout, _ := runIn(context.Background(), nil, "merge", "--json", shards, "-o", merged); code != ExitFailed || !json.Valid([]byte(stdout)) {
+			t.Errorf("%d shards: exit code %d, --json prints %q", n, code, stdout)
+		}
 		if _, got, _ := runIn(context.Background(), nil, "merge", shards, "-o", "-"); got != string(want) {
 			t.Errorf("%d shards: standard output has another manifest", n)
 		}
@@ -285,6 +291,16 @@ func TestSynthMergesAgain(t *testing.T) {
 	}
 	run(t, ExitDone, "merge", shards, "-o", merged)
 	want := treeOf(t, merged)
+	killed := filepath.Join(merged, ".synth-KILLED.tmp", "XSS") // as a killed merge leaves it
+	if err := errors.Join(os.MkdirAll(killed, 0o777), os.WriteFile(filepath.Join(killed, "XSS.pcap"), []byte("half"), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	if stdout, _ := run(t, ExitDone, "dataset", "scan", "-o", filepath.Join(t.TempDir(), "manifest.json"), merged); strings.Contains(stdout, "KILLED") {
+		t.Errorf("a scan finds it:\n%s", stdout)
+	}
+	if !flock.Here {
+		remove(t, filepath.Dir(killed))
+	}
 	for _, name := range []string{"PCAP/XSS/XSS.pcap", "PCAP/DDoS-SYN_Flood/DDoS-SYN_Flood1.pcap.truth.csv", "PCAP/DDoS-SYN_Flood"} {
 		remove(t, filepath.Join(merged, filepath.FromSlash(name)))
 	}

@@ -61,7 +61,11 @@ The output appears whole or not at all. After a kill or Ctrl-C the same command 
 With --shard i/n it makes one of n shards, of about as many packets each, as a folder in the folder -o DIR; '` + a.Name + ` merge DIR -o FILE' joins
 them to what one run without --shard writes, octet for octet. The manifest of 'dataset scan' says where windows begin and what the captures'
 SHA-256 is; without one every shard reads all captures for that. Captures are cut inside where windows can be found there: plain pcap with
-windows of rows (not --as fixed), or of any length with --as pipeline or released. All others go to one shard as a whole.`,
+windows of rows (not --as fixed), or of any length with --as pipeline or released. All others go to one shard as a whole.
+
+The manifest is believed where size and time of change of a capture are as it says; of copies with another time (keep it: cp -p, rsync -a) a
+shard hashes those that it reads. Of a capture that is cut inside, a change that keeps size and time is not seen. The shards of CSV are
+the same however captures are spelt; Parquet records their paths and the flags, so give all its shards the same words.`,
 		Example: `  ` + a.Name + ` features capture.pcap -o out.csv
   ` + a.Name + ` features --window cic --label folder -o cic.parquet PCAP/*/*.pcap
   ` + a.Name + ` features --label text=ATTACK --truth attackers.txt --window 100 capture.pcap.zst -o out.csv

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -40,7 +41,7 @@ func (f *featuresFlags) makeShard(c *cobra.Command, a *app, cfg extract.Config, 
 	case strings.EqualFold(filepath.Ext(f.output), ".parquet") || strings.EqualFold(filepath.Ext(f.output), ".csv"):
 		return usagef("-o %s: with --shard it is a folder for the shards; merge makes the file (--format parquet says which)", f.output)
 	}
-	files, err := f.manifests(ctx, a, sources)
+	files, copies, err := f.manifests(ctx, a, sources)
 	if err != nil {
 		return err
 	}
@@ -75,6 +76,13 @@ func (f *featuresFlags) makeShard(c *cobra.Command, a *app, cfg extract.Config, 
 	total = int64(float64(total) * share(&plan.Job, p.Index))
 	bar := a.octetsBar("reading")
 	err = a.writeShard(f.output, &plan.Job, p, false, func(tmp string) (err error) {
+		for _, i := range plan.Captures(p.Index) {
+			if path, ok := copies[i]; ok {
+				if err := a.compareSum(ctx, path, sources[i].Path, files[i]); err != nil {
+					return err
+				}
+			}
+		}
 		summary, err = plan.Fill(ctx, p.Index, tmp, func(done int64) { bar.set(min(done, total), total) })
 		if fault := new(extract.FaultError); errors.As(err, &fault) {
 			damage, err = err, nil // the shard is whole; merge says so as a single run does
@@ -115,37 +123,46 @@ func share(j *shard.Job, i int) float64 {
 	return float64(j.Ranges[i-1].Weight) / float64(total)
 }
 
-// manifests returns what manifests have of the captures. What is in none is scanned.
-func (f *featuresFlags) manifests(ctx context.Context, a *app, sources []extract.Source) ([]*manifest.File, error) {
+// manifests returns what manifests have of the captures. What is in none is scanned. copies are the captures that are not as old as
+// their manifest says, whose path it has: before they are read their SHA-256 must be compared.
+func (f *featuresFlags) manifests(ctx context.Context, a *app, sources []extract.Source) (files []*manifest.File, copies map[int]string, err error) {
 	for _, s := range sources {
 		if s.Open != nil || s.Path == stdin {
-			return nil, usagef("--shard: %s is no file: shards are of files, whose SHA-256 is known", s.Path)
+			return nil, nil, usagef("--shard: %s is no file: shards are of files, whose SHA-256 is known", s.Path)
 		}
 	}
 	found := &manifestFinder{app: a, loaded: make(map[string]*manifest.Manifest)}
-	files := make([]*manifest.File, len(sources))
+	files, copies = make([]*manifest.File, len(sources)), make(map[int]string)
 	var todo []string
 	var at []int
 	var octets int64
 	for i, s := range sources {
-		var err error
-		if f.manifest != "" {
-			files[i], err = found.named(ctx, f.manifest, s.Path)
+		path := f.manifest
+		if path != "" {
+			files[i], err = found.named(path, s.Path)
 		} else {
-			files[i], err = found.beside(ctx, s.Path)
+			files[i], path, err = found.beside(s.Path)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if files[i] == nil {
 			if info, err := os.Stat(s.Path); err == nil {
 				octets += info.Size()
 			}
 			todo, at = append(todo, s.Path), append(at, i)
+			continue
+		}
+		copied, err := same(path, s.Path, files[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		if copied {
+			copies[i] = path
 		}
 	}
 	if len(todo) == 0 {
-		return files, nil
+		return files, copies, nil
 	}
 	a.note("no manifest has %s (%s): read for counts and SHA-256, as every shard does again; '%s dataset scan' makes one",
 		plural(len(todo), "capture", "captures"), datasets.FormatCount(uint64(octets))+" B", a.Name)
@@ -153,15 +170,15 @@ func (f *featuresFlags) manifests(ctx context.Context, a *app, sources []extract
 	scanned, err := manifest.ScanFiles(ctx, todo, manifest.Config{Hash: true, Salvage: f.Salvage, Progress: bar.set})
 	bar.done()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for k := range scanned {
 		if e := scanned[k].Error; e != nil && (e.Kind == manifest.FaultRead || e.Kind == manifest.FaultChanged) {
-			return nil, errors.New(e.Text)
+			return nil, nil, errors.New(e.Text)
 		}
 		files[at[k]] = &scanned[k]
 	}
-	return files, nil
+	return files, copies, nil
 }
 
 // manifestFinder finds captures in manifests.
@@ -171,7 +188,7 @@ type manifestFinder struct {
 }
 
 // named returns what the manifest at a path, or in a folder, has of a capture.
-func (m *manifestFinder) named(ctx context.Context, path, capture string) (*manifest.File, error) {
+func (m *manifestFinder) named(path, capture string) (*manifest.File, error) {
 	list := m.loaded[path]
 	if list == nil {
 		var err error
@@ -193,36 +210,44 @@ func (m *manifestFinder) named(ctx context.Context, path, capture string) (*mani
 		return nil, err
 	}
 	if file == nil {
-		return nil, fmt.Errorf("%s: the manifest %s has no such capture in its folder: scan that again", capture, path)
+		return nil, fmt.Errorf("%s: the manifest %s has no such capture. Its paths count from the folder that it lies in: if it was made elsewhere, put it "+
+			"beside the captures; if the capture is new, scan again", capture, path)
 	}
-	return file, m.same(ctx, path, capture, file)
+	return file, nil
 }
 
 // levels is how many folders above a capture's a manifest is looked for: the dataset's captures lie two below its own.
 const levels = 4
 
-// beside returns what a manifest in the capture's folder, or in one above it, has of it; nil if there is none, or it is of another file.
-func (m *manifestFinder) beside(ctx context.Context, capture string) (*manifest.File, error) {
+// beside returns what a manifest in the capture's folder, or in one above it, has of it, and its path; nil if there is none. A file of that
+// name that is no manifest was not asked for and is passed by.
+func (m *manifestFinder) beside(capture string) (file *manifest.File, path string, err error) {
 	full, err := filepath.Abs(capture)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	dir := filepath.Dir(full)
 	for range levels {
-		path := filepath.Join(dir, manifest.FileName)
+		path = filepath.Join(dir, manifest.FileName)
 		list, known := m.loaded[path]
 		if !known {
-			if _, err := os.Stat(path); err == nil {
+			switch info, err := os.Stat(path); {
+			case errors.Is(err, fs.ErrNotExist):
+			case err == nil && !info.Mode().IsRegular():
+				m.note("%s is no file: passed by", shown(path))
+			default:
 				if list, _, _, err = manifest.Load(path); err != nil {
-					return nil, err
+					list = nil
+					m.note("no manifest, passed by: %s", shown(err.Error()))
+				} else {
+					m.note("manifest: %s", shown(path))
 				}
-				m.note("manifest: %s", shown(path))
 			}
 			m.loaded[path] = list
 		}
 		if list != nil {
 			if file, err := m.in(list, dir, capture); err != nil || file != nil && file.SHA256 != "" {
-				return file, errors.Join(err, m.same(ctx, path, capture, file))
+				return file, path, err
 			}
 		}
 		up := filepath.Dir(dir)
@@ -231,7 +256,7 @@ func (m *manifestFinder) beside(ctx context.Context, capture string) (*manifest.
 		}
 		dir = up
 	}
-	return nil, nil
+	return nil, "", nil
 }
 
 // in returns what a manifest of a folder has of a capture.
@@ -251,28 +276,27 @@ func (m *manifestFinder) in(list *manifest.Manifest, dir, capture string) (*mani
 	return list.Find(filepath.ToSlash(rel)), nil
 }
 
-// same compares a capture with its manifest: size and time of change; where only the time differs, as of a copy, the SHA-256.
-func (m *manifestFinder) same(ctx context.Context, path, capture string, file *manifest.File) error {
-	if file == nil {
-		return nil
-	}
+// same compares size and time of change of a capture with its manifest. copied says that only the time differs, as of a copy.
+func same(path, capture string, file *manifest.File) (copied bool, err error) {
 	info, err := os.Stat(capture)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if info.Size() != file.Octets {
-		return fmt.Errorf("%s: %d octets, the manifest %s says %d: scan it again", capture, info.Size(), path, file.Octets)
+		return false, fmt.Errorf("%s: %d octets, the manifest %s says %d: scan it again", capture, info.Size(), path, file.Octets)
 	}
 	if file.Error != nil && (file.Error.Kind == manifest.FaultRead || file.Error.Kind == manifest.FaultChanged) {
-		return fmt.Errorf("%s: the manifest %s could not be made of it (%s): scan it again", capture, path, file.Error.Text)
+		return false, fmt.Errorf("%s: the manifest %s could not be made of it (%s): scan it again", capture, path, file.Error.Text)
 	}
 	if file.SHA256 == "" {
-		return fmt.Errorf("%s: the manifest %s has no SHA-256 of it, which says what a shard is of: scan it without --no-hash", capture, path)
+		return false, fmt.Errorf("%s: the manifest %s has no SHA-256 of it, which says what a shard is of: scan it without --no-hash", capture, path)
 	}
-	if manifest.Storable(info.ModTime()).Equal(file.Modified) {
-		return nil
-	}
-	m.note("%s is not as old as its manifest says, perhaps a copy: comparing its SHA-256", shown(capture))
+	return !manifest.Storable(info.ModTime()).Equal(file.Modified), nil
+}
+
+// compareSum compares the SHA-256 of a capture with its manifest.
+func (a *app) compareSum(ctx context.Context, path, capture string, file *manifest.File) error {
+	a.note("%s is not as old as its manifest says, perhaps a copy: comparing its SHA-256 (cp -p and rsync -a keep the time)", shown(capture))
 	sum, err := captureSum(ctx, capture)
 	if err == nil && sum != file.SHA256 {
 		err = fmt.Errorf("%s: its SHA-256 is %.16s, the manifest %s says %.16s: scan it again", capture, sum, path, file.SHA256)

@@ -3,11 +3,14 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"pcaplab/datasets/shard"
 )
 
 // mustRead returns a file.
@@ -87,7 +90,7 @@ func TestShardsOfWhatTheManifestSays(t *testing.T) {
 	capture := synthIoT(t, filepath.Join(dir, "a.pcap"), "200")
 	features := func(want int, args ...string) string {
 		t.Helper()
-		_, notes := run(t, want, append([]string{"features", "--shard", "1/2", "-o", filepath.Join(t.TempDir(), "shards")}, args...)...)
+		_, notes := run(t, want, append([]string{"features", "--shard", "1/1", "-o", filepath.Join(t.TempDir(), "shards")}, args...)...)
 		return notes
 	}
 	holds := func(notes, want string) {
@@ -99,7 +102,7 @@ func TestShardsOfWhatTheManifestSays(t *testing.T) {
 	holds(features(ExitDone, capture), "no manifest has 1 capture")
 	run(t, ExitDone, "dataset", "scan", dir)
 	holds(features(ExitDone, capture), "manifest: ")
-	holds(features(ExitFailed, "--manifest", dir, synthIoT(t, filepath.Join(dir, "b.pcap"), "100")), "no such capture in its folder")
+	holds(features(ExitFailed, "--manifest", dir, synthIoT(t, filepath.Join(dir, "b.pcap"), "100")), "count from the folder that it lies in")
 	holds(features(ExitFailed, "--manifest", filepath.Join(dir, "none.json"), capture), "make it with dataset scan")
 	later := time.Now().Add(time.Hour)
 	if err := os.Chtimes(capture, later, later); err != nil {
@@ -145,5 +148,87 @@ func TestDamagedCapturesInShards(t *testing.T) {
 	_, got := run(t, ExitFailed, "merge", "-q", shards, "-o", merged)
 	if got != want || !bytes.Equal(mustRead(t, single), mustRead(t, merged)) {
 		t.Errorf("joined: %sa single run: %s", got, want)
+	}
+}
+
+// TestForeignManifestsArePassedBy: what is called manifest.json above captures and was not asked for ends nothing.
+func TestForeignManifestsArePassedBy(t *testing.T) {
+	top := t.TempDir()
+	dir := filepath.Join(top, "a", "b")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	capture := synthIoT(t, filepath.Join(dir, "a.pcap"), "100")
+	if err := os.WriteFile(filepath.Join(top, "manifest.json"), []byte(`{"name": "web app"}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(top, "a", "manifest.json"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, notes := run(t, ExitDone, "features", "--shard", "1/1", "-o", filepath.Join(top, "shards"), capture)
+	for _, want := range []string{"no manifest, passed by: " + filepath.Join(top, "manifest.json"), filepath.Join("a", "manifest.json") + " is no file: passed by", "no manifest has 1 capture"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("%q is not in: %s", want, notes)
+		}
+	}
+	run(t, ExitFailed, "features", "--shard", "1/1", "--manifest", top, "-o", filepath.Join(top, "others"), capture)
+}
+
+// TestOnlyCopiesThatAreReadAreHashed: of captures that are copies a shard compares only its own.
+func TestOnlyCopiesThatAreReadAreHashed(t *testing.T) {
+	dir := t.TempDir()
+	var captures []string
+	for _, name := range []string{"a.pcap", "b.pcap"} {
+		captures = append(captures, synthIoT(t, filepath.Join(dir, name), "100"))
+	}
+	run(t, ExitDone, "dataset", "scan", dir)
+	later := time.Now().Add(time.Hour)
+	for _, c := range captures {
+		if err := os.Chtimes(c, later, later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := append([]string{"features", "--shard", "1/2", "-o", filepath.Join(dir, "shards")}, captures...)
+	if _, notes := run(t, ExitDone, args...); strings.Count(notes, "comparing its SHA-256") != 1 || !strings.Contains(notes, captures[0]+" is not as old") {
+		t.Errorf("notes: %s", notes)
+	}
+	if _, notes := run(t, ExitDone, args...); strings.Contains(notes, "comparing") {
+		t.Errorf("of a shard that is there: %s", notes)
+	}
+}
+
+// TestShardsOfWhatIsNoCapture: an empty file and a text do not stop shards of Parquet, which has SHA-256.
+func TestShardsOfWhatIsNoCapture(t *testing.T) {
+	dir := t.TempDir()
+	empty, text, capture := filepath.Join(dir, "a.pcap"), filepath.Join(dir, "b.pcap"), synthIoT(t, filepath.Join(dir, "c.pcap"), "100")
+	if err := errors.Join(os.WriteFile(empty, nil, 0o666), os.WriteFile(text, []byte("no capture at all, but a text\n"), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	single, merged, shards := filepath.Join(dir, "single.parquet"), filepath.Join(dir, "merged.parquet"), filepath.Join(dir, "shards")
+	run(t, ExitFailed, "features", "-o", single, empty, text, capture)
+	for _, part := range []string{"1/2", "2/2"} {
+		run(t, ExitDone, "features", "--format", "parquet", "--shard", part, "-o", shards, empty, text, capture)
+	}
+	run(t, ExitFailed, "merge", shards, "-o", merged)
+	if !bytes.Equal(mustRead(t, single), mustRead(t, merged)) {
+		t.Error("joined shards are not the single run")
+	}
+}
+
+// TestCommandOfAShard: --shard is a flag only before --, and the command of another shard has it there.
+func TestCommandOfAShard(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"features", "--shard", "1/3", "-o", "x y", "a.pcap"}, "p features -o 'x y' a.pcap --shard 2/3"},
+		{[]string{"features", "--shard=1/3", "-o", "x", "--", "-a.pcap", "%s", "--shard"}, "p features -o x --shard 2/3 -- -a.pcap %s --shard"},
+	} {
+		a := &app{args: c.args}
+		a.Name = "p"
+		job := shard.Job{Again: new(shardFlag).again(a), Ranges: make([]shard.Range, 3)}
+		if got := job.Command(2); got != c.want {
+			t.Errorf("%q: %s", c.args, got)
+		}
 	}
 }

@@ -101,6 +101,7 @@ func (a *app) merge(ctx context.Context, dirs []string, output, job string, asJS
 	if err != nil {
 		return err
 	}
+	a.notePassed(set)
 	if err := set.Complete(); err != nil {
 		return a.incomplete(err, dirs)
 	}
@@ -275,7 +276,7 @@ func readShards(dirs []string, job string) (*shard.Set, error) {
 		return set, err
 	}
 	ids := make(map[string]bool)
-	some := &shard.Set{Faults: set.Faults}
+	some := &shard.Set{Faults: set.Faults, Notes: set.Notes}
 	for _, s := range set.Shards {
 		if strings.HasPrefix(s.JobID, job) {
 			ids[s.JobID] = true

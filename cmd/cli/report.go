@@ -46,8 +46,9 @@ scenarios, live, validate, and what 'remote' brought from several machines. Resu
 The page begins with the answer in sentences, then what is doubtful about it, then all ceilings side by side, and a part for
 each folder. It is one file that needs no network: figures can be zoomed, and saved as PNG, SVG and CSV. Headers and
 records are embedded, so that whoever has the page can check it (--no-raw leaves them out). They hold the plan, each
-trial's counts and times, and what the machine is: board, processor, kernel, caches. They hold no name of host or user,
-and absolute paths of captures and models are cut to their last names; names that were given as relative paths stay.
+trial's counts and times, and what the machine is: board, processor, kernel, caches. Absolute paths are cut to their last
+names, also in what other programs said, as far as they can be told from other text; relative ones stay as they were
+given. Folders are named as they are, of those called USER@HOST without the user: look at both before you publish.
 
 --format md is for papers, csv has one number a row (source, of, engine, size, cache, workers, load, load_unit, measure,
 unit, n, median, low, high, coverage, warnings), json has all that the page says, with a schema number. Equal
@@ -99,8 +100,14 @@ func (f *reportFlags) run(ctx context.Context, a *app, args []string) error {
 	if err := f.check(a, args); err != nil {
 		return err
 	}
+	if err := f.place(); err != nil {
+		return err
+	}
 	sources, err := digest.Read(args)
 	if err != nil {
+		return err
+	}
+	if err := f.spare(sources); err != nil {
 		return err
 	}
 	cfg := digest.Config{Title: f.title, Raw: !f.noRaw && f.format == formatHTML, Maker: a.Name + " " + version()}
@@ -150,6 +157,58 @@ func (f *reportFlags) run(ctx context.Context, a *app, args []string) error {
 		return errors.Join(fmt.Errorf("%s was written and is gone", f.output), err)
 	}
 	a.note("report in %s (%s)", f.output, report.FormatOctets(float64(info.Size())))
+	if info.Size() > largePage && len(doc.Raw) > 0 {
+		a.note("most of it are the records: --no-raw leaves them out")
+	}
+	return nil
+}
+
+// largePage is the size of a page, in octets, from which on a note says how to make it smaller.
+const largePage = 1.5e6
+
+// place finds before anything is read whether the report can be where it is wanted.
+func (f *reportFlags) place() error {
+	if f.figures != "" && report.HoldsResults(f.figures) {
+		return fmt.Errorf("--figures %s: it is a results folder, which has files of such names: name another", f.figures)
+	}
+	if f.output == "" || f.output == stdin {
+		return nil
+	}
+	if info, err := os.Stat(f.output); err == nil && info.IsDir() {
+		return fmt.Errorf("-o %s: it is a folder: name a file in it", f.output)
+	}
+	folder, err := filepath.Abs(filepath.Dir(f.output))
+	if err != nil {
+		return err
+	}
+	if figures, err := filepath.Abs(f.figures); err == nil && f.figures != "" {
+		if below, err := filepath.Rel(folder, figures); err == nil && filepath.IsLocal(below) {
+			return nil // it will be made
+		}
+	}
+	if _, err := os.Stat(folder); err != nil {
+		return fmt.Errorf("-o %s: %w: make the folder first", f.output, err)
+	}
+	return nil
+}
+
+// spare refuses to write over what the sources are.
+func (f *reportFlags) spare(sources []*report.Source) error {
+	out, err := os.Stat(f.output)
+	if err != nil {
+		return nil // it is not there yet, or standard output
+	}
+	for _, s := range sources {
+		files := []string{report.TableFile, report.CSVFile}
+		for _, file := range s.Files {
+			files = append(files, filepath.FromSlash(file.Name))
+		}
+		for _, name := range files {
+			if have, err := os.Stat(filepath.Join(s.Path, name)); err == nil && os.SameFile(have, out) {
+				return fmt.Errorf("-o %s: it is a file of the results in %s: name another", f.output, s.Path)
+			}
+		}
+	}
 	return nil
 }
 

@@ -121,6 +121,43 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestReportSparesResults: what is read is not written over.
+func TestReportSparesResults(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	run(t, ExitDone, append([]string{"sweep", "--in-process", "--engines", "direct", "--rates", "0.5x", "-o", at("sweep"), "synth:iot-1:300"}, tiny...)...)
+	before, err := os.ReadFile(at("sweep/" + report.RecordsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(at("sweep/"+report.RecordsFile), at("link.html")); err != nil {
+		t.Logf("no links here: %v", err)
+	}
+	for _, tt := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"records", "a file of the results", []string{"-o", at("sweep/" + report.RecordsFile)}},
+		{"the header", "a file of the results", []string{"-o", at("sweep/" + report.HeaderFile), "--format", "json"}},
+		{"its table", "a file of the results", []string{"-o", at("sweep/" + report.CSVFile), "--format", "csv"}},
+		{"a link", "a file of the results", []string{"-o", at("link.html")}},
+		{"its charts", "is a results folder", []string{"-o", at("x.html"), "--figures", at("sweep")}},
+		{"a folder", "is a folder", []string{"-o", dir}},
+		{"no folder", "make the folder first", []string{"-o", at("no/x.html")}},
+	} {
+		if _, err := os.Stat(at("link.html")); err != nil && tt.name == "a link" {
+			continue
+		}
+		if _, stderr := run(t, ExitFailed, append([]string{"report", at("sweep")}, tt.args...)...); !strings.Contains(stderr, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, stderr, tt.want)
+		}
+	}
+	after, err := os.ReadFile(at("sweep/" + report.RecordsFile))
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the records are not what they were: %v", err)
+	}
+}
+
 func TestReportRefuses(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "a.txt"), nil, 0o644); err != nil {

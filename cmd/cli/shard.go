@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -29,8 +30,12 @@ func (f *shardFlag) part() (p shard.Part, on bool, err error) {
 // again returns the command of the process with %s for the part, for shard.Job.Again: what a person runs to make another shard.
 func (f *shardFlag) again(a *app) string {
 	words := []string{a.Name}
+	end := len(a.args) // of the flags
+	if i := slices.Index(a.args, "--"); i >= 0 {
+		end = i
+	}
 	skip := false
-	for _, arg := range a.args {
+	for _, arg := range a.args[:end] {
 		switch {
 		case skip:
 			skip = false
@@ -41,7 +46,11 @@ func (f *shardFlag) again(a *app) string {
 			words = append(words, quoted(arg))
 		}
 	}
-	return strings.Join(append(words, "--shard", "%s"), " ")
+	words = append(words, "--shard", "%s")
+	for _, arg := range a.args[end:] {
+		words = append(words, quoted(arg))
+	}
+	return strings.Join(words, " ")
 }
 
 // quoted is a word for a shell.
@@ -67,4 +76,11 @@ func (a *app) shardWritten(p shard.Part, path string, existed bool, err error, m
 		a.note("shard %v of the job: %s", p, path)
 	}
 	return nil
+}
+
+// notePassed says what a look for shards has passed by.
+func (a *app) notePassed(set *shard.Set) {
+	for _, n := range set.Notes {
+		a.note("%s", shown(n))
+	}
 }

@@ -245,6 +245,7 @@ with two contents, shards of several jobs (--job names one), records that cannot
 			if err != nil {
 				return shownError(err)
 			}
+			a.notePassed(set)
 			if len(set.Shards) == 0 && len(set.Faults) == 0 && of > 0 {
 				return a.tellNone(of, missing, commands, asJSON)
 			}

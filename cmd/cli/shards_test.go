@@ -212,7 +212,7 @@ func TestShardsPlanNamesCaptures(t *testing.T) {
 		}
 	}
 	_, tree := scanShards(t, 2)
-	captures, err := filepath.Glob(filepath.Join(tree, "*", "*.pcap"))
+	captures, err := filepath.Glob(filepath.Join(tree, "*", "*", "*.pcap"))
 	if err != nil || len(captures) < 2 {
 		t.Fatal(captures, err)
 	}
@@ -306,5 +306,16 @@ func TestMergeOfAnUnknownKind(t *testing.T) {
 	_, notes = exits(t, ExitDone, "shards", "status", dir)
 	if notes != "" {
 		t.Errorf("%s", notes)
+	}
+}
+
+// A command with a line break in a name is not printed as two lines for a shell.
+func TestCommandsAreLines(t *testing.T) {
+	var out strings.Builder
+	a := &app{stdout: &out}
+	st := &jobStatus{Missing: []int{1, 2}, Array: "1-2", Commands: []string{"make 'a\nrm b'", "make c"}}
+	err := a.tellStatus([]*jobStatus{st}, nil, false, true, false)
+	if out.String() != "make c\n" || err == nil || !strings.Contains(err.Error(), "by hand") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q, %v", out.String(), err)
 	}
 }

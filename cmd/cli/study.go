@@ -546,7 +546,7 @@ func (m *measureFlags) show(a *app, visits []*visit, condition *analysis.Conditi
 		results := analysis.Analyze(v.job.Header, v.records)
 		boards = append(boards, report.Board{Name: v.name, Results: results})
 		if v.folder != nil {
-			if err := v.folder.Finish(results); err != nil {
+			if err := finish(v.folder, results); err != nil {
 				failed = errors.Join(failed, v.named(fmt.Errorf("%w; what was measured until then is in %s, and '%s' goes on with it", err,
 					v.path, a.again(v.job.Header.Command, cmp.Or(m.resume, m.output)))))
 			} else {

@@ -9,9 +9,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"pcaplab/analysis/report"
 	"pcaplab/datasets/flock"
@@ -20,12 +23,50 @@ import (
 	"pcaplab/replay/trial"
 )
 
-// measuredOnce is a results folder of 2 engines at 2 sizes.
-func measuredOnce(t *testing.T) string {
+// withoutCharts lets a test look at tables only.
+func withoutCharts(t *testing.T) {
+	drawCharts = false
+	t.Cleanup(func() { drawCharts = true })
+}
+
+// onceMeasured is a results folder of 2 engines at 2 sizes.
+type onceMeasured struct {
+	header  trial.Header
+	records []trial.Record
+	files   map[string]string
+}
+
+var measureOnce = sync.OnceValue(func() *onceMeasured {
+	dir, err := os.MkdirTemp("", "measured")
+	if err != nil {
+		return nil
+	}
+	defer os.RemoveAll(dir)
+	code, _, _ := runIn(context.Background(), nil, ceilingArgs("--in-process", "--repeats", "2", "--engines", "direct,gopacket-layers", "--sizes", "64,512", "--goal", "ndr",
+		"-o", filepath.Join(dir, "once"), "synth:iot-1:300")...)
+	once := &onceMeasured{files: make(map[string]string)}
+	once.header, once.records, err = report.Read(filepath.Join(dir, "once"))
+	if err != nil || code != ExitDone {
+		return nil
+	}
+	for _, name := range []string{report.HeaderFile, report.RecordsFile, report.TableFile, report.CSVFile} {
+		text, err := os.ReadFile(filepath.Join(dir, "once", name))
+		if err != nil {
+			return nil
+		}
+		once.files[name] = string(text)
+	}
+	return once
+})
+
+func measuredOnce(t *testing.T) *onceMeasured {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "once")
-	run(t, ExitDone, ceilingArgs("--in-process", "--repeats", "2", "--engines", "direct,gopacket-layers", "--sizes", "64,512", "--goal", "ndr", "-o", dir, "synth:iot-1:300")...)
-	return dir
+	withoutCharts(t)
+	once := measureOnce()
+	if once == nil {
+		t.Fatal("ceiling failed")
+	}
+	return once
 }
 
 // partly writes a study's records as shard i of a job, of the cells given.
@@ -63,11 +104,7 @@ func payload(dir string, h trial.Header, records []trial.Record, cells []trial.C
 // Shards with the records of one run make the folder of that run.
 func TestStudyInShards(t *testing.T) {
 	once := measuredOnce(t)
-	h, records, err := report.Read(once)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := treeOf(t, once)
+	h, records := once.header, once.records
 	rng := rand.New(rand.NewPCG(1, 1))
 	host := meter.Host{Name: "one", Boot: "1"}
 	for _, n := range []int{1, 2, 3, 4, 6} {
@@ -81,18 +118,18 @@ func TestStudyInShards(t *testing.T) {
 		if n == 2 && (len(cells[0]) != 2 || cells[0][0].Size != cells[0][1].Size) {
 			t.Errorf("2 shards part engines: %v", cells)
 		}
-		if n < 6 { // charts are slow
-			continue
-		}
 		dir, merged := filepath.Join(t.TempDir(), "shards"), filepath.Join(t.TempDir(), "merged")
 		for _, i := range rng.Perm(n) {
 			partly(t, dir, job, i+1, h, records, cells[i], host)
 		}
 		stdout, _ := run(t, ExitDone, "merge", dir, "-o", merged)
-		if stdout != want[report.TableFile] {
+		if stdout != once.files[report.TableFile] {
 			t.Errorf("%d shards: the table is\n%s", n, stdout)
 		}
-		sameTrees(t, fmt.Sprintf("%d shards", n), treeOf(t, merged), want)
+		sameTrees(t, fmt.Sprintf("%d shards", n), treeOf(t, merged), once.files)
+		if n < 6 {
+			continue
+		}
 		stdout, stderr := run(t, ExitDone, "merge", "--json", dir, "-o", merged)
 		if !strings.Contains(stderr, "holds the same already") {
 			t.Errorf("again: %s", stderr)
@@ -100,14 +137,38 @@ func TestStudyInShards(t *testing.T) {
 		if strings.Count(stdout, "\n") != 1 || !json.Valid([]byte(stdout)) {
 			t.Errorf("--json prints\n%s", stdout)
 		}
+		// A condition is of the whole.
+		stdout, stderr = run(t, ExitMissed, "merge", "--json", "--fail-if", "service>0", dir, "-o", merged)
+		if !strings.Contains(stderr, "service") || !json.Valid([]byte(stdout)) {
+			t.Errorf("--fail-if: %s%s", stdout, stderr)
+		}
+		run(t, ExitDone, "merge", "--fail-if", "service<0", dir, "-o", merged)
+		run(t, ExitUsage, "merge", "--fail-if", "service", dir, "-o", merged)
+		// Into a folder that is there: empty, a link to it, with what a killed merge left, and with less of the same.
+		empty := t.TempDir()
+		link := filepath.Join(t.TempDir(), "link")
+		if err := os.Symlink(empty, link); err != nil {
+			link = empty
+		}
+		if err := errors.Join(os.Mkdir(filepath.Join(empty, ".merge-KILLED.tmp"), 0o777),
+			os.WriteFile(filepath.Join(empty, ".merge-KILLED.tmp", report.HeaderFile), nil, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+		run(t, ExitDone, "merge", dir, "-o", link)
+		if flock.Here {
+			sameTrees(t, "into an empty folder", treeOf(t, empty), once.files)
+		}
+		remove(t, filepath.Join(empty, report.HeaderFile))
+		run(t, ExitDone, "merge", dir, "-o", link)
+		if flock.Here {
+			sameTrees(t, "after a kill", treeOf(t, empty), once.files)
+		}
 	}
 }
 
 func TestStudyShardsThatAreNot(t *testing.T) {
-	h, records, err := report.Read(measuredOnce(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	once := measuredOnce(t)
+	h, records := once.header, once.records
 	job, cells, err := studyJob(&h, []string{"synth:iot-1:300"}, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -152,13 +213,20 @@ func TestStudyShardsThatAreNot(t *testing.T) {
 		t.Errorf("stderr %s", stderr)
 	}
 	stdout, _ := run(t, ExitDone, "merge", "--mixed-machines", mixed, "-o", output)
-	for _, want := range []string{"2 machines that differ (board, board (2))", `board (2) differs from board: cpu "another one"`} {
+	for _, want := range []string{"2 machines that differ (machine 1, machine 2)", `machine 2 differs from machine 1: cpu "another one"`} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout)
 		}
 	}
 	if table, _ := run(t, ExitDone, "table", output); table != stdout {
 		t.Errorf("table prints\n%s", table)
+	}
+	if text := treeOf(t, output); strings.Contains(text[report.CSVFile], "board") || !strings.Contains(text[report.CSVFile], ",machine 2\n") ||
+		strings.Contains(text[report.HeaderFile], `"board"`) {
+		t.Errorf("%s%s", text[report.CSVFile], text[report.HeaderFile])
+	}
+	if _, stderr := run(t, ExitFailed, "predict", "--board", "pi4b", output); !strings.Contains(stderr, "machines that differ") {
+		t.Errorf("predict: %s", stderr)
 	}
 	merged, _, err := report.Read(output)
 	if err != nil || len(merged.Hosts) != 2 || !slices.Equal(merged.Hosts[1].Cells, cells[1]) {
@@ -170,7 +238,7 @@ func TestStudyShardsThatAreNot(t *testing.T) {
 func relabelLast(records []trial.Record, cells []trial.Cell) {
 	for i := range records {
 		if r := &records[i]; r.Cell == cells[0] && r.Repeat == 2 && r.Kind == trial.KindBounds {
-			r.Kind, r.Bounds = trial.KindWarmUp, nil
+			r.Kind, r.Bounds = trial.KindTrial, nil
 		}
 	}
 }
@@ -196,17 +264,18 @@ func twice(t *testing.T, dir string, job *shard.Job, h trial.Header, records []t
 
 // Shards are measured, an interrupted one goes on, on the machine that began it.
 func TestMeasureShards(t *testing.T) {
+	withoutCharts(t)
 	dir, merged := filepath.Join(t.TempDir(), "shards"), filepath.Join(t.TempDir(), "merged")
-	args := ceilingArgs("--in-process", "--engines", "direct,gopacket-layers", "--goal", "ndr", "-o", dir, "synth:iot-1:300", "--shard")
+	args := append(append([]string{"sweep", "--rates", "0.3x,0.5x,0.7x"}, tiny...), "--in-process", "--engines", "direct,gopacket-layers", "-o", dir, "synth:iot-1:300", "--shard")
 	for _, i := range []string{"2/2", "1/2"} {
 		run(t, ExitDone, append(slices.Clone(args), i)...)
 	}
 	if _, stderr := run(t, ExitDone, append(slices.Clone(args), "2/2")...); !strings.Contains(stderr, "is there already") {
 		t.Errorf("again: %s", stderr)
 	}
-	stdout, _ := run(t, ExitDone, "merge", dir, "-o", merged)
+	stdout, _ := run(t, ExitDone, "merge", "--mixed-machines", dir, "-o", merged)
 	for _, want := range []string{"direct", "gopacket-layers"} {
-		if !strings.Contains(stdout, want) || strings.Contains(stdout, "machines") || strings.Contains(stdout, "unfinished") {
+		if !strings.Contains(stdout, want) || !strings.Contains(stdout, "0.5") || strings.Contains(stdout, "unfinished") {
 			t.Errorf("the table is\n%s", stdout)
 		}
 	}
@@ -217,13 +286,22 @@ func TestMeasureShards(t *testing.T) {
 		t.Fatal(err)
 	}
 	half := bytes.IndexByte(lines[len(lines)/2:], '\n') + len(lines)/2 + 1
-	begun := func(host meter.Host, header bool) {
+	begun := func(host meter.Host, header, alike bool) {
 		kept := filepath.Join(t.TempDir(), "kept")
 		copyDir(t, s.Dir, kept)
 		remove(t, s.Dir)
 		remove(t, filepath.Join(kept, shard.RecordName))
 		if !header {
 			remove(t, filepath.Join(kept, report.HeaderFile))
+		}
+		if name := filepath.Join(kept, report.HeaderFile); !alike {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, bytes.Replace(text, []byte(`"gogc_percent": `), []byte(`"gogc_percent": 1`), 1), 0o666); err != nil {
+				t.Fatal(err)
+			}
 		}
 		text, _ := json.Marshal(host)
 		if err := errors.Join(os.WriteFile(filepath.Join(kept, report.RecordsFile), lines[:half+20], 0o666),
@@ -236,16 +314,21 @@ func TestMeasureShards(t *testing.T) {
 		name   string
 		host   meter.Host
 		header bool
+		alike  bool // the settings of the machine
 		goesOn bool
 	}{
-		{"here", this, true, true},
-		{"elsewhere", meter.Host{Name: "other", Boot: "other"}, true, false},
-		{"without a header", this, false, false},
+		{"here", this, true, true, true},
+		{"elsewhere", meter.Host{Name: "other", Boot: "other"}, true, true, false},
+		{"without a header", this, false, true, false},
+		{"with another collector", this, true, false, false},
 	} {
-		begun(tt.host, tt.header)
+		begun(tt.host, tt.header, tt.alike)
 		_, stderr := run(t, ExitDone, append(slices.Clone(args), "2/2")...)
 		if got := strings.Contains(stderr, "goes on after"); got != tt.goesOn {
 			t.Errorf("%s: %s", tt.name, stderr)
+		}
+		if got := strings.Contains(stderr, "begins anew instead of going on after") && strings.Contains(stderr, "gogc_percent"); got == tt.alike {
+			t.Errorf("%s: begins anew: %t: %s", tt.name, got, stderr)
 		}
 		after, err := shardIn(t, dir, 2).Read(report.RecordsFile)
 		if err != nil {
@@ -262,10 +345,30 @@ func TestMeasureShards(t *testing.T) {
 		lines = after
 		half = bytes.IndexByte(lines[len(lines)/2:], '\n') + len(lines)/2 + 1
 	}
+	// A damaged shard is made again.
+	flip(t, filepath.Join(s.Dir, report.RecordsFile))
+	run(t, ExitDone, append(slices.Clone(args), "2/2")...)
+	if err := shardIn(t, dir, 2).Verify(); err != nil {
+		t.Error(err)
+	}
+	// What another machine left of it long ago is removed with the next run, what it may still write stays.
+	host := meter.Host{Name: "another"}
+	orphan, live := workFolder(dir, s.ID, host), workFolder(dir, s.ID, meter.Host{Name: "third"})
+	old := time.Now().Add(-2 * orphanAfter)
+	if err := errors.Join(os.MkdirAll(orphan, 0o777), os.Mkdir(live, 0o777), os.Chtimes(orphan, old, old)); err != nil {
+		t.Fatal(err)
+	}
+	run(t, ExitDone, append(slices.Clone(args), "2/2")...)
+	if _, err := os.Lstat(orphan); err == nil {
+		t.Error("what another machine left is still there")
+	}
+	if _, err := os.Lstat(live); err != nil {
+		t.Error(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	remove(t, s.Dir)
-	if code, _, stderr := runIn(ctx, nil, append(slices.Clone(args), "2/2")...); code != ExitInterrupted {
+	if code, _, stderr := runIn(ctx, nil, append(slices.Clone(args), "2/2")...); code != ExitInterrupted || strings.Contains(stderr, "nothing is left") {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
 }
@@ -282,12 +385,18 @@ func TestShardsTakeTurns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if info, err := first.(*os.File).Stat(); err != nil || info.Mode().Perm()&0o666 != 0o666 && runtime.GOOS != "windows" {
+		t.Errorf("%v, the lock is not any user's: %v", err, info.Mode())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := a.turn(ctx, dir); !errors.Is(err, context.Canceled) || !strings.Contains(said.String(), "waiting") {
 		t.Errorf("error %v, said %q", err, said.String())
 	}
 	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(first.(*os.File).Name(), 0o444); err != nil { // as another user finds it, who may only read
 		t.Fatal(err)
 	}
 	second, err := a.turn(context.Background(), dir)
@@ -337,6 +446,7 @@ func TestWhatCannotBeMeasuredInShards(t *testing.T) {
 
 // Classes of one run, in shards, make the folder of that run.
 func TestClassesInShards(t *testing.T) {
+	withoutCharts(t)
 	tree, _ := synthDir(t, "--packets", "60", "--classes", "DDoS-SYN_Flood,XSS")
 	once := filepath.Join(t.TempDir(), "once")
 	args := perClassArgs("--engines", "direct", "--packets", "50", tree)
@@ -387,7 +497,7 @@ func TestClassesInShards(t *testing.T) {
 	// And measured.
 	measured := filepath.Join(t.TempDir(), "shards")
 	inShards(t, rand.New(rand.NewPCG(1, 1)), 2, measured, args...)
-	stdout, _ := run(t, ExitDone, "merge", measured, "-o", filepath.Join(t.TempDir(), "merged"))
+	stdout, _ := run(t, ExitDone, "merge", "--mixed-machines", measured, "-o", filepath.Join(t.TempDir(), "merged"))
 	// What a kill leaves goes on: half of the records of the first class.
 	s := shardIn(t, measured, 1)
 	this := meter.ReadHost(meter.Roots{})
@@ -428,15 +538,39 @@ func TestClassesInShards(t *testing.T) {
 		"shard 1/2 is missing":   func(d string) { remove(t, shardIn(t, d, 1).Dir) },
 		"is damaged":             func(d string) { flip(t, filepath.Join(shardIn(t, d, 2).Dir, report.ClassesFile)) },
 	})
-	if stdout, _ := run(t, ExitDone, "merge", "--mixed-machines", dir, "-o", output); !strings.Contains(stdout, "2 machines that differ (board, board (2))") {
+	if stdout, _ := run(t, ExitDone, "merge", "--mixed-machines", dir, "-o", output); !strings.Contains(stdout, "2 machines that differ (machine 1, machine 2)") {
 		t.Errorf("the table is\n%s", stdout)
 	}
 }
 
-func TestSweepInShards(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "shards")
-	inShards(t, rand.New(rand.NewPCG(1, 1)), 2, dir, append(append([]string{"sweep", "--rates", "0.5x"}, tiny...), "--in-process", "--engines", "direct,gopacket-layers", "synth:iot-1:300")...)
-	if stdout, _ := run(t, ExitDone, "merge", dir, "-o", t.TempDir()); !strings.Contains(stdout, "0.5") {
-		t.Errorf("the table is\n%s", stdout)
+// A class whose captures are none is missing in the whole, as in a single run, and does not keep the others from it.
+func TestClassesThatAreNone(t *testing.T) {
+	withoutCharts(t)
+	tree, _ := synthDir(t, "--packets", "60", "--classes", "DDoS-SYN_Flood,XSS")
+	if err := os.WriteFile(filepath.Join(tree, "PCAP", "XSS", "XSS.pcap"), []byte("no capture at all, but some text"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	args := perClassArgs("--engines", "direct", "--packets", "50", tree)
+	once, dir, merged := filepath.Join(t.TempDir(), "once"), filepath.Join(t.TempDir(), "shards"), filepath.Join(t.TempDir(), "merged")
+	run(t, ExitFailed, append(slices.Clone(args), "-o", once)...)
+	run(t, ExitDone, append(slices.Clone(args), "-o", dir, "--shard", "1/2")...)
+	if _, stderr := run(t, ExitFailed, append(slices.Clone(args), "-o", dir, "--shard", "2/2")...); !strings.Contains(stderr, "XSS.pcap") || !strings.Contains(stderr, "shard is whole") {
+		t.Errorf("stderr %s", stderr)
+	}
+	stdout, stderr := run(t, ExitFailed, "merge", "--json", "--mixed-machines", dir, "-o", merged)
+	if !strings.Contains(stderr, "XSS.pcap") || !json.Valid([]byte(stdout)) {
+		t.Errorf("stderr %s, stdout %s", stderr, stdout)
+	}
+	want, got := treeOf(t, once), treeOf(t, merged)
+	if len(want) != len(got) {
+		t.Errorf("%d files, want %d", len(got), len(want))
+	}
+	for name := range want {
+		if _, ok := got[name]; !ok {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	if !strings.Contains(got[report.TableFile], "unfinished: 1 of 2 classes") {
+		t.Errorf("the table is\n%s", got[report.TableFile])
 	}
 }

@@ -303,12 +303,11 @@ func TestShardsOfOddCaptures(t *testing.T) {
 	for k := range 12 {
 		cfg := extract.Config{Format: []string{extract.CSV, extract.Parquet}[k%2], Version: "test", Workers: 2, Hash: k%4 < 2, Salvage: k%3 == 0}
 		cfg.As = []feature.As{feature.AsExtractor, feature.AsPipeline}[k/2%2]
-		from := random.IntN(len(paths))
-		sources, files := sourcesOf(paths[from:]), files[from:]
+		from, to := random.IntN(len(paths)), len(paths)
 		if k < 4 {
-			sources, files = sourcesOf(paths[:1]), files[:1] // nothing at all
-			files[0] = &all[0]
+			from, to = 0, 1 // nothing at all
 		}
+		sources, files := sourcesOf(paths[from:to]), files[from:to]
 		plan, err := extract.PlanShards(cfg, sources, files, 1+random.IntN(4), false, "")
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,9 @@ package manifest_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -114,5 +116,62 @@ func TestPartsThatAreNot(t *testing.T) {
 		if _, err := manifest.Merge(parts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
+	}
+}
+
+// What a file holds is a fact of it, however a single scan calls it; what the system does not let be read is an error.
+func TestPartsOfDamagedStreams(t *testing.T) {
+	dir := t.TempDir()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string, text []byte) {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := 1; n < 12; n++ {
+		write(fmt.Sprintf("cut%02d.pcap.gz", n), packed.Bytes()[:n])
+	}
+	spoilt := bytes.Clone(packed.Bytes())
+	spoilt[2] = 99 // a method that there is not
+	write("spoilt.pcap.gz", spoilt)
+	ctx := context.Background()
+	survey, err := manifest.Survey(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := manifest.ScanPart(ctx, dir, survey.Files, manifest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, err := manifest.Merge([]*manifest.Manifest{part})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got bytes.Buffer
+	if err := errors.Join(scan(t, dir, manifest.Config{}).Write(&want), merged.Write(&got)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Errorf("in parts\n%s\nat once\n%s", got.Bytes(), want.Bytes())
+	}
+	if !strings.Contains(want.String(), manifest.FaultRead) {
+		t.Error("no fault of the kind that this is about")
+	}
+	if err := os.Chmod(filepath.Join(dir, "spoilt.pcap.gz"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := os.Open(filepath.Join(dir, "spoilt.pcap.gz")); err == nil {
+		f.Close()
+		t.Skip("this user may read all files")
+	}
+	if _, err := manifest.ScanPart(ctx, dir, survey.Files, manifest.Config{}); err == nil || !strings.Contains(err.Error(), "make it readable") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -20,7 +20,8 @@ type Job struct {
 	Parameters json.RawMessage `json:"parameters"` // JSON: all that changes the output, each once; differences are told by its names
 	Inputs     []Input         `json:"inputs,omitempty"`
 	Ranges     []Range         `json:"ranges"` // one for each shard, in order
-	// Again is the command that makes a shard, with i/n where its last %s stands, for people: it is part of no id. "" for unknown.
+	// Again is the command that makes a shard, for people: it is part of no id. i/n stands where it has %s: the last one behind --shard if
+	// there is such a one, else the last. "" for unknown.
 	Again string `json:"again,omitempty"`
 }
 
@@ -43,7 +44,10 @@ func (j *Job) Count() int { return len(j.Ranges) }
 
 // Command returns the command that makes shard i, from 1, or "" where the job does not say.
 func (j *Job) Command(i int) string {
-	at := strings.LastIndex(j.Again, "%s")
+	at := strings.LastIndex(j.Again, " --shard %s") + len(" --shard ")
+	if at < len(" --shard ") {
+		at = strings.LastIndex(j.Again, "%s")
+	}
 	if at < 0 {
 		return ""
 	}

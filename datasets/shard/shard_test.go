@@ -1,6 +1,7 @@
 package shard_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -573,9 +575,17 @@ func FuzzRecord(f *testing.F) {
 	f.Add(text)
 	f.Add([]byte(`{"shard_version":1}`))
 	f.Add([]byte(`{"shard_version":1,"index":1,"count":1,"job":{"kind":"x","schema":1,"parameters":null,"ranges":[{}]},"shards":[""]}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		r, err := shard.ParseRecord(text)
-		if err != nil {
+	f.Add(bytes.Replace(text, []byte(`"index": 1`), []byte(`"index": 2`), 1))
+	f.Add(bytes.Replace(text, []byte(`"job": {`), []byte(`"job": {}, "job": {`), 1))
+	f.Fuzz(func(t *testing.T, changed []byte) {
+		r, err := shard.ParseRecord(changed)
+		after, errAfter := shard.ParseAfter(text, changed) // which knows the job
+		switch {
+		case err == nil && (errAfter != nil || !reflect.DeepEqual(r, after)):
+			t.Errorf("%+v, and after a record of the job %+v, %v", r, after, errAfter)
+		case errAfter == nil:
+			r = after
+		case err != nil:
 			return
 		}
 		if r.ID != r.Job.ShardID(r.Index) || len(r.Job.IDs()) != r.Count {

@@ -217,7 +217,7 @@ func answerStudy(s *report.Source) (said []string) {
 		if first == nil {
 			first = rates
 		}
-		said = append(said, w.headline(&rates[0], at, i == 0, len(rates)), w.sure(&rates[0], i == 0))
+		said = append(said, w.headline(rates, at, i == 0), w.sure(&rates[0], i == 0))
 		if text := w.others(rates); text != "" {
 			said = append(said, text)
 		}
@@ -391,8 +391,8 @@ func times(v float64) string {
 }
 
 // headline is the sentence on the fastest engine of a place.
-func (w *words) headline(e *engineRate, at trial.Cell, first bool, engines int) string {
-	h := &w.r.Header
+func (w *words) headline(rates []engineRate, at trial.Cell, first bool) string {
+	h, e, engines := &w.r.Header, &rates[0], len(rates)
 	text := w.engine(e.c.Cell.Engine)
 	if at.Workers > 1 {
 		text += fmt.Sprintf(" with %d workers", at.Workers)
@@ -420,6 +420,9 @@ func (w *words) headline(e *engineRate, at trial.Cell, first bool, engines int) 
 		of := fmt.Sprintf("%d engines", engines)
 		if engines < len(h.Plan.Engines) && w.r.Done < w.r.Planned {
 			of = fmt.Sprintf("the %d of %d engines measured so far", engines, len(h.Plan.Engines))
+		}
+		if in := paired(e, &rates[1]).Interval; in.Valid() && in.Low <= 1 { // not told apart from the next
+			text += ", by the median"
 		}
 		text += ", the fastest of " + of
 	}
@@ -711,7 +714,7 @@ func answerClasses(c *analysis.Classes) (said []string) {
 			said = append(said, fmt.Sprintf("%s takes %s for a packet of %s.", name, report.FormatDuration(measured[0].NS.Median), measured[0].Class))
 		default:
 			dear, cheap := measured[0], measured[len(measured)-1]
-			said = append(said, fmt.Sprintf("%s takes %s for a packet of %s, the dearest of %d classes, about %s what one of %s takes (%s)%s.", name,
+			said = append(said, fmt.Sprintf("%s takes %s for a packet of %s, the dearest of %d classes, about %s what one of %s takes (%s%s).", name,
 				report.FormatDuration(dear.NS.Median), dear.Class, len(measured), times(dear.Times), cheap.Class, report.FormatDuration(cheap.NS.Median), few(&dear, &cheap)))
 		}
 		if least != nil {

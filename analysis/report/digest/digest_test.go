@@ -211,7 +211,7 @@ func TestAnswerIsMadeFromTheNumbers(t *testing.T) {
 			"direct takes 100 ns of CPU a packet; at most 3.00 MiB of memory beside the capture.",
 		}},
 		{"not told apart", same, []string{
-			"a: 1.00 Mpps at 64 B on Raspberry Pi 3 Model B Rev 1.2 (4 CPUs), the fastest of 2 engines, 6.7x the line rate of its port (100 Mbit/s: 149 kpps).",
+			"a: 1.00 Mpps at 64 B on Raspberry Pi 3 Model B Rev 1.2 (4 CPUs), by the median, the fastest of 2 engines, 6.7x the line rate of its port (100 Mbit/s: 149 kpps).",
 			"It is the NDR (no packet lost), 96.9 %: 1.00 Mpps.",
 			"The others: b 1.00 Mpps (not told apart from a).",
 			"a takes 100 ns of CPU a packet, so 10.0 % of one CPU at that rate; at most 3.00 MiB of memory beside the capture.",

@@ -467,8 +467,8 @@ func Overview(sources []*report.Source) *report.Table {
 		return math.NaN()
 	}
 	add(len(sourcesOf) > 1, "source", "source", false, func(l *line) report.Cell { return report.Text(l.source) })
-	add(ofs, "of", "of", false, func(l *line) report.Cell { return report.Text(l.of) })
 	add(true, "engine", "engine", false, func(l *line) report.Cell { return report.Text(l.c.Cell.Engine) })
+	add(ofs, "of", "of", false, func(l *line) report.Cell { return report.Text(l.of) })
 	add(stages, "stages", "stages", false, func(l *line) report.Cell {
 		return report.Text(strings.TrimPrefix(engineName("", l.h.Settings.Stages), " + "))
 	})
@@ -521,7 +521,7 @@ func Overview(sources []*report.Source) *report.Table {
 		if slices.ContainsFunc(lines, func(l line) bool {
 			return slices.ContainsFunc(l.c.Goals, func(f analysis.Found) bool { return !f.Regular })
 		}) {
-			t.Notes = append(t.Notes, "> is a lower limit: no load was too much. none: the lowest load that was tried was too much. *: the bounds are not within the width.")
+			t.Notes = append(t.Notes, "> is a lower limit: no load that was tried was too much. none: the lowest load that was tried was too much. *: the bounds are not within the width.")
 		}
 	}
 	return t

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/url"
 	"path"
 	"strings"
 
@@ -14,32 +15,27 @@ import (
 // detailsShown is how many details of a doubt stand in Markdown.
 const detailsShown = 12
 
-// prose keeps text from outside from being taken for markup.
-var prose = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "[", `\[`, "]", `\]`, "|", `\|`, "#", `\#`, "~", `\~`)
-
-func markdown(text string) string { return prose.Replace(report.Plain(text)) }
-
 // WriteMarkdown writes a page as GitHub-flavoured Markdown for papers: the answer, the doubts, each section's tables, the machines.
 // figures is the folder of the pictures that page.WriteTwins wrote, relative to the text; without one pictures are left out.
 func WriteMarkdown(w io.Writer, d *page.Document, figures string) error {
 	out := bufio.NewWriter(w)
 	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
-	line("# %s", markdown(d.Title))
+	line("# %s", report.Markdown(d.Title))
 	if d.Subtitle != "" {
-		line("\n%s", markdown(d.Subtitle))
+		line("\n%s", report.Markdown(d.Subtitle))
 	}
 	for _, text := range d.Answer {
-		line("\n%s", markdown(text))
+		line("\n%s", report.Markdown(text))
 	}
 	doubts := func(list []page.Warning) {
 		for _, w := range list {
-			line("- %s", markdown(w.Text))
+			line("- %s", report.Markdown(w.Text))
 			for i, detail := range w.Details {
 				if i == detailsShown {
 					line("  - and %d more", len(w.Details)-i)
 					break
 				}
-				line("  - %s", markdown(detail))
+				line("  - %s", report.Markdown(detail))
 			}
 		}
 	}
@@ -49,17 +45,13 @@ func WriteMarkdown(w io.Writer, d *page.Document, figures string) error {
 	}
 	for i := range d.Sections {
 		s := &d.Sections[i]
-		line("\n## %s", markdown(s.Title))
+		line("\n## %s", report.Markdown(s.Title))
 		for _, note := range s.Notes {
-			line("\n%s", markdown(note))
-		}
-		if len(s.Warnings) > 0 {
-			line("")
-			doubts(s.Warnings)
+			line("\n%s", report.Markdown(note))
 		}
 		if figures != "" {
 			for _, f := range s.Figures {
-				line("\n![%s](%s)\n\n*%s.* %s", markdown(f.Title), strings.ReplaceAll(path.Join(figures, f.Name+".png"), " ", "%20"), markdown(f.Title), markdown(f.Caption))
+				line("\n![%s](%s)\n\n*%s.* %s", report.Markdown(f.Title), address(path.Join(figures, f.Name+".png")), report.Markdown(f.Title), report.Markdown(f.Caption))
 			}
 		}
 		for _, t := range s.Tables {
@@ -83,7 +75,16 @@ func WriteMarkdown(w io.Writer, d *page.Document, figures string) error {
 		}
 	}
 	if d.Maker != "" {
-		line("\n%s", markdown(d.Maker))
+		line("\n%s", report.Markdown(d.Maker))
 	}
 	return out.Flush()
+}
+
+// address escapes a path, name by name, for a link.
+func address(path string) string {
+	names := strings.Split(path, "/")
+	for i, name := range names {
+		names[i] = strings.NewReplacer("(", "%28", ")", "%29").Replace(url.PathEscape(name))
+	}
+	return strings.Join(names, "/")
 }

@@ -174,13 +174,14 @@ func checksSeeFaults(t *testing.T, b *pagetest.Browser) {
 	file := filepath.Join(t.TempDir(), "bad.html")
 	bad := `<!doctype html><meta name=viewport content="width=device-width"><style>div{position:absolute;top:9px;left:9px;width:80px}</style>
 		<div>one text</div><div>another</div><p style="width:2000px">wide</p><p style="width:40px;overflow:hidden;white-space:nowrap">a text that is cut</p>
+		<table style="margin-top:80px"><tr><td style="width:40px;display:block">` + strings.Repeat("squeezed ", 40) + `</table>
 		<img src="missing.png"><script>console.error('said'); setTimeout(() => { throw new Error('thrown') })</script>`
 	if err := os.WriteFile(file, []byte(bad), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	p := b.Open(t, file, pagetest.View{Width: 390, Height: 844})
 	got := strings.Join(p.Faults(t), "\n")
-	for _, want := range []string{"a request for file:", "missing.png", "console: error", "thrown", "wide in a view of 390", `cut: p "a text that is cut"`, "overlap: "} {
+	for _, want := range []string{"a request for file:", "missing.png", "console: error", "thrown", "wide in a view of 390", `cut: p "a text that is cut"`, "overlap: ", " high: tr"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not found in\n%s", want, got)
 		}

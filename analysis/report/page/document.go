@@ -36,12 +36,11 @@ type Warning struct {
 
 // Section is a part of the page with a heading, reached from the list of contents.
 type Section struct {
-	ID       string // name in links: letters a to z, digits, "-"; no two alike
-	Title    string
-	Notes    []string // paragraphs below the heading
-	Warnings []Warning
-	Figures  []Figure
-	Tables   []Table
+	ID      string // name in links: letters a to z, digits, "-"; no two alike
+	Title   string
+	Notes   []string // paragraphs below the heading
+	Figures []Figure
+	Tables  []Table
 }
 
 // Figure is a picture, with the numbers behind it.
@@ -103,14 +102,13 @@ type Unit string
 
 // Units of axes.
 const (
-	Plain Unit = ""        // 1200, with SI prefixes from a thousand: 1.2 k
-	Ratio Unit = "ratio"   // as percent: 0.005 is 0.5 %
-	Nanos Unit = "ns"      // durations: 250 ns, 1.2 µs
-	Secs  Unit = "s"       // seconds: 90 s, 12 min
-	Bytes Unit = "B"       // octets: 64 B, 1.5 kB
-	Rate  Unit = "pps"     // 61 kpps
-	Bits  Unit = "bit/s"   // 98.7 Mbit/s
-	Temp  Unit = "celsius" // 61 °C
+	Plain Unit = ""      // 1200, with SI prefixes from a thousand: 1.2 k
+	Ratio Unit = "ratio" // as percent: 0.005 is 0.5 %
+	Nanos Unit = "ns"    // durations: 250 ns, 1.2 µs
+	Secs  Unit = "s"     // seconds: 90 s, 12 min
+	Bytes Unit = "B"     // octets: 64 B, 1.5 kB
+	Rate  Unit = "pps"   // 61 kpps
+	Bits  Unit = "bit/s" // 98.7 Mbit/s
 )
 
 // Series is one curve.

@@ -60,7 +60,6 @@ type link struct{ ID, Title string }
 type sectionView struct {
 	ID, Title string
 	Notes     []string
-	Warnings  []Warning
 	Figures   []figureView
 	Tables    []tableView
 }
@@ -131,19 +130,19 @@ func Write(w io.Writer, d *Document) error {
 	ink := newInks()
 	for i := range d.Sections {
 		s := &d.Sections[i]
-		sv := sectionView{ID: s.ID, Title: report.Plain(s.Title), Notes: plain(s.Notes), Warnings: plainWarnings(s.Warnings)}
+		sv := sectionView{ID: s.ID, Title: report.Plain(s.Title), Notes: plain(s.Notes)}
 		v.Contents = append(v.Contents, link{"section-" + s.ID, sv.Title})
 		for _, f := range s.Figures {
 			fv, err := v.viewFigure(f, ink)
 			if err != nil {
-				return fmt.Errorf("figure %s: %w", f.Name, err)
+				return fmt.Errorf("%s: figure %s: %w", s.Title, f.Name, err)
 			}
 			sv.Figures = append(sv.Figures, fv)
 		}
 		for j, t := range s.Tables {
 			tv, err := v.viewTable(t, fmt.Sprintf("table-%d-%d", i+1, j+1))
 			if err != nil {
-				return fmt.Errorf("section %s: %w", s.ID, err)
+				return fmt.Errorf("%s: %w", s.Title, err)
 			}
 			sv.Tables = append(sv.Tables, tv)
 		}
@@ -159,6 +158,7 @@ func Write(w io.Writer, d *Document) error {
 	if len(d.Facts) > 0 {
 		v.Contents = append(v.Contents, link{"environment", "Environment"})
 	}
+	taken := map[string]bool{}
 	for i, r := range d.Raw {
 		id := fmt.Sprintf("raw-%d", i+1)
 		rv := rawView{ID: id, Name: report.Plain(r.Name), File: fileName(r.Name), MIME: r.MIME, Note: report.Plain(r.Note),
@@ -166,6 +166,10 @@ func Write(w io.Writer, d *Document) error {
 		if rv.MIME == "" {
 			rv.MIME = "application/octet-stream"
 		}
+		for n, name := 2, rv.File; taken[rv.File]; n++ {
+			rv.File = fmt.Sprintf("%d-%s", n, name)
+		}
+		taken[rv.File] = true
 		// The name is made of harmless letters only: it stands in a command that people copy.
 		rv.Command = fmt.Sprintf("sed -n '/ id=\"%s\">$/{n;p;}' report.html | base64 -d | gunzip > %s", id, rv.File)
 		v.Raw = append(v.Raw, rv)

@@ -30,7 +30,6 @@
     'ratio': (v, n) => digits(100 * v, n) + ' %',
     'ns': duration,
     's': (v, n) => Math.abs(v) >= 7200 ? digits(v / 3600, n) + ' h' : Math.abs(v) >= 600 ? digits(v / 60, n) + ' min' : digits(v, n) + ' s',
-    'celsius': (v, n) => digits(v, n) + ' °C',
   };
   const write = (unit, v, n) => written[unit] ? written[unit](v, n) : scaled(v, unit, n);
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -155,44 +156,28 @@ func (k *inks) css() string {
 
 // value is a chart itself where c points to it.
 func value(c report.Chart) report.Chart {
-	switch c := c.(type) {
-	case *report.CeilingChart:
-		return *c
-	case *report.BarChart:
-		return *c
-	case *report.LossChart:
-		return *c
-	case *report.CostChart:
-		return *c
-	case *report.SoakChart:
-		return *c
-	case *report.QualityChart:
-		return *c
+	if v := reflect.ValueOf(c); v.Kind() == reflect.Pointer && !v.IsNil() {
+		if chart, ok := v.Elem().Interface().(report.Chart); ok {
+			return chart
+		}
 	}
 	return c
 }
 
-// bare is a chart without the title and the note, which the page has as text.
+// bare is a chart without the Title and the Note that all kinds have, and which the page has as text.
 func bare(c report.Chart) (chart report.Chart, note string) {
-	switch c := value(c).(type) {
-	case report.CeilingChart:
-		note, c.Title, c.Note = c.Note, "", ""
-		return c, note
-	case report.BarChart:
-		note, c.Title, c.Note = c.Note, "", ""
-		return c, note
-	case report.LossChart:
-		note, c.Title, c.Note = c.Note, "", ""
-		return c, note
-	case report.CostChart:
-		note, c.Title, c.Note = c.Note, "", ""
-		return c, note
-	case report.SoakChart:
-		note, c.Title, c.Note = c.Note, "", ""
-		return c, note
-	case report.QualityChart:
-		note, c.Title, c.Note = c.Note, "", ""
-		return c, note
+	c = value(c)
+	if reflect.TypeOf(c).Kind() != reflect.Struct {
+		return c, ""
 	}
-	return c, ""
+	own := reflect.New(reflect.TypeOf(c)).Elem()
+	own.Set(reflect.ValueOf(c))
+	if f := own.FieldByName("Title"); f.IsValid() && f.Kind() == reflect.String {
+		f.SetString("")
+	}
+	if f := own.FieldByName("Note"); f.IsValid() && f.Kind() == reflect.String {
+		note = f.String()
+		f.SetString("")
+	}
+	return own.Interface().(report.Chart), note
 }

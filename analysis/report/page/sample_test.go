@@ -136,7 +136,7 @@ func sample() *page.Document {
 			{ID: "loss", Title: "Loss against offered load",
 				Figures: []page.Figure{{Name: "loss", Title: "Loss against offered load", Caption: "Each point is one trial. No loss stands on the lowest line.", Chart: loss, Data: lossData, Plot: lossPlot}},
 				Tables:  []page.Table{{Name: "loss-trials", Table: trials, Fold: true}}},
-			{ID: "cost", Title: "Cost against frame size", Warnings: []page.Warning{{Text: "A line misfits by 4 %."}},
+			{ID: "cost", Title: "Cost against frame size", Notes: []string{"A line misfits by 4 %."},
 				Figures: []page.Figure{{Name: "cost", Title: "Cost against frame size", Caption: "Points are repeats, lines are fitted, bands are 95 % intervals of the line.", Chart: cost, Plot: costPlot}}},
 			{ID: "cpu-and-memory", Title: "CPU and memory", Figures: []page.Figure{{Name: "cpu", Title: "CPU per packet", Chart: cpu}, {Name: "memory", Title: "Peak memory", Caption: "Of the whole process.", Chart: memory}}},
 			{ID: "classes", Title: "By class", Figures: []page.Figure{{Name: "classes", Title: "Ceiling by class", Chart: byClass}}, Tables: []page.Table{{Table: classes, Fold: true}}},

@@ -14,18 +14,19 @@ func WriteTwins(write func(name string, write func(io.Writer) error) error, d *D
 		return err
 	}
 	for i := range d.Sections {
+		title := report.Plain(d.Sections[i].Title)
 		for _, f := range d.Sections[i].Figures {
 			if err := write(f.Name+".png", func(w io.Writer) error { return report.WritePNG(w, f.Chart) }); err != nil {
-				return fmt.Errorf("figure %s: %w", f.Name, err)
+				return fmt.Errorf("%s: figure %s: %w", title, f.Name, err)
 			}
 			if err := write(f.Name+".svg", func(w io.Writer) error { return report.WriteSVG(w, f.Chart) }); err != nil {
-				return fmt.Errorf("figure %s: %w", f.Name, err)
+				return fmt.Errorf("%s: figure %s: %w", title, f.Name, err)
 			}
 			if f.Data == nil {
 				continue
 			}
 			if err := write(f.Name+".csv", f.Data.WriteCSV); err != nil {
-				return fmt.Errorf("figure %s: %w", f.Name, err)
+				return fmt.Errorf("%s: figure %s: %w", title, f.Name, err)
 			}
 		}
 		for _, t := range d.Sections[i].Tables {
@@ -33,7 +34,7 @@ func WriteTwins(write func(name string, write func(io.Writer) error) error, d *D
 				continue
 			}
 			if err := write(t.Name+".csv", t.Table.WriteCSV); err != nil {
-				return fmt.Errorf("table %s: %w", t.Name, err)
+				return fmt.Errorf("%s: table %s: %w", title, t.Name, err)
 			}
 		}
 	}

@@ -71,7 +71,8 @@ type outcome struct{ end, lost int64 }
 // probability 1 minute / between: what it had of its shard is lost, and it is back a minute later. Nobody takes a lost shard before it was
 // lost and that was noticed.
 func (c cluster) simulate(shards int, p policy, run uint64) outcome {
-	r := random{rand.NewPCG(c.seed, run)}
+	// Failures have draws of their own, so a job with and one without them meet with the same machines and delays.
+	r, failures := random{rand.NewPCG(c.seed, run)}, random{rand.NewPCG(c.seed, run|1<<63)}
 	pace := make([]int64, c.workers) // per mille
 	for i := range pace {
 		pace[i] = 800 + r.below(451)
@@ -105,7 +106,7 @@ func (c cluster) simulate(shards int, p policy, run uint64) outcome {
 			length *= 4
 		}
 		length += c.overhead.Milliseconds()
-		if at, failed := c.fails(r, length); failed {
+		if at, failed := c.fails(failures, length); failed {
 			free[w] = start + at + time.Minute.Milliseconds()
 			ready[shard] = start + at + c.delay.Milliseconds()
 			out.lost += at

@@ -155,11 +155,13 @@ squeue -o '%i %j %T %N %r'
 victim=$(cat hung/shard)
 ls -A shards
 kill -9 "$(cat "$work/n2.pid")"
+chain= # slurmstepd first: who is above sees nobody die
 while [ "$victim" -gt 1 ]; do
-	parent=$(awk '/^PPid:/ { print $2 }' "/proc/$victim/status")
-	kill -9 "$victim"
-	victim=$parent
+	chain="$victim $chain"
+	victim=$(awk '/^PPid:/ { print $2 }' "/proc/$victim/status")
 done
+# shellcheck disable=SC2086 # several processes
+kill -9 $chain 2>/dev/null || true
 node_down() { sinfo -h -n n2 -o %t | grep -q '^down'; }
 until_ok 120 "Slurm sees that n2 is down" node_down
 sinfo -N -o '%N %T'

@@ -71,5 +71,9 @@
     const shown = [...f.querySelectorAll('.picture svg, .plot canvas, .bars')].filter(e => e.checkVisibility() && e.getBoundingClientRect().height > 20);
     if (shown.length !== 1) say(shown.length + ' pictures are seen in figure ' + f.id);
   }
+  for (const r of document.querySelectorAll('tr')) { // a column that is squeezed makes its rows high
+    const height = r.getBoundingClientRect().height;
+    if (height > 300 && r.checkVisibility({contentVisibilityAuto: true})) say('a row ' + Math.round(height) + ' high: ' + name(r));
+  }
   return faults;
 })()
