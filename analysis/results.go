@@ -87,6 +87,7 @@ type Cost struct {
 type Curve struct {
 	Cell   trial.Cell   `json:"cell"`
 	Points []CurvePoint `json:"points"`
+	Knee   *Knee        `json:"knee,omitempty"` // of listed loads, where they show one
 }
 
 // CurvePoint sums all trials of a cell at one load, or at one multiple of the service ceiling or of the capture's rate.
@@ -131,6 +132,9 @@ func Analyze(header trial.Header, records []trial.Record) *Results {
 		c.Host = header.HostOf(cell)
 		r.Ceilings = append(r.Ceilings, c)
 		if c := curve(cell, byCell[cell]); len(c.Points) > 0 {
+			if header.Plan.Search == trial.SearchNone {
+				c.Knee = knee(byCell[cell])
+			}
 			r.Curves = append(r.Curves, c)
 		}
 	}

@@ -478,8 +478,37 @@ func curveTable(r *analysis.Results) *Table {
 				Text(strconv.FormatUint(p.Lost, 10)), Number(p.LossRatio(), FormatRatio), Number(drained.LossRatio(), FormatRatio),
 				Text(strings.Join(p.Marks, " ")))...)
 		}
+		if text := kneeText(&c, load); text != "" {
+			t.Notes = append(t.Notes, text)
+		}
 	}
 	return t
+}
+
+// kneeText says where the loss of a cell begins, by the hinge that was fitted; "" where there is none.
+func kneeText(c *analysis.Curve, load func(float64) string) string {
+	k := c.Knee
+	if k == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%v: loss begins at %s (knee, median of %d repeats", c.Cell, load(k.Load.Median), k.Load.N)
+	if i := k.Load.Interval; i.Valid() {
+		text += fmt.Sprintf(", %.3g %% %s to %s", 100*i.Coverage, load(i.Low), load(i.High))
+	} else {
+		text += ", no interval"
+	}
+	if k.Slope < 0 {
+		text += fmt.Sprintf("); overload makes it slower: by %s of what more is offered", FormatRatio(-k.Slope))
+	} else {
+		text += fmt.Sprintf("); of what more is offered %s is taken", FormatRatio(k.Slope))
+	}
+	if !k.Accepted {
+		text += "; not to be used"
+	}
+	for _, w := range k.Warnings {
+		text += "; " + w
+	}
+	return text
 }
 
 // multiple writes a load as it was given: of the service ceiling, of the capture's rate, or "" for a number of its own.

@@ -133,6 +133,10 @@ func (m *rowMaker) study(r *analysis.Results) {
 				m.at.Load, m.at.LoadUnit = &p.Load, unit
 				m.value("loss", "ratio", p.Trials, p.LossRatio(), analysis.Interval{}, p.Marks...)
 			}
+			if k := r.Curves[i].Knee; k != nil {
+				m.at.Load, m.at.LoadUnit = nil, ""
+				m.value("knee", unit, k.Load.N, k.Load.Median, k.Load.Interval, k.Warnings...)
+			}
 		}
 	}
 	for i := range r.Soaks {
