@@ -78,6 +78,7 @@ type app struct {
 	via            string      // how the user named them, as "remote pi@a,pi@b "
 	plan           **shard.Job // of `shards plan`: a command notes its job there and ends
 	args           []string
+	completing     bool                // a shell asks what goes where
 	mixedMachines  bool                // of merge
 	mergeCondition *analysis.Condition // of merge --fail-if; nil without
 }
@@ -94,6 +95,7 @@ var errMissed = errors.New("a condition of --fail-if is true")
 
 func (a *app) run(ctx context.Context, args []string) int {
 	a.args = args
+	a.completing = len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
@@ -160,7 +162,9 @@ standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` +
 	root.AddCommand(a.compareCommand())
 	root.AddCommand(a.reportCommand())
 	root.AddCommand(a.buildCommands()...)
-	a.completions(root)
+	if a.completing {
+		a.completions(root)
+	}
 	return root
 }
 

@@ -100,6 +100,14 @@ func (a *app) flagChoices() map[string]choices {
 	}
 }
 
+// offerFor registers what completes a flag, where completions are asked for: cobra never forgets one, nor all that hangs on it.
+func (a *app) offerFor(c *cobra.Command, flag string, complete cobra.CompletionFunc) error {
+	if !a.completing {
+		return nil
+	}
+	return c.RegisterFlagCompletionFunc(flag, complete)
+}
+
 // completions tells shells what goes where, on every command under root: by the names of flags, and by the last word of
 // the usage line for arguments. What a command has registered itself stays.
 func (a *app) completions(root *cobra.Command) {

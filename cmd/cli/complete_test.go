@@ -207,7 +207,7 @@ func TestWhatIsOfferedIsTaken(t *testing.T) {
 
 // Every flag that takes a value has a completion, or is a name of a file, in commands that come later too.
 func TestEveryFlagHasACompletion(t *testing.T) {
-	a := &app{Program: program()}
+	a := &app{Program: program(), completing: true}
 	root := a.root()
 	var visit func(c *cobra.Command)
 	flags := 0

@@ -95,7 +95,7 @@ exit code is 1 if a file is not there in the end; the others are loaded all the 
 	fs.BoolVar(&f.json, "json", false, "one JSON object for each file")
 	c.ValidArgsFunction = completeClasses(allClasses)
 	for _, name := range []string{"from", "files"} { // text of no fixed form
-		if err := c.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions); err != nil {
+		if err := a.offerFor(c, name, cobra.NoFileCompletions); err != nil {
 			panic(err)
 		}
 	}

@@ -98,7 +98,7 @@ frames a row of the published tables sums up, and the day of the first packet. N
 	c.Flags().StringVar(&category, "category", "", "only classes of this category, as DDoS or Recon")
 	c.Flags().BoolVar(&asJSON, "json", false, "one JSON object for each class")
 	complete := choices{values: categories()}.complete
-	if err := c.RegisterFlagCompletionFunc("category", complete); err != nil {
+	if err := a.offerFor(c, "category", complete); err != nil {
 		panic(err)
 	}
 	return c

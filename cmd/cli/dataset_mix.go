@@ -88,7 +88,7 @@ code is 1.`,
 	fs.StringVar(&f.cfg.Container, "format", "", "pcap or pcapng (default: by the name of OUT)")
 	fs.BoolVar(&f.cfg.Salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
 	fs.BoolVar(&f.json, "json", false, "print what was mixed as a JSON object")
-	offer(c, map[string][]string{
+	a.offer(c, map[string][]string{
 		"by": pairs(mix.Time, "merge", mix.Packets, "shares of packets", mix.Octets, "shares of captured octets",
 			mix.Turns, "shares of time"),
 		"shares": pairs("equal", "balanced", "real", "as CIC-IoT-2023 has them"),
@@ -102,9 +102,9 @@ code is 1.`,
 }
 
 // offer registers completions: values for flags, and folders for others.
-func offer(c *cobra.Command, values map[string][]string, folders ...string) {
+func (a *app) offer(c *cobra.Command, values map[string][]string, folders ...string) {
 	for name, list := range values {
-		if err := c.RegisterFlagCompletionFunc(name, choices{values: list}.complete); err != nil {
+		if err := a.offerFor(c, name, choices{values: list}.complete); err != nil {
 			panic(err) // the flag is there, a few lines up
 		}
 	}
@@ -630,7 +630,7 @@ classes that were complete are there.`,
 	fs.IntVar(&cfg.Workers, "workers", 0, "classes read at once (0: as many as CPUs)")
 	fs.BoolVar(&cfg.Salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
 	fs.BoolVar(&asJSON, "json", false, "print what was taken as a JSON array, an object for each class")
-	offer(c, map[string][]string{
+	a.offer(c, map[string][]string{
 		"method": pairs(mix.Reservoir, "by lot", mix.Stride, "at even distances", mix.Head, "the first packets"),
 	}, "output")
 	return c

@@ -99,7 +99,7 @@ give is no ceiling: the table says so. Everything is removed at the end, also on
 		"backend": backends.complete, "ring": sizes.complete, "block": none.complete,
 		"goal": choices{values: pairs("ndr", "no drop", "pdr:0.5%", "at most 0.5 % lost", "none", "no search")}.complete,
 	} {
-		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
+		if err := a.offerFor(c, name, complete); err != nil {
 			panic(err) // the flag does not exist
 		}
 	}

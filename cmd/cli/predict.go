@@ -84,7 +84,7 @@ or have a note that speaks against them. With --csv the notes go to stderr.
 		"arch":  choices{values: prediction.Architectures()}.complete,
 		"link":  choices{values: []string{"100M", "1G"}}.complete,
 	} {
-		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
+		if err := a.offerFor(c, name, complete); err != nil {
 			panic(err) // the flag does not exist
 		}
 	}

@@ -44,7 +44,7 @@ whether one server behind a queue gives the packets that were counted; of the pu
 	fs.BoolVar(&f.explain, "explain", false, "what the numbers imply: costs, fits and their misfit, the queue model")
 	fs.StringVar(&f.results, "results", "", "results folder of a run of the scenario")
 	fs.BoolVar(&f.json, "json", false, "print the definition, or what is shown, as JSON")
-	if err := c.RegisterFlagCompletionFunc("results", completeRun); err != nil {
+	if err := a.offerFor(c, "results", completeRun); err != nil {
 		panic(err) // the flag does not exist
 	}
 	return c

@@ -100,7 +100,7 @@ func (a *app) replayCommand() *cobra.Command {
 		"pattern": choices{values: pairs("constant", "evenly", "poisson", "at random", "burst:64", "64 packets at once", "onoff:10ms/90ms", "10 ms of traffic, 90 ms of none",
 			"ramp:0.1-1/10s", "from a tenth of the rate to all of it")}.complete,
 	} {
-		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
+		if err := a.offerFor(c, name, complete); err != nil {
 			panic(err) // the flag is there, in add
 		}
 	}

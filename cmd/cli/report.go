@@ -67,7 +67,7 @@ folders give equal reports: no time of day is in them but those of the results.`
 	fs.StringVar(&f.title, "title", "", "title of the report (default: the names of the folders)")
 	fs.BoolVar(&f.noRaw, "no-raw", false, "do not embed headers and records in the page")
 	c.ValidArgsFunction = completeResults
-	if err := c.RegisterFlagCompletionFunc("format", choices{values: reportFormats()}.complete); err != nil {
+	if err := a.offerFor(c, "format", choices{values: reportFormats()}.complete); err != nil {
 		panic(err)
 	}
 	return c

@@ -207,7 +207,7 @@ anonymization. Unicast stays unicast and multicast stays multicast; loopback, 0.
 		return pflag.NormalizedName(name)
 	})
 	format := choices{values: []string{pcapio.Pcap, pcapio.PcapNG}}
-	if err := c.RegisterFlagCompletionFunc("format", format.complete); err != nil {
+	if err := a.offerFor(c, "format", format.complete); err != nil {
 		panic(err) // the flag is there, a few lines up
 	}
 	return c

@@ -154,7 +154,7 @@ the same octets on every machine.`,
 	fs.StringVar(&row, "row", "", "name of the row")
 	fs.StringVarP(&output, "output", "o", stdin, "file to write, - for standard output")
 	fs.Uint64Var(&seed, "seed", 1, "of the traffic")
-	err := c.RegisterFlagCompletionFunc("row", func(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	err := a.offerFor(c, "row", func(_ *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		var names []string
 		for _, s := range scenario.Builtin() {
 			if len(args) > 0 && args[0] != s.Name {
@@ -226,7 +226,7 @@ A row without a limit of its rate is also measured in closed loop: as fast as th
 		"engines": engines.complete, "side": choices{pairs("LH", "loopback", "RS", "the sender", "RA", "the receiver of an attack"), true}.complete,
 		"resume": completeRun,
 	} {
-		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
+		if err := a.offerFor(c, name, complete); err != nil {
 			panic(err) // the flag does not exist
 		}
 	}

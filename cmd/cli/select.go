@@ -68,7 +68,7 @@ command and of train takes them.`,
 	fs.IntVar(&f.top, "top", 0, "columns to show and write (0: all)")
 	fs.StringVarP(&f.output, "output", "o", "", "write the names of the columns shown to this `file`, one a line; - writes them to standard output instead of the table")
 	fs.BoolVar(&f.json, "json", false, "print all as JSON")
-	offer(c, map[string][]string{
+	a.offer(c, map[string][]string{
 		"non-finite": pairs("fail", "name the row", "drop", "leave rows out", "clamp", "to the extremes seen"),
 		"group":      pairs(groupNone, "labels as they are", groupBinary, "Benign and Attack", groupCategory, "8 of CIC-IoT-2023", "map=", "a file of patterns and labels"),
 		"drop":       pairs(windowLength, "columns that tell a window's length"),

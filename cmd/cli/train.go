@@ -60,7 +60,7 @@ func (n *nonFiniteFlag) Set(s string) error {
 // splitNone is --split for learning from all rows.
 const splitNone = "none"
 
-func (f *trainFlags) add(c *cobra.Command, split string) {
+func (f *trainFlags) add(a *app, c *cobra.Command, split string) {
 	fs := c.Flags()
 	f.data = f.lists.add(fs, "data", "tables and captures to learn from: all words up to the next such flag")
 	f.test = f.lists.add(fs, "test", "tables and captures to test with, instead of a part of --data")
@@ -77,7 +77,7 @@ func (f *trainFlags) add(c *cobra.Command, split string) {
 	fs.Float64Var(&f.split.TestShare, "test-share", labelled.DefaultTestShare, "of the rows, with --split")
 	f.labelledFlags.add(fs)
 	fs.BoolVar(&f.json, "json", false, "print everything as a JSON object")
-	offer(c, map[string][]string{
+	a.offer(c, map[string][]string{
 		"split": pairs(labelled.ByCapture, "whole captures and tables", labelled.ByTime, "the last rows of each", labelled.ByChance, "each row by lot",
 			splitNone, "no test"),
 		"non-finite": pairs("fail", "name the row", "drop", "leave rows out", "clamp", "to the extremes seen"),

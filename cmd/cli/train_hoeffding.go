@@ -50,7 +50,7 @@ learns writes nothing.`,
   ` + a.Name + ` train hoeffding --data Merged*.csv --order shuffled --group category --leaf mc -o tree.json`,
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, a, args) },
 	}
-	f.add(c, splitNone)
+	f.add(a, c, splitNone)
 	fs := c.Flags()
 	fs.IntVar(&f.cfg.GracePeriod, "grace-period", 200, "rows that a leaf takes in between attempts to split it")
 	fs.Float64Var(&f.cfg.Delta, "delta", 1e-7, "probability of choosing another split than infinitely many rows would")
@@ -64,7 +64,7 @@ learns writes nothing.`,
 	fs.StringVar(&f.curve, "curve", "", "write the prequential result by rows to this CSV `file`")
 	fs.IntVar(&f.every, "curve-every", 1000, "rows between lines of --curve, and those of its recent accuracy")
 	fs.BoolVar(&f.print, "tree", false, "print the tree")
-	offer(c, map[string][]string{
+	a.offer(c, map[string][]string{
 		"leaf": pairs(hoeffding.MajorityClass, "majority class", hoeffding.NaiveBayes, "naive Bayes", hoeffding.Adaptive, "whichever was right more often"),
 		"order": pairs(labelled.AsRead, "file after file", labelled.Interleaved, "each file spread evenly over the pass",
 			labelled.Shuffled, "interleaved, and drawn from a buffer"),

@@ -57,13 +57,13 @@ The model is written as JSON of this program, or as ONNX (a Scaler and a LinearC
 			return t.ended(c.Context(), t.lr(c.Context(), cfg))
 		},
 	}
-	f.add(c, "")
+	f.add(a, c, "")
 	fs := c.Flags()
 	fs.StringVar(&cfg.ClassWeights, "class-weights", "none", "none: each row counts the same; balanced: each class does")
 	fs.Float64Var(&cfg.C, "C", 1, "inverse of the strength of the penalty, as scikit-learn's C")
 	fs.IntVar(&cfg.MaxIterations, "max-iterations", 1000, "end the training after so many, or about as many passes, with a warning")
 	fs.Float64Var(&cfg.Tolerance, "tolerance", 1e-6, "end the training where no component of the gradient, a mean over rows, is larger")
-	offer(c, map[string][]string{"class-weights": pairs("none", "each row counts the same", "balanced", "each class does")})
+	a.offer(c, map[string][]string{"class-weights": pairs("none", "each row counts the same", "balanced", "each class does")})
 	return c
 }
 
