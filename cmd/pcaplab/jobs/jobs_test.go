@@ -300,7 +300,7 @@ func TestScripts(t *testing.T) {
 			for i, a := range args {
 				a = strings.ReplaceAll(a, "/captures/DDoS-SlowLoris/DDoS-SlowLoris.pcap", "/captures/DDoS-ICMP_Flood/DDoS-ICMP_Flood.pcap")
 				a = strings.ReplaceAll(a, "/captures", "PCAP")
-				args[i] = strings.ReplaceAll(strings.ReplaceAll(a, "/work/", ""), "--shard=/16", "--shard=/3")
+				args[i] = strings.ReplaceAll(strings.ReplaceAll(a, "/results/", ""), "--shard=/16", "--shard=/3")
 			}
 			sh(t, dir, env, `exec "$@"`, slices.Concat([]string{program}, args)...)
 		}
