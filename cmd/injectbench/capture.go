@@ -11,6 +11,7 @@ import (
 
 	"pcaplab/datasets/pcapio"
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // MAC addresses of the two ends, locally administered.
@@ -98,7 +99,7 @@ func (c capture) frame(seq int, b []byte) []byte {
 	copy(ip, []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 198, 18, byte(flow >> 8), byte(flow), 198, 19, 0, 1})
 	be.PutUint16(ip[2:], uint16(len(ip)))
 	be.PutUint16(ip[4:], uint16(seq))
-	be.PutUint16(ip[10:], ^fold(sum(ip[:20])))
+	be.PutUint16(ip[10:], checksum.Field(checksum.Add(0, ip[:20])))
 	udp := ip[20:]
 	be.PutUint16(udp, uint16(1024+flow))
 	be.PutUint16(udp[2:], 9) // discard
@@ -106,11 +107,7 @@ func (c capture) frame(seq int, b []byte) []byte {
 	be.PutUint16(udp[6:], 0)
 	be.PutUint32(udp[8:], uint32(seq))
 	copy(udp[12:], noise[seq*31%(len(noise)-mtu):])
-	check := ^fold(sum(ip[12:20]) + 17 + uint64(len(udp)) + sum(udp))
-	if check == 0 {
-		check = 0xffff
-	}
-	be.PutUint16(udp[6:], check)
+	be.PutUint16(udp[6:], checksum.UDPField(checksum.Add(checksum.Add(17+uint64(len(udp)), ip[12:20]), udp)))
 	return b
 }
 
@@ -120,24 +117,6 @@ func sequence(b []byte) int {
 		return -1
 	}
 	return int(binary.BigEndian.Uint32(b[headersLen:]))
-}
-
-// sum adds up the 16-bit words of b, an odd octet padded (RFC 1071); fold makes 16 bits of it.
-func sum(b []byte) (s uint64) {
-	for ; len(b) >= 2; b = b[2:] {
-		s += uint64(binary.BigEndian.Uint16(b))
-	}
-	if len(b) == 1 {
-		s += uint64(b[0]) << 8
-	}
-	return s
-}
-
-func fold(s uint64) uint16 {
-	for s>>16 > 0 {
-		s = s&0xffff + s>>16
-	}
-	return uint16(s)
 }
 
 // captures are the files that there are.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // floodTool is the program that makes a flood.
@@ -184,7 +185,7 @@ func newCICFlood(shape *floodShape, seed uint64, gap int64) *cicFlood {
 	}
 	n := copy(fl.buf[etherLen+ipv4Len+shape.tool.head():etherLen+mtu], data)
 	copy(fl.tail[etherLen+ipv4Len:], data[n:])
-	fl.fill = checksum(0, data)
+	fl.fill = checksum.Add(0, data)
 	if shape.lost > 0 {
 		fl.whole = fl.rng.between(wholeLeast, wholeMost)
 		fl.passed = fl.whole / 2
@@ -332,8 +333,8 @@ func (fl *cicFlood) tcpPacket(p *pi, victim *endpoint, source [4]byte) []byte {
 	be.PutUint16(t[14:], 512)
 	be.PutUint32(t[16:], 0)
 	p.port++
-	acc := checksum(checksum(uint64(protoTCP+tcpLen+fl.data)+fl.fill, source[:]), victim.ip4[:])
-	be.PutUint16(t[16:], fold(checksum(acc, t)))
+	acc := checksum.Add(checksum.Add(uint64(protoTCP+tcpLen+fl.data)+fl.fill, source[:]), victim.ip4[:])
+	be.PutUint16(t[16:], checksum.Field(checksum.Add(acc, t)))
 	return fl.send(p.mac, victim.mac, source, victim.ip4, protoTCP, tcpLen+fl.data)
 }
 
@@ -351,8 +352,8 @@ func (fl *cicFlood) udpPacket(p *pi, victim *endpoint) []byte {
 	}
 	udpHeader(u, int(p.port), int(fl.dport), udpLen+n)
 	p.port++
-	acc = checksum(checksum(acc+uint64(protoUDP+udpLen+n), p.ip4[:]), victim.ip4[:])
-	be.PutUint16(u[6:], udpSum(checksum(acc, u[:udpLen])))
+	acc = checksum.Add(checksum.Add(acc+uint64(protoUDP+udpLen+n), p.ip4[:]), victim.ip4[:])
+	be.PutUint16(u[6:], checksum.UDPField(checksum.Add(acc, u[:udpLen])))
 	return fl.send(p.mac, victim.mac, p.ip4, victim.ip4, protoUDP, udpLen+n)
 }
 
@@ -363,7 +364,7 @@ func (fl *cicFlood) echoPacket(from, to *endpoint, kind byte) []byte {
 	h[0], h[1], h[2], h[3] = kind, 0, 0, 0
 	binary.LittleEndian.PutUint16(h[4:], fl.last.id)
 	binary.LittleEndian.PutUint16(h[6:], fl.last.count)
-	be.PutUint16(h[2:], fold(checksum(fl.fill, h)))
+	be.PutUint16(h[2:], checksum.Field(checksum.Add(fl.fill, h)))
 	return fl.send(from.mac, to.mac, from.ip4, to.ip4, protoICMP, icmpLen+fl.data)
 }
 
@@ -395,7 +396,7 @@ func labHeader(b []byte, srcMAC, dstMAC [6]byte, src, dst [4]byte, proto byte, i
 	h[10], h[11] = 0, 0
 	copy(h[12:], src[:])
 	copy(h[16:], dst[:])
-	be.PutUint16(h[10:], fold(checksum(0, h)))
+	be.PutUint16(h[10:], checksum.Field(checksum.Add(0, h)))
 	end := etherLen + ipv4Len + n
 	if end < minFrame {
 		clear(b[end:minFrame])
@@ -418,7 +419,7 @@ func (fl *cicFlood) answer() []byte {
 		}
 		m := append(h[:0], 3, code, 0, 0, 0, 0, 0, 0)
 		m = append(m, fl.quote[:quoteLen]...)
-		be.PutUint16(m[2:], fold(checksum(0, m)))
+		be.PutUint16(m[2:], checksum.Field(checksum.Add(0, m)))
 		return labHeader(fl.back[:], victim.mac, p.mac, victim.ip4, p.ip4, protoICMP, uint16(fl.rng.next()), 0, len(m))
 	}
 	// RFC 9293 section 3.10.7: a reset answers an acknowledgement with its number, and acknowledges anything else.
@@ -446,7 +447,7 @@ func (fl *cicFlood) answer() []byte {
 	h[12], h[13] = byte(n/4<<4), byte(flags)
 	be.PutUint16(h[14:], window)
 	be.PutUint32(h[16:], 0)
-	acc := checksum(checksum(uint64(protoTCP+n), victim.ip4[:]), p.ip4[:])
-	be.PutUint16(h[16:], fold(checksum(acc, h[:n])))
+	acc := checksum.Add(checksum.Add(uint64(protoTCP+n), victim.ip4[:]), p.ip4[:])
+	be.PutUint16(h[16:], checksum.Field(checksum.Add(acc, h[:n])))
 	return labHeader(fl.back[:], victim.mac, p.mac, victim.ip4, p.ip4, protoTCP, 0, dontFragment, n)
 }

@@ -1,6 +1,10 @@
 package synth
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"pcaplab/parse/checksum"
+)
 
 const (
 	protoGRE = 47
@@ -16,8 +20,8 @@ func (fl *cicFlood) miraiPacket(p *pi, victim *endpoint) []byte {
 	if fl.tool == miraiUDP {
 		fl.rng.fill(b[udpLen:n])
 		udpHeader(b, int(p.port), int(p.dport), n)
-		acc := checksum(checksum(uint64(protoUDP+n), p.ip4[:]), victim.ip4[:])
-		be.PutUint16(b[6:], udpSum(checksum(acc, b[:n])))
+		acc := checksum.Add(checksum.Add(uint64(protoUDP+n), p.ip4[:]), victim.ip4[:])
+		be.PutUint16(b[6:], checksum.UDPField(checksum.Add(acc, b[:n])))
 		p.id++
 		return labHeader(fl.buf[:], p.mac, victim.mac, p.ip4, victim.ip4, protoUDP, p.id, dontFragment, n)
 	}
@@ -41,10 +45,10 @@ func (fl *cicFlood) miraiPacket(p *pi, victim *endpoint) []byte {
 	ip[10], ip[11] = 0, 0
 	binary.LittleEndian.PutUint32(ip[12:], source)
 	binary.LittleEndian.PutUint32(ip[16:], ^(source - 1024))
-	be.PutUint16(ip[10:], fold(checksum(0, ip)))
+	be.PutUint16(ip[10:], checksum.Field(checksum.Add(0, ip)))
 	fl.rng.fill(u[udpLen:])
 	ports := fl.rng.next()
 	udpHeader(u, int(uint16(ports)), int(uint16(ports>>16)), n)
-	be.PutUint16(u[6:], udpSum(checksum(checksum(uint64(protoUDP+n), ip[12:20]), u)))
+	be.PutUint16(u[6:], checksum.UDPField(checksum.Add(checksum.Add(uint64(protoUDP+n), ip[12:20]), u)))
 	return labHeader(fl.buf[:], p.mac, victim.mac, p.ip4, victim.ip4, protoGRE, id, dontFragment, at+ipv4Len+n)
 }

@@ -1,5 +1,7 @@
 package synth
 
+import "pcaplab/parse/checksum"
+
 // A man in the middle: he tells a victim that he is the gateway, and the gateway that he is the victim, and passes on what they say.
 
 // toPoisoned gives the slot the one victim, and the gateway.
@@ -56,7 +58,7 @@ func (m *mix) relay(sl *slot, step func(*mix, *slot) gap) gap {
 	ip := keep[etherLen:][:ipv4Len]
 	ip[8]--
 	ip[10], ip[11] = 0, 0
-	be.PutUint16(ip[10:], fold(checksum(0, ip)))
+	be.PutUint16(ip[10:], checksum.Field(checksum.Add(0, ip)))
 	return 200 * microsecond
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // labHost returns the lab's host with the given last octet of its address, if there is one.
@@ -259,7 +260,7 @@ func (m *mix) raw(sl *slot, from, to *endpoint, s probeTCP) {
 	be.PutUint16(h[14:], uint16(s.window))
 	be.PutUint16(h[16:], 0)
 	be.PutUint16(h[18:], uint16(s.urgent))
-	be.PutUint16(h[16:], fold(checksum(m.pseudo(sl, from, to, protoTCP, n), h)))
+	be.PutUint16(h[16:], checksum.Field(checksum.Add(m.pseudo(sl, from, to, protoTCP, n), h)))
 	sl.ident += 1 + uint16(sl.id)<<8
 	m.ipv4(sl, from, to, protoTCP, s.ttl, sl.ident, s.fragment, 0, n)
 }

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // flood is what netwox 76 sends: any source address, any port from 1024, any sequence number and identification; time to live
@@ -50,8 +51,8 @@ func newFlood(s Stream, seed uint64) *flood {
 	be.PutUint16(tcp[2:], iperfPort)
 	tcp[12], tcp[13] = tcpLen/4<<4, byte(parse.TCPSyn)
 	be.PutUint16(tcp[14:], 1500)
-	fl.ip = checksum(0, ip[:ipv4Len])
-	fl.tcp = checksum(checksum(protoTCP+tcpLen, ip[16:20]), tcp)
+	fl.ip = checksum.Add(0, ip[:ipv4Len])
+	fl.tcp = checksum.Add(checksum.Add(protoTCP+tcpLen, ip[16:20]), tcp)
 	return fl
 }
 
@@ -65,10 +66,10 @@ func (fl *flood) next(f *parse.Frame) bool {
 	seq, port := uint32(fl.rng.next()), uint16(fl.rng.between(firstPort, 65535))
 	be.PutUint16(ip[4:], id)
 	be.PutUint32(ip[12:], src)
-	be.PutUint16(ip[10:], fold(fl.ip+uint64(id)+uint64(src)))
+	be.PutUint16(ip[10:], checksum.Field(fl.ip+uint64(id)+uint64(src)))
 	be.PutUint16(tcp[0:], port)
 	be.PutUint32(tcp[4:], seq)
-	be.PutUint16(tcp[16:], fold(fl.tcp+uint64(src)+uint64(port)+uint64(seq)))
+	be.PutUint16(tcp[16:], checksum.Field(fl.tcp+uint64(src)+uint64(port)+uint64(seq)))
 
 	*f = parse.Frame{UnixNano: Epoch + int64(fl.now), Data: fl.buf[:], WireLen: floodFrame, Link: parse.LinkEthernet}
 	fl.sent++

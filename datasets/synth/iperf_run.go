@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // iperf is one test of iperf3.
@@ -338,7 +339,7 @@ func (g *iperf) follow() []byte {
 	if st.on == onData {
 		c = &g.data
 	}
-	return g.segment(c, g.buf[:], st.from, st.flags, n, checksum(0, at[:n]))
+	return g.segment(c, g.buf[:], st.from, st.flags, n, checksum.Add(0, at[:n]))
 }
 
 // hello makes the datagram that tells the server the client's port, or its answer.
@@ -352,7 +353,7 @@ func (g *iperf) hello(from side) []byte {
 		udpHeader(d, iperfPort, int(g.port), len(d))
 		copy(d[udpLen:], "6789")
 	}
-	be.PutUint16(d[6:], udpSum(checksum(g.pseudo(from, protoUDP, len(d)), d)))
+	be.PutUint16(d[6:], checksum.UDPField(checksum.Add(g.pseudo(from, protoUDP, len(d)), d)))
 	g.ident[from]++
 	g.ether(b, from)
 	g.ipv4(b, from, protoUDP, g.ident[from], dontFragment)

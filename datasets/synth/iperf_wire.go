@@ -1,6 +1,10 @@
 package synth
 
-import "pcaplab/parse"
+import (
+	"pcaplab/parse"
+
+	"pcaplab/parse/checksum"
+)
 
 // loopMSS is the largest segment that Linux announces on loopback; a capture shows 12 octets less, for the timestamps.
 const loopMSS = 65495
@@ -33,7 +37,7 @@ func (g *iperf) udpPieces(frames []int) []piece {
 	d := make([]byte, udpLen+size)
 	g.rng.fill(d[udpLen+iperfHeader:])
 	udpHeader(d, int(g.port), iperfPort, len(d))
-	sum := checksum(g.pseudo(0, protoUDP, len(d)), d)
+	sum := checksum.Add(g.pseudo(0, protoUDP, len(d)), d)
 
 	pieces := make([]piece, len(frames))
 	at := 0
@@ -65,7 +69,7 @@ func (g *iperf) datagram(i int) {
 		be.PutUint32(p[udpLen:], uint32(us/1_000_000))
 		be.PutUint32(p[udpLen+4:], uint32(us%1_000_000))
 		be.PutUint32(p[udpLen+8:], uint32(g.pace.sent))
-		be.PutUint16(p[6:], udpSum(checksum(sl.sum, p[udpLen:udpLen+iperfHeader])))
+		be.PutUint16(p[6:], checksum.UDPField(checksum.Add(sl.sum, p[udpLen:udpLen+iperfHeader])))
 		g.ident[0]++
 	}
 	g.ipv4(sl.buf, 0, protoUDP, g.ident[0], sl.frag)
@@ -79,7 +83,7 @@ func (g *iperf) tcpPieces(frames []int) []piece {
 		sl.buf = make([]byte, n)
 		sl.n = n - segmentHead
 		g.rng.fill(sl.buf[segmentHead:])
-		sl.sum = checksum(0, sl.buf[segmentHead:])
+		sl.sum = checksum.Add(0, sl.buf[segmentHead:])
 	}
 	return pieces
 }
@@ -155,7 +159,7 @@ func (g *iperf) segment(c *conn, b []byte, from side, flags uint16, n int, sum u
 	be.PutUint16(h[14:], c.window[from])
 	be.PutUint32(h[16:], 0)
 	acc := g.pseudo(from, protoTCP, len(h)+n) + sum
-	be.PutUint16(h[16:], fold(checksum(acc, h)))
+	be.PutUint16(h[16:], checksum.Field(checksum.Add(acc, h)))
 
 	c.seq[from] += uint32(n)
 	if flags&(parse.TCPSyn|parse.TCPFin) != 0 {
@@ -177,7 +181,7 @@ func (g *iperf) segment(c *conn, b []byte, from side, flags uint16, n int, sum u
 
 func (g *iperf) pseudo(from side, proto, n int) uint64 {
 	acc := uint64(proto) + uint64(n)
-	return checksum(checksum(acc, g.hosts[from].ip4[:]), g.hosts[1-from].ip4[:])
+	return checksum.Add(checksum.Add(acc, g.hosts[from].ip4[:]), g.hosts[1-from].ip4[:])
 }
 
 func (g *iperf) ether(b []byte, from side) {
@@ -197,5 +201,5 @@ func (g *iperf) ipv4(b []byte, from side, proto byte, id, frag uint16) {
 	h[10], h[11] = 0, 0
 	copy(h[12:], g.hosts[from].ip4[:])
 	copy(h[16:], g.hosts[1-from].ip4[:])
-	be.PutUint16(h[10:], fold(checksum(0, h)))
+	be.PutUint16(h[10:], checksum.Field(checksum.Add(0, h)))
 }

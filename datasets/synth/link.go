@@ -1,5 +1,7 @@
 package synth
 
+import "pcaplab/parse/checksum"
+
 // echoStep is an echo and its reply, or now and then an error about a datagram that a device sent (RFC 792).
 func (m *mix) echoStep(sl *slot) gap {
 	p := m.body(sl, 0)
@@ -8,7 +10,7 @@ func (m *mix) echoStep(sl *slot) gap {
 		at := len(p)
 		p = append(p, 0x45, 0, 0, 60, byte(sl.id>>8), byte(sl.id>>16), 0x40, 0, 61, protoUDP, 0, 0)
 		p = append(append(p, sl.device.ip4[:]...), sl.peer.ip4[:]...)
-		be.PutUint16(p[at+10:], fold(checksum(0, p[at:])))
+		be.PutUint16(p[at+10:], checksum.Field(checksum.Add(0, p[at:])))
 		p = append(p, byte(sl.port>>8), byte(sl.port), 0x30, 0x39, 0, 40, 0, 0)
 		m.icmp(sl, &sl.peer, &sl.device, 54, p)
 		m.open(sl)
@@ -84,7 +86,7 @@ func (m *mix) igmpStep(sl *slot) gap {
 		p = append(p, 0x22, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 224, 0, 0, 251) // leave no source out
 	}
 	msg := p[4:]
-	be.PutUint16(msg[2:], fold(checksum(0, msg)))
+	be.PutUint16(msg[2:], checksum.Field(checksum.Add(0, msg)))
 	sl.ident++
 	m.ipv4(sl, &from, &group, protoIGMP, 1, sl.ident, dontFragment, 4, len(msg))
 	if sl.step++; sl.step <= sl.steps {
@@ -106,7 +108,7 @@ func (m *mix) ndStep(sl *slot) gap {
 		p = append(p, 0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfb)
 		routers := group6([16]byte{0xff, 2, 15: 0x16})
 		msg := p[8:]
-		be.PutUint16(msg[2:], fold(checksum(m.pseudo(sl, &device, &routers, protoICMPv6, len(msg)), msg)))
+		be.PutUint16(msg[2:], checksum.Field(checksum.Add(m.pseudo(sl, &device, &routers, protoICMPv6, len(msg)), msg)))
 		m.ipv6(sl, &device, &routers, protoHopByHop, 1, len(p))
 	case sl.id%8 == 1 && sl.step == 0: // router solicitation
 		p = append(append(p, 133, 0, 0, 0, 0, 0, 0, 0, 1, 1), device.mac[:]...)

@@ -1,6 +1,10 @@
 package synth
 
-import "pcaplab/parse"
+import (
+	"pcaplab/parse"
+
+	"pcaplab/parse/checksum"
+)
 
 // streamGap is the time between frames of the constant streams: 100,000 packets a second.
 const streamGap = 10_000 // ns
@@ -53,13 +57,13 @@ func (st *synStream) next(f *parse.Frame) {
 	}
 	be.PutUint16(ip[4:], uint16(r>>32))
 	ip[10], ip[11] = 0, 0
-	be.PutUint16(ip[10:], fold(checksum(0, ip)))
+	be.PutUint16(ip[10:], checksum.Field(checksum.Add(0, ip)))
 
 	be.PutUint16(tcp[0:], uint16(st.rng.between(1024, 65535)))
 	be.PutUint32(tcp[4:], uint32(st.rng.next()))
 	be.PutUint16(tcp[14:], uint16(r>>48)|512)
 	tcp[16], tcp[17] = 0, 0
-	be.PutUint16(tcp[16:], fold(checksum(checksum(protoTCP+tcpLen, ip[12:20]), tcp)))
+	be.PutUint16(tcp[16:], checksum.Field(checksum.Add(checksum.Add(protoTCP+tcpLen, ip[12:20]), tcp)))
 	st.give(f)
 }
 
@@ -81,7 +85,7 @@ func newUDP(seed uint64, size int) generator {
 	ip[8], ip[9] = 64, protoUDP
 	copy(ip[12:], []byte{198, 18, 0, 1})
 	copy(ip[16:], []byte{198, 19, 0, 1})
-	be.PutUint16(ip[10:], fold(checksum(0, ip[:ipv4Len])))
+	be.PutUint16(ip[10:], checksum.Field(checksum.Add(0, ip[:ipv4Len])))
 	udpHeader(udp, 0xc020, 7, len(udp))
 	st.rng.fill(udp[udpLen:])
 	return st
@@ -92,7 +96,7 @@ func (st *udpStream) next(f *parse.Frame) {
 	be.PutUint64(udp[udpLen:], st.seq)
 	st.seq++
 	udp[6], udp[7] = 0, 0
-	acc := checksum(uint64(protoUDP+len(udp)), ip[12:20])
-	be.PutUint16(udp[6:], udpSum(checksum(acc, udp)))
+	acc := checksum.Add(uint64(protoUDP+len(udp)), ip[12:20])
+	be.PutUint16(udp[6:], checksum.UDPField(checksum.Add(acc, udp)))
 	st.give(f)
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // messageBuffer bounds a message that TCP cuts into segments.
@@ -247,7 +248,7 @@ func (m *mix) segment(sl *slot, from side, flags uint16, data []byte) {
 	}
 	be.PutUint16(h[14:], uint16(window))
 	be.PutUint32(h[16:], 0)
-	be.PutUint16(h[16:], fold(checksum(m.pseudo(sl, src, dst, protoTCP, n), h)))
+	be.PutUint16(h[16:], checksum.Field(checksum.Add(m.pseudo(sl, src, dst, protoTCP, n), h)))
 	m.ip(sl, src, dst, protoTCP, 64-byte(from)*byte(sl.rtt/millisecond/2), n)
 }
 

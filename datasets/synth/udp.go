@@ -1,6 +1,10 @@
 package synth
 
-import "strconv"
+import (
+	"strconv"
+
+	"pcaplab/parse/checksum"
+)
 
 const (
 	ttlHost  = 64
@@ -369,7 +373,7 @@ func (m *mix) fragmentStep(sl *slot) gap {
 			p = m.telemetry(p, sl)
 		}
 		udpHeader(p, sl.port, 514, len(p))
-		be.PutUint16(p[6:], udpSum(checksum(m.pseudo(sl, &sl.device, &sl.peer, protoUDP, len(p)), p)))
+		be.PutUint16(p[6:], checksum.UDPField(checksum.Add(m.pseudo(sl, &sl.device, &sl.peer, protoUDP, len(p)), p)))
 		sl.left = len(p)
 		sl.ident++
 	}

@@ -1,6 +1,10 @@
 package synth
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"pcaplab/parse/checksum"
+)
 
 // Lengths in octets.
 const (
@@ -41,36 +45,12 @@ type endpoint struct {
 	ip6 [16]byte
 }
 
-// checksum adds p to the ones' complement sum acc (RFC 1071).
-func checksum(acc uint64, p []byte) uint64 {
-	for len(p) >= 4 {
-		acc += uint64(be.Uint32(p))
-		p = p[4:]
-	}
-	if len(p) >= 2 {
-		acc += uint64(be.Uint16(p))
-		p = p[2:]
-	}
-	if len(p) == 1 {
-		acc += uint64(p[0]) << 8
-	}
-	return acc
-}
-
-// fold ends a sum: the checksum field that makes it right.
-func fold(acc uint64) uint16 {
-	for acc > 0xffff {
-		acc = acc>>16 + acc&0xffff
-	}
-	return ^uint16(acc)
-}
-
 func (m *mix) pseudo(sl *slot, from, to *endpoint, proto, n int) uint64 {
 	acc := uint64(proto) + uint64(n)
 	if sl.v6 {
-		return checksum(checksum(acc, from.ip6[:]), to.ip6[:])
+		return checksum.Add(checksum.Add(acc, from.ip6[:]), to.ip6[:])
 	}
-	return checksum(checksum(acc, from.ip4[:]), to.ip4[:])
+	return checksum.Add(checksum.Add(acc, from.ip4[:]), to.ip4[:])
 }
 
 // l3 returns where the network header starts, l4 where the header after a plain IP header does.
@@ -123,7 +103,7 @@ func (m *mix) ipv4(sl *slot, from, to *endpoint, proto, ttl byte, id, flags uint
 	h[10], h[11] = 0, 0
 	copy(h[12:], from.ip4[:])
 	copy(h[16:], to.ip4[:])
-	be.PutUint16(h[10:], fold(checksum(0, h)))
+	be.PutUint16(h[10:], checksum.Field(checksum.Add(0, h)))
 	m.ether(sl, to.mac, from.mac, typeIPv4, size+n)
 }
 
@@ -158,7 +138,7 @@ func (m *mix) udp(sl *slot, from, to *endpoint, sport, dport int, ttl byte, payl
 	n := udpLen + len(payload)
 	h := m.buf[sl.l4():][:n]
 	udpHeader(h, sport, dport, n)
-	be.PutUint16(h[6:], udpSum(checksum(m.pseudo(sl, from, to, protoUDP, n), h)))
+	be.PutUint16(h[6:], checksum.UDPField(checksum.Add(m.pseudo(sl, from, to, protoUDP, n), h)))
 	m.ip(sl, from, to, protoUDP, ttl, n)
 }
 
@@ -169,14 +149,6 @@ func udpHeader(h []byte, sport, dport, n int) {
 	h[6], h[7] = 0, 0
 }
 
-// udpSum is fold, but 0 means "no checksum" in UDP and is sent as its other form (RFC 768).
-func udpSum(acc uint64) uint16 {
-	if c := fold(acc); c != 0 {
-		return c
-	}
-	return 0xffff
-}
-
 // icmp ends an ICMP or ICMPv6 message that was appended to m.body(sl, 0) with a zero checksum.
 func (m *mix) icmp(sl *slot, from, to *endpoint, ttl byte, msg []byte) {
 	acc, proto := uint64(0), protoICMP
@@ -184,6 +156,6 @@ func (m *mix) icmp(sl *slot, from, to *endpoint, ttl byte, msg []byte) {
 		proto = protoICMPv6
 		acc = m.pseudo(sl, from, to, proto, len(msg))
 	}
-	be.PutUint16(msg[2:], fold(checksum(acc, msg)))
+	be.PutUint16(msg[2:], checksum.Field(checksum.Add(acc, msg)))
 	m.ip(sl, from, to, byte(proto), ttl, len(msg))
 }

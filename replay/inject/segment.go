@@ -1,10 +1,10 @@
 package inject
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // segmenter cuts frames that are longer than a link takes: TCP into segments, as offloading hardware would have done before the wire (the
@@ -109,7 +109,7 @@ func (s *segmenter) ipv4(d []byte, ip, longest int) int {
 		be.PutUint16(b[2:], uint16(len(b)))
 		be.PutUint16(b[6:], flags&0xc000|more|uint16(offset))
 		be.PutUint16(b[10:], 0)
-		be.PutUint16(b[10:], checksum(0, b[:n]))
+		be.PutUint16(b[10:], checksum.Field(checksum.Add(0, b[:n])))
 	}
 	return len(s.ends)
 }
@@ -197,16 +197,16 @@ func (s *segmenter) tcp(d []byte, ip, l4, longest int, v6 bool) int {
 		acc := 6 + uint64(len(p))
 		if v6 {
 			be.PutUint16(head[4:], uint16(len(head)-40))
-			acc = add(acc, head[8:40])
+			acc = checksum.Add(acc, head[8:40])
 		} else {
 			be.PutUint16(head[2:], uint16(len(head)))
 			be.PutUint16(head[4:], be.Uint16(head[4:])+uint16((at-first)/most))
 			be.PutUint16(head[10:], 0)
-			be.PutUint16(head[10:], checksum(0, head[:l4-ip]))
-			acc = add(acc, head[12:20])
+			be.PutUint16(head[10:], checksum.Field(checksum.Add(0, head[:l4-ip])))
+			acc = checksum.Add(acc, head[12:20])
 		}
 		be.PutUint16(p[16:], 0)
-		be.PutUint16(p[16:], checksum(acc, p))
+		be.PutUint16(p[16:], checksum.Field(checksum.Add(acc, p)))
 	}
 	return len(s.ends)
 }
@@ -219,23 +219,4 @@ func (s *segmenter) add(parts ...[]byte) []byte {
 	}
 	s.ends = append(s.ends, len(s.buf))
 	return slices.Clip(s.buf[from:])
-}
-
-// add adds p to a ones' complement sum (RFC 1071).
-func add(acc uint64, p []byte) uint64 {
-	for ; len(p) >= 2; p = p[2:] {
-		acc += uint64(binary.BigEndian.Uint16(p))
-	}
-	if len(p) == 1 {
-		acc += uint64(p[0]) << 8
-	}
-	return acc
-}
-
-func checksum(acc uint64, p []byte) uint16 {
-	acc = add(acc, p)
-	for acc > 0xffff {
-		acc = acc>>16 + acc&0xffff
-	}
-	return ^uint16(acc)
 }

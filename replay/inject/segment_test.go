@@ -9,6 +9,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // TestSegment cuts frames and puts them together again with gopacket, whose checksums must agree.
@@ -97,7 +98,7 @@ func TestSegment(t *testing.T) {
 				if p.ErrorLayer() != nil && c.name[:3] == "tcp" {
 					t.Fatalf("piece %d: %v", i, p.ErrorLayer().Error())
 				}
-				if ip, ok := p.NetworkLayer().(*layers.IPv4); ok && checksum(0, ip.Contents) != 0 {
+				if ip, ok := p.NetworkLayer().(*layers.IPv4); ok && checksum.Field(checksum.Add(0, ip.Contents)) != 0 {
 					t.Errorf("piece %d: IPv4 checksum", i)
 				}
 				if seg, ok := p.TransportLayer().(*layers.TCP); ok && c.name[:3] == "tcp" {

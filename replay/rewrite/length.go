@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // IP protocol numbers (IANA), beside those of locate.go.
@@ -361,7 +362,7 @@ func (ed *Editor) fixCsum(off int) {
 		h := b[:int(b[0]&15)*4]
 		was := be.Uint16(h[10:])
 		be.PutUint16(h[10:], 0)
-		c := fold(sum(0, h))
+		c := checksum.Field(checksum.Add(0, h))
 		be.PutUint16(h[10:], c)
 		if c != was {
 			ed.did(editFixCsum)

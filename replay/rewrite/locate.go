@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 var be = binary.BigEndian
@@ -379,32 +380,28 @@ func (l layout) checksums(b []byte) {
 	ip, p := b[l.ip:], b[l.l4:]
 	var acc uint64
 	if l.v6 {
-		acc = sum(0, ip[8:ipv6Len])
+		acc = checksum.Add(0, ip[8:ipv6Len])
 	} else {
 		be.PutUint16(ip[10:], 0)
-		be.PutUint16(ip[10:], fold(sum(0, ip[:int(ip[0]&15)*4])))
-		acc = sum(0, ip[12:ipv4Len])
+		be.PutUint16(ip[10:], checksum.Field(checksum.Add(0, ip[:int(ip[0]&15)*4])))
+		acc = checksum.Add(0, ip[12:ipv4Len])
 	}
 	acc += uint64(l.proto) + uint64(len(p))
 	switch l.proto {
 	case protoTCP:
 		be.PutUint16(p[16:], 0)
-		be.PutUint16(p[16:], fold(sum(acc, p)))
+		be.PutUint16(p[16:], checksum.Field(checksum.Add(acc, p)))
 	case protoUDP:
 		if be.Uint16(p[6:]) != 0 {
 			be.PutUint16(p[6:], 0)
-			c := fold(sum(acc, p))
-			if c == 0 { // 0 would mean none (RFC 768)
-				c = 0xffff
-			}
-			be.PutUint16(p[6:], c)
+			be.PutUint16(p[6:], checksum.UDPField(checksum.Add(acc, p)))
 		}
 	case protoICMP:
 		be.PutUint16(p[2:], 0)
-		be.PutUint16(p[2:], fold(sum(0, p)))
+		be.PutUint16(p[2:], checksum.Field(checksum.Add(0, p)))
 	case protoICMPv6:
 		be.PutUint16(p[2:], 0)
-		be.PutUint16(p[2:], fold(sum(acc, p)))
+		be.PutUint16(p[2:], checksum.Field(checksum.Add(acc, p)))
 	}
 }
 
@@ -415,33 +412,4 @@ func isExtension(proto byte) bool {
 		return true
 	}
 	return false
-}
-
-// sum adds p to a ones' complement sum (RFC 1071).
-func sum(acc uint64, p []byte) uint64 {
-	for len(p) >= 32 {
-		q := (*[32]byte)(p)
-		acc += uint64(be.Uint32(q[0:])) + uint64(be.Uint32(q[4:])) + uint64(be.Uint32(q[8:])) + uint64(be.Uint32(q[12:])) +
-			uint64(be.Uint32(q[16:])) + uint64(be.Uint32(q[20:])) + uint64(be.Uint32(q[24:])) + uint64(be.Uint32(q[28:]))
-		p = p[32:]
-	}
-	for len(p) >= 4 {
-		acc += uint64(be.Uint32(p))
-		p = p[4:]
-	}
-	if len(p) >= 2 {
-		acc += uint64(be.Uint16(p))
-		p = p[2:]
-	}
-	if len(p) == 1 {
-		acc += uint64(p[0]) << 8
-	}
-	return acc
-}
-
-func fold(acc uint64) uint16 {
-	for acc > 0xffff {
-		acc = acc>>16 + acc&0xffff
-	}
-	return ^uint16(acc)
 }

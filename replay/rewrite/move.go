@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"pcaplab/parse"
+	"pcaplab/parse/checksum"
 )
 
 // IP protocol numbers (IANA) whose checksums cover addresses, beside those of locate.go.
@@ -426,5 +427,5 @@ func difference(old, moved []byte) uint64 {
 
 // adjust moves a checksum by a difference (RFC 1624 equation 3).
 func adjust(c []byte, difference uint64) {
-	be.PutUint16(c, fold(uint64(^be.Uint16(c))+difference))
+	be.PutUint16(c, checksum.Field(uint64(^be.Uint16(c))+difference))
 }
