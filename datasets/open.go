@@ -1,7 +1,6 @@
 package datasets
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -23,24 +22,6 @@ type OpenConfig struct {
 	Salvage bool      `json:"salvage"` // go on after damage, see pcapio.Config
 	Hash    bool      `json:"hash"`    // compute the SHA-256 of the file as stored, while it is read
 	Stdin   io.Reader `json:"-"`       // what "-" means; nil means os.Stdin
-	// At, if above 0, begins at the record at this offset of a file that is a classic pcap, not compressed. Offsets and packets in
-	// errors, and counts, are then of what a file of the same header and the records from there on would be.
-	At int64 `json:"at,omitempty"`
-}
-
-// pcapHeaderLen is the length of the file header of a classic pcap.
-const pcapHeaderLen = 24
-
-// from goes to the record at an offset and returns what a file of it and what follows would be.
-func from(file *os.File, offset int64) (io.Reader, error) {
-	var header [pcapHeaderLen]byte
-	if _, err := io.ReadFull(file, header[:]); err != nil {
-		return nil, fmt.Errorf("%s: file header: %w", file.Name(), err)
-	}
-	if _, err := file.Seek(offset, io.SeekStart); err != nil {
-		return nil, err
-	}
-	return io.MultiReader(bytes.NewReader(header[:]), file), nil
 }
 
 // Capture is an open capture: a source of frames, with the facts of its pcapio.Reader and of its file.
@@ -67,6 +48,16 @@ func (s *stored) Read(p []byte) (int, error) {
 	}
 	s.ended = s.ended || err == io.EOF
 	return n, err
+}
+
+// Seek is for Reader.SeekRecord. A hash would not be of the whole file.
+func (s *stored) Seek(offset int64, whence int) (int64, error) {
+	seeker, ok := s.r.(io.Seeker)
+	if !ok || s.hash != nil {
+		return 0, errors.New("the capture is a stream, or is hashed while it is read: it is read from its beginning")
+	}
+	s.ended = false
+	return seeker.Seek(offset, whence)
 }
 
 // hasher computes a SHA-256 beside the reading, which may be faster.
@@ -128,11 +119,6 @@ func Open(path string, cfg OpenConfig) (*Capture, error) {
 			return nil, errors.Join(&fs.PathError{Op: "open", Path: path, Err: ErrDirectory}, file.Close())
 		} else if info.Mode().IsRegular() {
 			c.size = info.Size()
-		}
-		if cfg.At > 0 {
-			if c.stored.r, err = from(file, cfg.At); err != nil {
-				return nil, errors.Join(err, file.Close())
-			}
 		}
 	}
 	if cfg.Hash {

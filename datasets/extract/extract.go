@@ -356,7 +356,7 @@ func (s *sourceRun) open(hash bool) (Frames, *datasets.Capture, error) {
 	}
 	cfg := &s.job.cfg
 	if s.part != nil {
-		c, err := s.part.open(s.Path)
+		c, err := s.part.file.Open(s.Path, s.part.base)
 		return c, c, err
 	}
 	c, err := datasets.Open(s.Path, datasets.OpenConfig{Salvage: cfg.Salvage, Hash: cfg.Hash && hash, Stdin: cfg.Stdin})

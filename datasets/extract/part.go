@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 
-	"pcaplab/datasets"
 	"pcaplab/datasets/manifest"
 	"pcaplab/datasets/pcapio"
 	"pcaplab/parse"
@@ -66,21 +64,6 @@ func newPart(cfg *Config, s *Source, f *manifest.File, from, to int) *part {
 		}
 	}
 	return t
-}
-
-func (t *part) open(path string) (*datasets.Capture, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() != t.file.Octets {
-		err = fmt.Errorf("%s: %d octets, the manifest says %d: scan it again", path, info.Size(), t.file.Octets)
-	}
-	if err != nil {
-		return nil, err
-	}
-	cfg := datasets.OpenConfig{}
-	if t.base > 0 {
-		cfg.At = t.file.Index[t.base].Offset
-	}
-	return datasets.Open(path, cfg)
 }
 
 // enter goes to the first window of the part. The frames before it are read for what the decoder must know of them, and not counted.
@@ -165,13 +148,6 @@ func (p *producer) miscounted(entry int, rows uint64) error {
 func (p *producer) changed(err error) error {
 	if errors.Is(err, errStopped) || errors.Is(err, ErrWholeCaptures) {
 		return err
-	}
-	at := p.part.file.Index[p.part.base]
-	if fe := new(pcapio.FormatError); p.part.base > 0 && errors.As(err, &fe) {
-		moved := *fe
-		moved.Offset += at.Offset - 24
-		moved.Packet += at.Packets
-		err = &moved
 	}
 	return fmt.Errorf("%w: it has changed since the manifest was made: scan it again", err)
 }

@@ -86,7 +86,7 @@ type File struct {
 	Salvage        bool          `json:"salvage,omitempty"`
 
 	// Index has the first frame, and each at which tcpdump -C 10 would begin another piece, see PieceOctets. Only a classic pcap that is
-	// not compressed can be read from an entry on; in others entries say where parts are, see OpenAt.
+	// not compressed can be read from an entry on; in others entries say where parts are, see File.Open.
 	Index []Entry `json:"index,omitempty"`
 }
 

@@ -775,15 +775,16 @@ func TestIndexIsExact(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var parts []*manifest.Part
+		var parts []*datasets.Capture
 		for j := range f.Index {
-			for _, to := range []int{j + 1, len(f.Index)} {
-				p, err := manifest.OpenAt(path, f, j, to)
-				if err != nil {
-					t.Fatal(err)
-				}
-				parts = append(parts, p)
+			p, err := f.Open(path, j)
+			if err != nil {
+				t.Fatal(err)
 			}
+			if p.Packets() != f.Index[j].Packets {
+				t.Errorf("%s: entry %d is behind packet %d, want %d", f.Path, j, p.Packets(), f.Index[j].Packets)
+			}
+			parts = append(parts, p)
 		}
 		piece, entry := uint64(24), 0
 		var kept uint64
@@ -805,11 +806,14 @@ func TestIndexIsExact(t *testing.T) {
 				kept++
 			}
 			for _, p := range parts {
-				if p.Number() != number || p.Left() == 0 {
+				if p.Packets() != number-1 {
 					continue
 				}
 				if err := p.Next(&got); err != nil {
 					t.Fatalf("%s: packet %d: %v", f.Path, number, err)
+				}
+				if p.Packets() != number || p.Offset() != wholeFile.Offset() {
+					t.Fatalf("%s: packet %d is number %d at octet %d, want %d", f.Path, number, p.Packets(), p.Offset(), wholeFile.Offset())
 				}
 				if got.UnixNano != want.UnixNano || got.WireLen != want.WireLen || got.Link != want.Link || !bytes.Equal(got.Data, want.Data) {
 					t.Fatalf("%s: packet %d is another", f.Path, number)
@@ -819,17 +823,10 @@ func TestIndexIsExact(t *testing.T) {
 		if entry != len(f.Index) || kept != f.Kept {
 			t.Errorf("%s: %d entries of %d met, %d kept, want %d", f.Path, entry, len(f.Index), kept, f.Kept)
 		}
+		wantErr := wholeFile.Next(&want)
 		for k, p := range parts {
-			to := k/2 + 1
-			if k%2 == 1 {
-				to = len(f.Index)
-			}
-			end := f.Packets
-			if to < len(f.Index) {
-				end = f.Index[to].Packets
-			}
-			if p.Number() != end+1 || p.Next(&got) != io.EOF {
-				t.Errorf("%s: part %d ends at packet %d, want %d", f.Path, k, p.Number(), end)
+			if err := p.Next(&got); p.Packets() != f.Packets || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+				t.Errorf("%s: part %d ends after packet %d with %v, want %d with %v", f.Path, k, p.Packets(), err, f.Packets, wantErr)
 			}
 			if err := p.Close(); err != nil {
 				t.Error(err)
@@ -933,27 +930,27 @@ func longerThanSnaplen(t *testing.T, n, size int, snaplen uint32) []byte {
 	return content
 }
 
-func TestOpenAtRefuses(t *testing.T) {
+func TestOpenRefuses(t *testing.T) {
 	dir := tree(t, map[string][]byte{"x.pcap": capture(t, 10, 60, 1, pcapio.WriterConfig{})})
 	m := scan(t, dir, manifest.Config{})
 	path := filepath.Join(dir, "x.pcap")
-	for _, at := range [][2]int{{-1, 1}, {0, 0}, {0, 2}, {1, 1}} {
-		if _, err := manifest.OpenAt(path, &m.Files[0], at[0], at[1]); err == nil {
-			t.Errorf("entries %v", at)
+	for _, entry := range []int{-1, 1} {
+		if _, err := m.Files[0].Open(path, entry); err == nil {
+			t.Errorf("entry %d", entry)
 		}
 	}
-	if _, err := manifest.OpenAt(path+"x", &m.Files[0], 0, 1); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := m.Files[0].Open(path+"x", 0); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 	write(t, path, capture(t, 9, 60, 1, pcapio.WriterConfig{}))
-	if _, err := manifest.OpenAt(path, &m.Files[0], 0, 1); err == nil || !strings.Contains(err.Error(), "scan it again") {
+	if _, err := m.Files[0].Open(path, 0); err == nil || !strings.Contains(err.Error(), "scan it again") {
 		t.Errorf("%v", err)
 	}
 	// The size is right, but a record in it is not.
 	content := capture(t, 10, 60, 1, pcapio.WriterConfig{})
 	content[24+76+75+8+3] = 0xff
 	write(t, path, content)
-	p, err := manifest.OpenAt(path, &m.Files[0], 0, 1)
+	p, err := m.Files[0].Open(path, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

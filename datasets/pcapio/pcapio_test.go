@@ -912,3 +912,64 @@ func TestLyingZstdWindowIsBounded(t *testing.T) {
 		})
 	}
 }
+
+func TestSeekRecord(t *testing.T) {
+	frames := someFrames(1, 40, parse.LinkEthernet)
+	n := len(frames)
+	content := write(t, WriterConfig{}, frames)
+	r, err := Config{Block: 4 << 10}.NewReader(bytes.NewReader(content), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f parse.Frame
+	var offsets []int64
+	for r.Next(&f) == nil {
+		offsets = append(offsets, r.Offset())
+	}
+	if len(offsets) != n {
+		t.Fatalf("%d frames", len(offsets))
+	}
+	for _, at := range []int{n - 1, 0, 17} { // also after the end, and backwards
+		if err := r.SeekRecord(offsets[at], uint64(at)); err != nil {
+			t.Fatal(err)
+		}
+		for i := at; i < n; i++ {
+			if err := r.Next(&f); err != nil || !bytes.Equal(f.Data, frames[i].Data) || r.Packets() != uint64(i+1) || r.Offset() != offsets[i] {
+				t.Fatalf("from %d: frame %d: %v, packet %d at %d", at, i, err, r.Packets(), r.Offset())
+			}
+		}
+		if err := r.Next(&f); err != io.EOF {
+			t.Errorf("from %d: %v", at, err)
+		}
+	}
+	if err := r.SeekRecord(offsets[3]+1, 3); err != nil { // no record begins there
+		t.Fatal(err)
+	}
+	if err := r.Next(&f); err == nil || !strings.Contains(err.Error(), "record 4") && !strings.Contains(err.Error(), "packet 4") {
+		t.Errorf("%v", err)
+	}
+	if err := r.SeekRecord(pcapHeaderLen-1, 0); err == nil {
+		t.Error("into the header")
+	}
+	for name, r := range map[string]io.Reader{
+		"pcapng": bytes.NewReader(write(t, WriterConfig{Container: PcapNG}, frames)), "gzip": bytes.NewReader(gzipped(t, content)), "a stream": iotest.DataErrReader(bytes.NewReader(content)),
+	} {
+		r, err := NewReader(r, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.SeekRecord(offsets[3], 3); err == nil || !strings.Contains(err.Error(), "x: only a classic pcap") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := r.Next(&f); err != nil || !bytes.Equal(f.Data, frames[0].Data) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := r.SeekRecord(offsets[3], 3); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	if err := r.SeekRecord(offsets[3], 3); err == nil {
+		t.Error("after Close")
+	}
+}

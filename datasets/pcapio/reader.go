@@ -2,6 +2,7 @@ package pcapio
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -178,7 +179,29 @@ func (r *Reader) Container() string {
 	return Pcap
 }
 
-// Packets returns the number of frames delivered.
+// SeekRecord goes to the record at offset of a classic pcap that is not compressed; packets frames stand before it. Everything is
+// then numbered as if they had been read, and the faults are only of what was read. The reader must have been made, without Salvage, of an
+// io.Seeker that was at its beginning.
+func (r *Reader) SeekRecord(offset int64, packets uint64) error {
+	seeker, ok := r.in.r.(io.Seeker)
+	if r.ng || r.compression != compressNone || r.salvage || !ok {
+		return fmt.Errorf("%s: only a classic pcap that is not compressed, in a file, and read without salvage, is read from a place in it", r.name)
+	}
+	if offset < pcapHeaderLen {
+		return fmt.Errorf("%s: no record begins at octet %d", r.name, offset)
+	}
+	if r.err == errClosed {
+		return r.err
+	}
+	if _, err := seeker.Seek(offset, io.SeekStart); err != nil {
+		return fmt.Errorf("%s: %w", r.name, err)
+	}
+	r.base, r.packets, r.lastNano = offset, packets, 0
+	r.pos, r.end, r.start, r.srcErr, r.err, r.in.err = 0, 0, 0, nil, nil, nil
+	return nil
+}
+
+// Packets returns the number of frames delivered, and of those before the place that SeekRecord went to.
 func (r *Reader) Packets() uint64 { return r.packets }
 
 // Offset returns the offset of the record or block of the frame delivered last, in the stream after decompression.
