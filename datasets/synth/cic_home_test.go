@@ -171,7 +171,7 @@ func TestEmittersAreOfTheirSeed(t *testing.T) {
 func TestEmittersAllocateNothing(t *testing.T) {
 	var f parse.Frame
 	check := func(name string, e emitter) {
-		if n := testing.AllocsPerRun(1, func() { // it rounds the mean of more runs down
+		if n := allocations(func() {
 			for range 10_000 {
 				e.next(&f)
 			}

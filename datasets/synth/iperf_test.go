@@ -255,11 +255,11 @@ func TestStreamAllocatesNothing(t *testing.T) {
 		}
 		var f parse.Frame
 		// All frames in one run: what the opening or the closing allocates counts too.
-		if n := testing.AllocsPerRun(1, func() {
+		if n := allocations(func() {
 			for src.Next(&f) == nil {
 			}
 			src, _ = tt.s.Open(1)
-		}) - testing.AllocsPerRun(1, func() { _, _ = tt.s.Open(1) }); n != 0 {
+		}) - allocations(func() { _, _ = tt.s.Open(1) }); n != 0 {
 			t.Errorf("%s: %v allocations", tt.name, n)
 		}
 	}

@@ -267,7 +267,7 @@ func TestMethodHoldsTheTable(t *testing.T) {
 		t.Fatal("the iot-1 table does not end")
 	}
 	var want strings.Builder
-	if err := WriteTable(&want); err != nil {
+	if err := writeTable(&want); err != nil {
 		t.Fatal(err)
 	}
 	if strings.TrimSpace(table) != strings.TrimSpace(want.String()) {

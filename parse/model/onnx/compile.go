@@ -38,15 +38,6 @@ func (p *program) state() []tensor {
 	return v
 }
 
-func (p *program) run(v []tensor) error {
-	for _, s := range p.steps {
-		if err := s(v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // maxValues is how many numbers a value may hold that is not the file's own, and a program in all, beside twice as many as the
 // file holds.
 const maxValues = 1 << 22

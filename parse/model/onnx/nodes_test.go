@@ -221,3 +221,18 @@ func alike(got, want *tensor) error {
 	}
 	return nil
 }
+
+func (p *program) run(v []tensor) error {
+	for _, s := range p.steps {
+		if err := s(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clone returns a tensor with values of its own.
+func (t tensor) clone() tensor {
+	t.f, t.i, t.s = slices.Clone(t.f), slices.Clone(t.i), slices.Clone(t.s)
+	return t
+}

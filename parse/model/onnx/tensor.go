@@ -1,7 +1,5 @@
 package onnx
 
-import "slices"
-
 // tensor is a value in a graph whose first dimension, the vectors, is 1. Numbers are kept in the wider type and rounded to
 // their own after each operator: for sums, products, quotients and roots of float32 that is the same as computing in float32,
 // and independent of fused multiply-add.
@@ -117,10 +115,4 @@ func spread(from, dims []int) []int {
 		}
 	}
 	return index
-}
-
-// clone returns a tensor with values of its own.
-func (t tensor) clone() tensor {
-	t.f, t.i, t.s = slices.Clone(t.f), slices.Clone(t.i), slices.Clone(t.s)
-	return t
 }

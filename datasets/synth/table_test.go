@@ -8,7 +8,7 @@ import (
 	"pcaplab/parse"
 )
 
-// The size histogram of WriteTable is that of the first tableFrames frames with seed tableSeed.
+// The size histogram of writeTable is that of the first tableFrames frames with seed tableSeed.
 const (
 	tableFrames = 100_000
 	tableSeed   = 1
@@ -17,8 +17,8 @@ const (
 // sizeBins are the upper ends of the size histogram's bins, in octets as captured.
 var sizeBins = [...]int{60, 127, 255, 511, 1023, 1279, 1518}
 
-// WriteTable writes the definition of iot-1 as Markdown: the share of every kind of frame, and the sizes that result.
-func WriteTable(w io.Writer) error {
+// writeTable writes the definition of iot-1 as Markdown: the share of every kind of frame, and the sizes that result.
+func writeTable(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintln(b, "| Kind | Frames in 1,000 | Conversations at a time | Known by | What |")
 	fmt.Fprintln(b, "|---|---:|---:|---|---|")
