@@ -35,6 +35,7 @@ type Ceiling struct {
 	Wire    float64    `json:"mean_wire_octets"`    // the same on the wire, without the check sequence; 0: n/a
 	Service Summary    `json:"service"`             // closed loop, in the unit of loads: see trial.Record.ServiceRate
 	NS      Summary    `json:"ns_per_packet"`       // closed loop, of one worker's thread, on the trial's clock
+	MinNS   Summary    `json:"min_ns_per_packet"`   // the same in the quickest part of the loop: replay.Result.Quickest; N 0: n/a
 	CPUNS   Summary    `json:"cpu_ns_per_packet"`   // closed loop, of the whole process, collector included; N 0: n/a
 	Allocs  Summary    `json:"allocs_per_packet"`   // closed loop
 	GC      Summary    `json:"gc_per_million"`      // closed loop: collections per million packets
@@ -208,7 +209,7 @@ func (r *Results) Unfinished() string {
 func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) Ceiling {
 	c := Ceiling{Cell: cell}
 	var fed parse.Counters
-	var service, ns, alone, cpu, allocs, gc, insns, share perRepeat
+	var service, ns, least, alone, cpu, allocs, gc, insns, share perRepeat
 	var peak []float64
 	found := make(map[string][]trial.Record)
 	var goals []string
@@ -248,6 +249,9 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 			fed.WireOctets += rec.Counters.WireOctets
 			service.add(rec.Repeat, serviceRate(rec, settings))
 			ns.add(rec.Repeat, rec.CostNanos())
+			if rec.Result.Quickest > 0 {
+				least.add(rec.Repeat, rec.Result.Quickest)
+			}
 			if rec.Usage.ProcessCPUNs != nil {
 				cpu.add(rec.Repeat, float64(*rec.Usage.ProcessCPUNs)/n)
 			}
@@ -266,7 +270,7 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 		c.Octets = float64(fed.Octets) / float64(fed.Frames)
 		c.Wire = float64(fed.WireOctets) / float64(fed.Frames)
 	}
-	c.Service, c.NS, c.CPUNS, c.Allocs = service.summary(), ns.summary(), cpu.summary(), allocs.summary()
+	c.Service, c.NS, c.MinNS, c.CPUNS, c.Allocs = service.summary(), ns.summary(), least.summary(), cpu.summary(), allocs.summary()
 	c.GC, c.Insns, c.Feed = gc.summary(), insns.summary(), share.summary()
 	c.Peak = Summarize(peak)
 	if c.Stages != nil {
@@ -509,8 +513,8 @@ func (f *Found) why(p *trial.Plan) string {
 }
 
 // Measures returns the numbers that conditions may name: each goal by its name (ndr, pdr:0.5%) and, where no other goal
-// begins so, by what is before the colon (pdr); service (in the unit of loads); cost and cpu (ns per packet), allocs (per
-// packet), peak (octets, median of the repeats); of a soak, whose other numbers are of its last window, soak (the change of the
+// begins so, by what is before the colon (pdr); service (in the unit of loads); cost, cost-min and cpu (ns per packet), allocs and
+// instructions (per packet), peak (octets, median of the repeats); of a soak, whose other numbers are of its last window, soak (the change of the
 // service ceiling against the first, as -0.31, with its interval; NaN without one); and, where listed loads were measured
 // and nothing searched, loss (ratio) at each. What the plan has but the records have not is NaN.
 func (r *Results) Measures() []Measure {
@@ -527,8 +531,10 @@ func (r *Results) Measures() []Measure {
 		where := cellWhere(c.Cell)
 		add(c.Cell.Engine, "service", where, c.Service)
 		add(c.Cell.Engine, "cost", where, c.NS)
+		add(c.Cell.Engine, "cost-min", where, c.MinNS)
 		add(c.Cell.Engine, "cpu", where, c.CPUNS)
 		add(c.Cell.Engine, "allocs", where, c.Allocs)
+		add(c.Cell.Engine, "instructions", where, c.Insns)
 		add(c.Cell.Engine, "peak", where, c.Peak)
 		for _, g := range c.Goals {
 			for _, name := range goalMetrics(r.Header.Plan.Goals, g.Goal) {
@@ -572,7 +578,7 @@ func (r *Results) Measures() []Measure {
 // PlannedMeasures returns which engines and metrics a study of this plan, with its defaults filled in, will offer, all with
 // the value 0: a condition that names others can be refused before anything is measured.
 func PlannedMeasures(h trial.Header) []Measure {
-	metrics := []string{"service", "cost", "cpu", "allocs", "peak"}
+	metrics := []string{"service", "cost", "cost-min", "cpu", "allocs", "instructions", "peak"}
 	if h.Plan.Soak > 0 {
 		metrics = append(metrics, "soak")
 	}

@@ -136,6 +136,10 @@ type run struct {
 	gap     time.Duration // of service that ended at stamp
 	batches uint64
 	checked time.Duration // when the context was looked at
+	sliced  struct {      // by slices
+		frames uint64
+		busy   time.Duration
+	}
 
 	served       uint64
 	servedOctets uint64
@@ -490,6 +494,9 @@ func (r *run) closed() error {
 		if r.left == 0 {
 			now := r.clock.Now() - r.off
 			r.close(now)
+			if r.Slice > 0 && r.served-r.sliced.frames >= r.Slice && r.res.Busy-r.sliced.busy >= SliceTime {
+				r.slice()
+			}
 			if now >= r.until {
 				return nil
 			}
@@ -517,6 +524,15 @@ func (r *run) closed() error {
 	return nil
 }
 
+// slice ends a slice.
+func (r *run) slice() {
+	ns := float64(r.res.Busy-r.sliced.busy) / float64(r.served-r.sliced.frames)
+	if r.res.Quickest == 0 || ns < r.res.Quickest {
+		r.res.Quickest = ns
+	}
+	r.sliced.frames, r.sliced.busy = r.served, r.res.Busy
+}
+
 // finish closes the last batch of a load that ended with err, and makes the result.
 func (r *run) finish(err error) (Result, error) {
 	if !r.over {
@@ -534,6 +550,9 @@ func (r *run) settle(err error) (Result, error) {
 	res := &r.res
 	res.Offered, res.OfferedOctets = r.pos.Frame, r.pos.Octets
 	res.Served = r.served
+	if r.Slice > 0 && r.pacer == nil && res.Quickest == 0 {
+		res.Quickest = res.ServiceTime()
+	}
 	res.Duration = res.Elapsed
 	if r.pacer != nil {
 		res.Duration = r.due()

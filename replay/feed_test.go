@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -821,6 +822,60 @@ func (c *captured) Next(f *parse.Frame) error {
 	c.next++
 	c.left--
 	return nil
+}
+
+// The quickest slice is what the loop takes where nothing disturbs it.
+func TestQuickestSlice(t *testing.T) {
+	const us = time.Microsecond
+	pass := func(n int) int { return n / 1000 } // of 1000 frames
+	tests := []struct {
+		name    string
+		cfg     Config
+		n       int
+		service func(n int) time.Duration
+		want    float64
+	}{
+		{"no slices", Config{}, 100_000, func(int) time.Duration { return us }, 0},
+		{"alike", Config{Slice: 1000}, 100_000, func(int) time.Duration { return us }, 1000},
+		{"one quiet slice of twenty passes", Config{Slice: 1000}, 200_000, func(n int) time.Duration {
+			if p := pass(n); p >= 70 && p < 110 { // a slice of half a microsecond a frame is at least twenty passes
+				return us / 2
+			}
+			return us
+		}, 500},
+		{"quiet for less than a slice", Config{Slice: 1000, Batch: 1}, 100_000, func(n int) time.Duration {
+			if pass(n) == 42 {
+				return 0
+			}
+			return us
+		}, 1e4 / 11},
+		{"a pass longer than 10 ms", Config{Slice: 1000}, 5000, func(n int) time.Duration { return time.Duration(100+pass(n)) * us }, 100_000},
+		{"cheap frames in each pass do not count for themselves", Config{Slice: 1000, Batch: 1}, 100_000, func(n int) time.Duration {
+			if n%1000 < 500 {
+				return 20 * us
+			}
+			return 60 * us
+		}, 40_000},
+		{"no slice is whole", Config{Slice: 1000}, 900, func(n int) time.Duration { return us * time.Duration(1+n%2) }, 1500},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := &fakeClock{}
+			tt.cfg.Clock = clock
+			fd := Feed{tt.cfg}
+			got, err := fd.Run(t.Context(), &captured{left: tt.n}, &server{clock: clock, service: tt.service})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Slices end where batches do.
+			if math.Abs(got.Quickest-tt.want) > 0.01*tt.want {
+				t.Errorf("%v ns, want %v; the mean is %v", got.Quickest, tt.want, got.ServiceTime())
+			}
+			if got.Quickest > got.ServiceTime() {
+				t.Errorf("%v ns is above the mean %v", got.Quickest, got.ServiceTime())
+			}
+		})
+	}
 }
 
 func TestClosedLoop(t *testing.T) {

@@ -30,7 +30,7 @@ type Side struct {
 // Options tell how to compare. Zero values mean the defaults.
 type Options struct {
 	Alpha   float64  // of a single comparison; DefaultAlpha
-	Metrics []string // names as in [Metric], or "all"; the goals of both plans, loss and cost
+	Metrics []string // names as in [Metric], or "all"; the goals of both plans, loss, cost and cost-min
 	Also    []string // metrics, or "geomean-" and one, that are compared besides, where they were measured
 	Force   bool     // compare what is not alike, and list it
 	Rounds  int      // of runs that were interleaved; 0: the sides were measured one after the other
@@ -38,7 +38,7 @@ type Options struct {
 
 // Metric is a quantity of a cell.
 type Metric struct {
-	Name string // as in conditions: a goal of the plan, "service", "cost", "cpu", "allocs", "peak", or "loss@" and a load
+	Name string // as in conditions: a goal of the plan, "service", "cost", "cost-min", "cpu", "allocs", "instructions", "peak", or "loss@" and a load
 	Unit string // "pps" or "bit/s", "ns", "octets", "" of plain numbers and ratios
 	// More says that more is better.
 	More bool
@@ -263,8 +263,10 @@ func (s *sample) add(class string, study Study) {
 			}
 			set(r.Cell, Metric{Name: "service", Unit: unit, More: true}, r.Service, r.Service.Median)
 			set(r.Cell, Metric{Name: "cost", Unit: "ns"}, r.NS, r.NS.Median)
+			set(r.Cell, Metric{Name: costMin, Unit: "ns"}, r.MinNS, r.MinNS.Median)
 			set(r.Cell, Metric{Name: "cpu", Unit: "ns"}, r.CPUNS, r.CPUNS.Median)
 			set(r.Cell, Metric{Name: "allocs"}, r.Allocs, r.Allocs.Median)
+			set(r.Cell, Metric{Name: "instructions"}, r.Insns, r.Insns.Median)
 			set(r.Cell, Metric{Name: "peak", Unit: "octets"}, r.Peak, r.Peak.Max)
 			at := place{class: class, cell: r.Cell}
 			if !slices.Contains(s.cells, at) {
@@ -331,7 +333,9 @@ func (s *sample) rank(m Metric) int {
 }
 
 // fixed are the metrics that every study has, besides its goals.
-var fixed = []string{"service", "cost", "cpu", "allocs", "peak"}
+var fixed = []string{"service", "cost", costMin, "cpu", "allocs", "instructions", "peak"}
+
+const costMin = "cost-min"
 
 // load names the load of a point, as sweep takes it.
 func load(p analysis.CurvePoint) string {
@@ -366,7 +370,9 @@ func chosen(names, also []string, sides [2]*sample) ([]Metric, error) {
 		return slices.ContainsFunc(also, func(name string) bool { return called(m, strings.TrimPrefix(name, "geomean-")) })
 	}
 	if len(names) == 0 {
-		return slices.DeleteFunc(all, func(m Metric) bool { return !goal(m) && m.Name != "cost" && !m.Points && !asked(m) }), nil
+		return slices.DeleteFunc(all, func(m Metric) bool {
+			return !goal(m) && m.Name != "cost" && m.Name != costMin && !m.Points && !asked(m)
+		}), nil
 	}
 	if slices.Contains(names, "all") {
 		return all, nil

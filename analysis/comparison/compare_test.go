@@ -503,3 +503,34 @@ func TestZerosAndMissingRuns(t *testing.T) {
 		t.Errorf("%+v", mean)
 	}
 }
+
+// The mean of a trial has what disturbed it; its quickest part has not.
+func TestQuickestPartTellsWhereTheMeanDoesNot(t *testing.T) {
+	busy := func(base float64, shares ...float64) Study {
+		costs := engineCosts{"a": nil}
+		for _, share := range shares {
+			costs["a"] = append(costs["a"], base*(1+share))
+		}
+		s := simulated(costs, 0)
+		for i := range s.Records {
+			if s.Records[i].Kind == trial.KindService {
+				s.Records[i].Result.Quickest = base * (1 + float64(i)/1000)
+			}
+		}
+		return s
+	}
+	old, new := busy(100, 0.3, 0, 0.4, 0.1, 0.2, 0.5), busy(110, 0.1, 0.4, 0, 0.3, 0.2, 0.05)
+	c := compared(t, old, new, Options{})
+	if r := row(t, c.Rows, "cost", "a"); r.Verdict() != Same {
+		t.Errorf("cost: %v %+v", r.Verdict(), r.Change)
+	}
+	if r := row(t, c.Rows, "cost-min", "a"); r.Verdict() != Worse || math.Abs(r.Change.Value-0.1) > 0.01 {
+		t.Errorf("cost-min: %v %+v", r.Verdict(), r.Change)
+	}
+	if gate, err := c.Gate(condition(t, "cost-min[a]>3%")); err != nil || len(gate.True) != 1 {
+		t.Errorf("%+v, %v", gate, err)
+	}
+	if _, err := compared(t, simulated(engineCosts{"a": {1, 2, 3, 4}}, 0), new, Options{}).Gate(condition(t, "cost-min>3%")); err == nil {
+		t.Error("a gate on what only one side has")
+	}
+}

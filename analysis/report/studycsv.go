@@ -13,9 +13,9 @@ import (
 //
 //   - engine, size, cache, workers, skew, mean_octets;
 //   - repeats: of the closed loop;
-//   - ns_per_packet, cpu_ns_per_packet and service_UNIT, each as NAME (median), NAME_low and NAME_high (the interval of the
+//   - ns_per_packet, min_ns_per_packet (in the quickest part of the loop), cpu_ns_per_packet and service_UNIT, each as NAME (median), NAME_low and NAME_high (the interval of the
 //     median, empty where there is none) and NAME_n (values behind them); of a plan with EngineAlone also
-//     engine_alone_ns_per_packet and stages_ns_per_packet, after ns_per_packet;
+//     engine_alone_ns_per_packet and stages_ns_per_packet, after min_ns_per_packet;
 //   - allocs_per_packet, gc_per_million_packets, engine_peak_octets (the largest), feed_share, instructions_per_packet;
 //   - for each goal of the plan GOAL_UNIT with _low, _high and _n as above, GOAL_UNIT_smallest_lower and
 //     GOAL_UNIT_largest_upper (relevant bounds over the repeats, empty where a repeat has none),
@@ -38,6 +38,7 @@ func studyTable(r *analysis.Results) *Table {
 	unit := "_" + strings.ReplaceAll(r.Header.Settings.Unit, "/", "_per_")
 	add("engine", "size", "cache", "workers", "skew", "mean_octets", "repeats")
 	summary("ns_per_packet")
+	summary("min_ns_per_packet")
 	alone := r.Header.Plan.EngineAlone
 	if alone {
 		summary("engine_alone_ns_per_packet")
@@ -62,7 +63,7 @@ func studyTable(r *analysis.Results) *Table {
 			Text(c.Cell.Engine), Text(c.Cell.Size), Text(c.Cell.Cache), whole(c.Cell.Workers), exact(c.Skew, c.Skew > 0),
 			exact(c.Octets, c.Octets > 0), whole(c.Service.N),
 		}
-		row = append(row, described(c.NS)...)
+		row = append(append(row, described(c.NS)...), described(c.MinNS)...)
 		if alone {
 			cost := stageCost(c)
 			row = append(append(row, described(cost.EngineNS)...), described(cost.NS)...)

@@ -64,7 +64,8 @@ needs at least four runs of each side (repeats of 'ceiling' and 'sweep'), and sa
 OLD and NEW are results folders, marked unpaired: a machine that was slower that day looks like a slower program. With --run they are programs made
 with ` + a.Name + ` ('self' is this one), measured in turn on the captures after them (default ` + compareTraffic + `): in each of --runs rounds both run once, in an
 order drawn at random (by --seed, if given), as 'ceiling' with one repeat in processes of its own. All flags of ceiling but --repeats, --soak and --per-class go to both;
---search none measures only the closed loop, which is quick. Results are kept in DIR/old and DIR/new with -o DIR: 'compare DIR' prints them again, and
+--search none measures only the closed loop, which is quick: its cost is of whole trials, cost-min of the
+quickest part of each, which a busy machine spoils last. Results are kept in DIR/old and DIR/new with -o DIR: 'compare DIR' prints them again, and
 --resume DIR goes on where an interrupted run was, with the programs that DIR names. To compare on a board, copy both programs there and run
 compare there.
 
@@ -77,7 +78,7 @@ What was not measured alike (captures, settings, goals) is refused, or compared 
 Other machines, kernels and versions are listed.`,
 		Example: `  ` + a.Name + ` compare monday friday
   ` + a.Name + ` compare --run ./parser-old ./parser-new --quick -o change capture.pcapng
-  ` + a.Name + ` compare --run ./parser-old ./parser-new --search none --runs 10 --engines mine --fail-if 'cost>3%' -- capture.pcapng
+  ` + a.Name + ` compare --run ./parser-old ./parser-new --search none --runs 10 --engines mine --fail-if 'cost-min>3%' -- capture.pcapng
   ` + a.Name + ` compare --run ./old self --goal ndr --quick --fail-if 'ndr<-5%'
   ` + a.Name + ` compare --resume change
   ` + a.Name + ` compare --json monday friday | jq 'select(.kind == "change" and .shows == "worse")'`,
@@ -89,7 +90,7 @@ Other machines, kernels and versions are listed.`,
 	fs.StringVarP(&f.output, "output", "o", "", "with --run: results folder to make")
 	fs.DurationVar(&f.timeout, "timeout", 0, "with --run: end a run that takes longer (default: ten times the longest before, 10m at least; the first is waited for)")
 	fs.StringVar(&f.resume, "resume", "", "go on with the comparison in this folder")
-	fs.StringSliceVar(&f.metrics, "metric", nil, "what to compare: ndr, pdr, service, cost, cpu, allocs, peak, loss or all (default: goals of the search, loss, and cost)")
+	fs.StringSliceVar(&f.metrics, "metric", nil, "what to compare: ndr, pdr, service, cost, cost-min, cpu, allocs, instructions, peak, loss or all (default: goals, loss, cost, cost-min)")
 	fs.Float64Var(&f.alpha, "alpha", comparison.DefaultAlpha, "chance of a false alarm: of each comparison, and of the whole of --fail-if")
 	fs.StringVar(&f.failIf, "fail-if", "", "exit 3 if a change is true, as 'ndr<-5%', 'cost[direct]>3%' or 'geomean-ndr<-2%'")
 	fs.BoolVar(&f.strict, "strict", false, "exit 1 where --fail-if stays open: not shown, but not excluded either")

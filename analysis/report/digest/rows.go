@@ -99,6 +99,7 @@ func (m *rowMaker) study(r *analysis.Results) {
 			m.value("octets_per_packet", "B", 0, c.Octets, analysis.Interval{})
 		}
 		m.summary("time_per_packet", "ns", c.NS)
+		m.summary("min_time_per_packet", "ns", c.MinNS)
 		if c.Stages != nil {
 			m.at.Warnings = c.Stages.Marks
 			m.summary("engine_alone_time_per_packet", "ns", c.Stages.EngineNS)
