@@ -36,6 +36,7 @@ type Ceiling struct {
 	Service Summary    `json:"service"`             // closed loop, in the unit of loads: see trial.Record.ServiceRate
 	NS      Summary    `json:"ns_per_packet"`       // closed loop, of one worker's thread, on the trial's clock
 	MinNS   Summary    `json:"min_ns_per_packet"`   // the same in the quickest part of the loop: replay.Result.Quickest; N 0: n/a
+	Slices  uint64     `json:"slices,omitempty"`    // of the loop that MinNS is the quickest of: the fewest of a repeat that has some
 	CPUNS   Summary    `json:"cpu_ns_per_packet"`   // closed loop, of the whole process, collector included; N 0: n/a
 	Allocs  Summary    `json:"allocs_per_packet"`   // closed loop
 	GC      Summary    `json:"gc_per_million"`      // closed loop: collections per million packets
@@ -249,8 +250,11 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 			fed.WireOctets += rec.Counters.WireOctets
 			service.add(rec.Repeat, serviceRate(rec, settings))
 			ns.add(rec.Repeat, rec.CostNanos())
-			if rec.Result.Quickest > 0 {
+			if n := rec.Result.Slices; n > 0 {
 				least.add(rec.Repeat, rec.Result.Quickest)
+				if c.Slices == 0 || n < c.Slices {
+					c.Slices = n
+				}
 			}
 			if rec.Usage.ProcessCPUNs != nil {
 				cpu.add(rec.Repeat, float64(*rec.Usage.ProcessCPUNs)/n)
@@ -531,7 +535,12 @@ func (r *Results) Measures() []Measure {
 		where := cellWhere(c.Cell)
 		add(c.Cell.Engine, "service", where, c.Service)
 		add(c.Cell.Engine, "cost", where, c.NS)
-		add(c.Cell.Engine, "cost-min", where, c.MinNS)
+		if minCounts(r.Header.Settings, c.Cell.Workers) {
+			add(c.Cell.Engine, "cost-min", where, c.MinNS)
+			if c.MinNS.N == 0 {
+				list[len(list)-1].Why = "a pass over the frames in memory takes longer than a trial: take --cache hot, or a longer --trial"
+			}
+		}
 		add(c.Cell.Engine, "cpu", where, c.CPUNS)
 		add(c.Cell.Engine, "allocs", where, c.Allocs)
 		add(c.Cell.Engine, "instructions", where, c.Insns)
@@ -578,7 +587,10 @@ func (r *Results) Measures() []Measure {
 // PlannedMeasures returns which engines and metrics a study of this plan, with its defaults filled in, will offer, all with
 // the value 0: a condition that names others can be refused before anything is measured.
 func PlannedMeasures(h trial.Header) []Measure {
-	metrics := []string{"service", "cost", "cost-min", "cpu", "allocs", "instructions", "peak"}
+	metrics := []string{"service", "cost", "cpu", "allocs", "instructions", "peak"}
+	if slices.ContainsFunc(h.Plan.Workers, func(n int) bool { return minCounts(h.Settings, n) }) {
+		metrics = append(metrics, "cost-min")
+	}
 	if h.Plan.Soak > 0 {
 		metrics = append(metrics, "soak")
 	}
@@ -597,6 +609,9 @@ func PlannedMeasures(h trial.Header) []Measure {
 	}
 	return list
 }
+
+// minCounts reports whether the quickest part of a closed loop is measured: with one worker, and not through a ring.
+func minCounts(s trial.Settings, workers int) bool { return workers == 1 && s.Feed != "ring" }
 
 // goalMetrics returns the names of a goal in conditions.
 func goalMetrics(goals []search.Goal, name string) []string {

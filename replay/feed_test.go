@@ -856,7 +856,7 @@ func TestQuickestSlice(t *testing.T) {
 			}
 			return 60 * us
 		}, 40_000},
-		{"no slice is whole", Config{Slice: 1000}, 900, func(n int) time.Duration { return us * time.Duration(1+n%2) }, 1500},
+		{"no slice is whole", Config{Slice: 1000}, 900, func(int) time.Duration { return us }, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -875,6 +875,29 @@ func TestQuickestSlice(t *testing.T) {
 				t.Errorf("%v ns is above the mean %v", got.Quickest, got.ServiceTime())
 			}
 		})
+	}
+}
+
+// Slices are whole passes, however long one is: cheap frames that come together make none quick.
+func TestSlicesAreWholePasses(t *testing.T) {
+	for _, frames := range []int{1, 10, 60_000, 140_000, 180_000, 225_000, 249_000, 251_000, 300_000} { // a pass of 40 ns a frame, up to 12 ms
+		clock := &fakeClock{}
+		fd := Feed{Config{Slice: uint64(frames), Clock: clock}}
+		service := func(n int) time.Duration {
+			if frames > 1 && n%frames < frames/2 {
+				return 20
+			} else if frames > 1 {
+				return 60
+			}
+			return 40
+		}
+		got, err := fd.Run(t.Context(), &captured{left: 20 * 300_000}, &server{clock: clock, service: service})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got.Quickest-40) > 0.2 || got.Slices < 10 {
+			t.Errorf("%d frames in a pass: %v ns in the quickest of %d slices, want 40", frames, got.Quickest, got.Slices)
+		}
 	}
 }
 

@@ -65,8 +65,8 @@ type Config struct {
 	Drain time.Duration `json:"drain_ns,omitempty"`
 	// Stamp is which time the sink sees; "" is StampDue.
 	Stamp Stamp `json:"stamp,omitempty"`
-	// Slice cuts a closed loop of a Feed into slices of that many frames, of one pass over a source that repeats for instance, or of as
-	// many more as last SliceTime, for Result.Quickest. 0 does not.
+	// Slice is how many frames a pass over a source that repeats has. It cuts a closed loop of a Feed into slices of whole passes, as many as
+	// last SliceTime, for Result.Quickest; a slice has at least 1024 frames. 0 does not.
 	Slice uint64 `json:"slice,omitempty"`
 	// FeedCost is the feed's own time for a served frame in ns, as Calibrate found it; 0 leaves Result.FeedTime 0.
 	FeedCost float64 `json:"feed_cost_ns,omitempty"`
@@ -118,9 +118,10 @@ type Result struct {
 	FeedTime time.Duration `json:"feed_ns"`    // of Busy the feed's own, by Config.FeedCost; 0 is unknown
 	SkipTime time.Duration `json:"skip_ns"`    // spent on walking past dropped frames; in none of the times above
 
-	// Quickest is the mean time of a frame, as ServiceTime, in the quickest of the slices of a closed loop (Config.Slice); of all of it
-	// where no slice was whole; 0 without slices. What disturbs the host for a part of the trial is in ServiceTime and not in this.
+	// Quickest is the mean time of a frame, as ServiceTime, in the quickest of the Slices of a closed loop (Config.Slice); 0 where there
+	// are none. What disturbs the host for a part of the trial is in ServiceTime and not in this.
 	Quickest float64 `json:"quickest_ns,omitempty"`
+	Slices   uint64  `json:"slices,omitempty"` // whole ones
 
 	MaxBacklog int           `json:"max_backlog"`    // most frames that waited at once
 	LongestGap time.Duration `json:"longest_gap_ns"` // longest stretch of service between two readings of the clock

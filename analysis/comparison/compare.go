@@ -170,7 +170,7 @@ func Compare(old, new Side, o Options) (*Comparison, error) {
 	unit := false
 	var values [2]*sample
 	for i, side := range []Side{old, new} {
-		values[i] = &sample{name: []string{"old", "new"}[i], values: make(map[place][]float64), marks: make(map[place]map[string]int)}
+		values[i] = &sample{name: []string{"old", "new"}[i], values: make(map[place][]float64), marks: make(map[place]map[string]int), slices: make(map[place]uint64)}
 		for _, class := range classes(side) {
 			values[i].add(class, side.Studies[class])
 		}
@@ -224,7 +224,11 @@ type sample struct {
 	goals   []string            // names of the metrics that the plan searched
 	values  map[place][]float64 // by run, NaN where it has none
 	marks   map[place]map[string]int
+	slices  map[place]uint64 // of closed loops: the fewest of a run
 }
+
+// fewSlices is how many the least of should be of, at least, to be free of what disturbs a trial.
+const fewSlices = 5
 
 // add takes in what the runs of a study say.
 func (s *sample) add(class string, study Study) {
@@ -271,6 +275,9 @@ func (s *sample) add(class string, study Study) {
 			at := place{class: class, cell: r.Cell}
 			if !slices.Contains(s.cells, at) {
 				s.cells = append(s.cells, at)
+			}
+			if n, some := s.slices[at]; r.Slices > 0 && (!some || r.Slices < n) {
+				s.slices[at] = r.Slices
 			}
 			if s.marks[at] == nil {
 				s.marks[at] = make(map[string]int)
@@ -453,6 +460,9 @@ func (c *Comparison) rows(metrics []Metric, sides [2]*sample) {
 				if missing := len(values) - len(finite(values)); missing > 0 {
 					row.Doubts = append(row.Doubts, fmt.Sprintf("%d of %s of %s have no value", missing, plural(len(values), "run"), s.name))
 				}
+			}
+			if n := min(sides[0].slices[at], sides[1].slices[at]); m.Name == costMin && n < fewSlices {
+				row.Doubts = append(row.Doubts, fmt.Sprintf("the quickest of %s only: hot frames (--cache hot) or longer trials give more", plural(int(n), "slice")))
 			}
 			c.Rows = append(c.Rows, row)
 			mean = append(mean, [2][]float64{old, new})

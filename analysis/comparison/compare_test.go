@@ -514,7 +514,7 @@ func TestQuickestPartTellsWhereTheMeanDoesNot(t *testing.T) {
 		s := simulated(costs, 0)
 		for i := range s.Records {
 			if s.Records[i].Kind == trial.KindService {
-				s.Records[i].Result.Quickest = base * (1 + float64(i)/1000)
+				s.Records[i].Result.Quickest, s.Records[i].Result.Slices = base*(1+float64(i)/1000), 50
 			}
 		}
 		return s
@@ -532,5 +532,28 @@ func TestQuickestPartTellsWhereTheMeanDoesNot(t *testing.T) {
 	}
 	if _, err := compared(t, simulated(engineCosts{"a": {1, 2, 3, 4}}, 0), new, Options{}).Gate(condition(t, "cost-min>3%")); err == nil {
 		t.Error("a gate on what only one side has")
+	}
+}
+
+func TestFewSlicesAreSaid(t *testing.T) {
+	of := func(slices uint64) Study {
+		s := simulated(engineCosts{"a": {100, 101, 102, 103}}, 0)
+		for i := range s.Records {
+			if r := &s.Records[i].Result; s.Records[i].Kind == trial.KindService && slices > 0 {
+				r.Quickest, r.Slices = 90, slices+uint64(i)
+			}
+		}
+		return s
+	}
+	if r := row(t, compared(t, of(50), of(4), Options{}).Rows, "cost-min", "a"); len(r.Doubts) != 1 || !strings.Contains(r.Doubts[0], "4 slices only") {
+		t.Errorf("%q", r.Doubts)
+	}
+	if r := row(t, compared(t, of(50), of(5), Options{}).Rows, "cost-min", "a"); len(r.Doubts) != 0 {
+		t.Errorf("%q", r.Doubts)
+	}
+	for _, r := range compared(t, of(0), of(0), Options{}).Rows {
+		if r.Metric.Name == "cost-min" {
+			t.Error("cost-min without a slice")
+		}
 	}
 }

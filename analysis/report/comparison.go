@@ -375,7 +375,7 @@ func comparisonTitle(m comparison.Metric) string {
 	if m.More {
 		way = "more is better"
 	}
-	names := map[string]string{"service": "service ceiling", "cost": "time per packet", "cpu": "CPU time per packet, of the process", "allocs": "allocations per packet",
+	names := map[string]string{"service": "service ceiling", "cost": "time per packet", "cost-min": "time per packet in the quickest part", "cpu": "CPU time per packet, of the process", "allocs": "allocations per packet", "instructions": "instructions per packet",
 		"peak": "most memory, less the capture"}
 	name, ok := names[m.Name]
 	if !ok {

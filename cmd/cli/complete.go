@@ -76,7 +76,7 @@ func (a *app) flagChoices() map[string]choices {
 		"stamp": {pairs(string(replay.StampDue), "when the frame is due", string(replay.StampCapture),
 			"when it was captured"), false},
 		"search": {pairs(trial.SearchMLR, "short trials, a load judged on many", trial.SearchRFC2544,
-			"bisection by long trials"), false},
+			"bisection by long trials", trial.SearchNone, "closed loop only"), false},
 		"goal": {pairs("ndr", "no drop", "pdr:0.5%", "at most 0.5 % lost", "rfc2544", "no drop, one long trial",
 			"tst009", "ETSI NFV-TST 009"), true},
 		"metric": {pairs("ndr", "no-drop rate", "pdr", "partial-drop rates", "service", "closed loop", "cost", "time per packet", "cost-min", "in the quickest part of a trial", "cpu", "CPU time per packet",

@@ -71,7 +71,7 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 	fs.BoolVar(&m.json, "json", false, "print results as JSON lines instead of a table")
 	m.edit.add(fs, false)
 	fs.StringVar(&m.cachefile, "cachefile", "", cachefileUsage)
-	fs.StringVar(&m.failIf, "fail-if", "", "exit 3 if true of any result, as 'ndr<20000' or 'cost[direct]>100'")
+	fs.StringVar(&m.failIf, "fail-if", "", "exit 3 if true of any result, as 'ndr<20000', 'cost[direct]>100' or 'loss>0.1%'")
 }
 
 // plan checks the flags that all measuring commands share.
@@ -122,7 +122,7 @@ takes trials of 100 ms, 1 s sums, bounds of 2 % and 3 repeats: a first look, and
 
 --per-class takes one folder with a folder of captures for each class, as CIC-IoT-2023's PCAP or what 'dataset synth' makes, or synth:cic: a study
 of each class by itself, from its first --packets packets (100000), and one table of them all: which class costs a parser most. --quick is then
-of the goal ndr, sums of 300 ms and bounds of 5 %.` + shardHelp + soakHelp,
+of the goal ndr, sums of 300 ms and bounds of 5 %.` + shardHelp("some cells are measured, or with --per-class some classes,") + metricsHelp + soakHelp,
 		Example: `  ` + a.Name + ` ceiling --quick synth:iot-1
   ` + a.Name + ` ceiling -o results --engines direct,gopacket-layers --sizes 64,512,1518 capture.pcapng
   ` + a.Name + ` ceiling --resume results
@@ -163,7 +163,11 @@ of the goal ndr, sums of 300 ms and bounds of 5 %.` + shardHelp + soakHelp,
 			}
 			defaults.FinalTrialDuration, defaults.InitialTrialDuration = plan.Trial, plan.Trial
 			defaults.DurationSum, defaults.Width, defaults.ExceedRatio = max(sum, plan.Trial), width, exceed
-			if plan.Goals, err = search.ParseGoals(goals, defaults); err != nil {
+			if searching == trial.SearchNone {
+				if c.Flags().Changed("goal") {
+					return usagef("--search none searches no goal: leave out --goal %s, or --search", goals)
+				}
+			} else if plan.Goals, err = search.ParseGoals(goals, defaults); err != nil {
 				return usageError{err}
 			}
 			plan.Search, plan.MaxLoad = searching, maxLoad
@@ -185,7 +189,7 @@ of the goal ndr, sums of 300 ms and bounds of 5 %.` + shardHelp + soakHelp,
 	m.add(a, fs)
 	m.shard.add(fs, "the cells or, with --per-class, the classes")
 	fs.StringVar(&goals, "goal", "ndr,pdr:0.5%", "loss goals: ndr, pdr:RATIO, rfc2544, tst009")
-	fs.StringVar(&searching, "search", trial.SearchMLR, "mlrsearch, or rfc2544 (bisection, one trial of 60 s a step)")
+	fs.StringVar(&searching, "search", trial.SearchMLR, "mlrsearch, rfc2544 (bisection, one trial of 60 s a step), or none (closed loop only: service and cost)")
 	fs.DurationVar(&sum, "sum", 21*time.Second, "trial time on which a load is judged")
 	fs.Float64Var(&width, "width", search.DefaultWidth, "how close the bounds must come, relative")
 	fs.Float64Var(&exceed, "exceed", 0.5, "share of the trial time that may miss the goal (0: none, as in RFC 2544)")
@@ -211,7 +215,7 @@ func (a *app) sweepCommand() *cobra.Command {
 		Short: "Measure loss over a grid of loads, sizes and engines",
 		Long: `Measures every engine at every load and size. Loads are numbers (k, M and G allowed) in the unit of --unit, multiples of
 the service ceiling found just before, as 0.5x, or of the rate at which the capture was recorded, as 2r; FROM..TO/N spaces N
-loads evenly on a logarithmic axis; FROM..TO is 8 of them, and 1x where it lies between.` + shardHelp,
+loads evenly on a logarithmic axis; FROM..TO is 8 of them, and 1x where it lies between.` + shardHelp("some cells are measured,") + metricsHelp,
 		Example: `  ` + a.Name + ` sweep --rates 0.1x..3x/12 --engines direct,gopacket-eager synth:iot-1 -o sweep
   ` + a.Name + ` sweep --rates 10k,100k,1M --sizes 64,512,1518 --json capture.pcap`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -269,6 +273,10 @@ loop, and the trial). Without --rate, or with --rate 0, the feed is a closed loo
 		},
 	}
 	m.add(a, c.Flags())
+	for name, value := range map[string]string{"engines": "[" + m.engines[0] + "]", "repeats": "1"} {
+		c.Flags().Lookup(name).DefValue = value
+	}
+	c.Flags().Lookup("cache").Usage += "; with --loop as-is by default"
 	c.Flags().IntVar(&m.settings.Passes, "loop", 0, "end the trial after so many passes over the capture instead of by --trial (0: by --trial)")
 	c.Flags().StringVar(&rate, "rate", "0", "load: a number, a multiple of the service ceiling (0.5x) or of the recorded rate (2r), or 0 for closed loop")
 	return c

@@ -34,14 +34,22 @@ const (
 	hostFile         = "host.json" // meter.Host
 )
 
-// shardHelp is of ceiling and sweep.
-const shardHelp = `
+// shardHelp is of ceiling and sweep, whose shards are of what is named.
+func shardHelp(of string) string {
+	return `
 
-With --shard i/n only some cells are measured, or with --per-class some classes, each with all its repeats, into a folder of shards (-o) that 'merge'
+With --shard i/n only ` + of + ` each with all its repeats, into a folder of shards (-o) that 'merge'
 makes the results folder of. All engines of a size, cache state and number of workers stay in one shard while there are enough of them. Shards
 on one machine take turns; one that was interrupted goes on with the same command on the same machine. Give the same words on every machine,
 folders of classes and files of stages too: they are part of what a shard is known by. Shards of machines that differ are not merged,
 unless with --mixed-machines: then each row is of one machine, and the result says of which.`
+}
+
+// metricsHelp is of commands whose --fail-if is about a study.
+const metricsHelp = `
+
+--fail-if names goals (ndr, pdr), service (in the unit of loads), cost and cpu (ns per packet), cost-min (the same in the quickest part of the closed
+loop, with one worker), allocs and instructions (per packet), peak (octets), soak, and loss where loads are listed and nothing is searched.`
 
 // studyParameters are all that decides what the shards of a study measure. Captures are Job.Inputs.
 type studyParameters struct {

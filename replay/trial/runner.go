@@ -232,9 +232,6 @@ func (r *Runner) feed(w *worker, in Input, number uint64) (feedFunc, error) {
 		Queue: queue, Clock: clock, Batch: s.Batch, Duration: in.Duration, Width: s.Width, Drain: residualWait,
 		Stamp: replay.Stamp(s.Stamp), FeedCost: r.closedNS,
 	}
-	if len(r.workers) == 1 {
-		cfg.Slice = uint64(w.frames.Len())
-	}
 	if s.Passes > 0 {
 		cfg.Duration = 0
 	}
@@ -248,6 +245,9 @@ func (r *Runner) feed(w *worker, in Input, number uint64) (feedFunc, error) {
 	if s.Feed == "ring" {
 		ring := &replay.Ring{Config: cfg, Stable: true}
 		return ring.Run, nil
+	}
+	if len(r.workers) == 1 {
+		cfg.Slice = uint64(w.frames.Len())
 	}
 	feed := &replay.Feed{Config: cfg}
 	return feed.Run, nil
@@ -372,7 +372,7 @@ func sum(results []replay.Result) (s replay.Result) {
 		s.Residual += r.Residual
 		s.LateDrained += r.LateDrained
 		s.Served += r.Served
-		s.Quickest = r.Quickest // of one worker; more have none
+		s.Quickest, s.Slices = r.Quickest, r.Slices // of one worker; more have none
 		s.OfferedOctets += r.OfferedOctets
 		s.DeliveredOctets += r.DeliveredOctets
 		s.Busy += r.Busy
