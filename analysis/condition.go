@@ -128,6 +128,22 @@ func (c Condition) Check(measures []Measure) ([]Match, error) {
 	return found, nil
 }
 
+// CheckEach is Check that tells what is true although something else is not known: found are the measures for which a comparison
+// surely holds, and err is what Check returns as such. A condition holds where any of its comparisons does.
+func (c Condition) CheckEach(measures []Measure) (found []Match, err error) {
+	if found, err = c.Check(measures); err == nil {
+		return found, nil
+	}
+	for _, m := range measures {
+		for _, cmp := range c.comparisons {
+			if i := m.Interval; cmp.selects(m) && cmp.holds(m.Value) && !(i.Valid() && i.holds(0) && i.holds(cmp.limit)) {
+				found = append(found, Match{Measure: m, Comparison: cmp.text})
+			}
+		}
+	}
+	return found, err
+}
+
 func (c comparison) selects(m Measure) bool {
 	return m.Metric == c.metric && (c.engine == "" || m.Engine == c.engine)
 }

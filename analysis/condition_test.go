@@ -135,6 +135,28 @@ func TestConditionWithoutMeasures(t *testing.T) {
 	}
 }
 
+// TestCheckEach: what is true is told although something else has no value, or is left open.
+func TestCheckEach(t *testing.T) {
+	some := []Measure{{Engine: "a", Metric: "recall", Value: 0.5}, {Engine: "b", Metric: "recall", Value: math.NaN(), Why: "no vector is of it"},
+		{Engine: "a", Metric: "soak", Value: -0.2, Interval: Interval{Low: -0.4, High: 0.1, Coverage: 0.95}}}
+	for text, want := range map[string]struct {
+		found int
+		fault string
+	}{
+		"recall<0.9": {1, "no vector is of it"}, "recall<0.1": {0, "no vector is of it"}, "recall[a]<0.9": {1, ""}, "recall[a]<0.1": {0, ""},
+		"soak<-0.1": {0, "leaves it open"}, "recall[a]<0.9, soak<-0.1": {1, "leaves it open"}, "recall[a]<0.9, nothing>1": {1, "unknown metric"},
+	} {
+		c, err := ParseCondition(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := c.CheckEach(some)
+		if len(found) != want.found || (err == nil) != (want.fault == "") || err != nil && !strings.Contains(err.Error(), want.fault) {
+			t.Errorf("%s: %v, %v", text, found, err)
+		}
+	}
+}
+
 func FuzzParseCondition(f *testing.F) {
 	for _, s := range []string{"ndr<20k", "pdr[direct]>=1e6, cost>250", "a[b,c]<=-.5%", "[", "a[]]<1", "x<1e999", ",", "é<1"} {
 		f.Add(s)

@@ -22,6 +22,9 @@ var ErrTooFewSizes = errors.New("a cost model needs at least three distinct size
 type CostPoint struct {
 	Octets float64 `json:"octets"`
 	NS     float64 `json:"ns"` // nanoseconds per packet
+	// Size names the size that was asked for. Points of one name are of one size although their octets, being the mean of what
+	// was measured, differ a little from repeat to repeat. Without a name the octets tell sizes apart.
+	Size string `json:"size,omitempty"`
 	// Repeat tells which points were measured together: the intervals of a model compare repeats, never points.
 	Repeat int `json:"repeat"`
 }
@@ -67,7 +70,7 @@ func FitCost(points []CostPoint) (CostModel, error) {
 				p.NS, p.Octets)
 		}
 	}
-	if n := sizes(points); n < 3 {
+	if n := min(Sizes(points), lengths(points)); n < 3 {
 		return CostModel{}, fmt.Errorf("%w, have %d", ErrTooFewSizes, n)
 	}
 	m := CostModel{Points: len(points), MinOctets: points[0].Octets, MaxOctets: points[0].Octets}
@@ -123,10 +126,10 @@ func (m *CostModel) repeatIntervals(points []CostPoint) {
 		byRepeat[p.Repeat] = append(byRepeat[p.Repeat], p)
 	}
 	m.Repeats = len(byRepeat)
-	all := sizes(points)
+	all := Sizes(points)
 	var bases, slopes []float64
 	for _, part := range byRepeat {
-		if sizes(part) != all {
+		if Sizes(part) != all {
 			continue
 		}
 		l := fitLine(part)
@@ -197,7 +200,25 @@ func (l line) errors(variance float64) (base, slope float64) {
 	return base, slope
 }
 
-func sizes(points []CostPoint) int {
+// Sizes counts the sizes of points: see CostPoint.Size.
+func Sizes(points []CostPoint) int {
+	type size struct {
+		name   string
+		octets float64
+	}
+	seen := map[size]struct{}{}
+	for _, p := range points {
+		s := size{name: p.Size}
+		if p.Size == "" {
+			s.octets = p.Octets
+		}
+		seen[s] = struct{}{}
+	}
+	return len(seen)
+}
+
+// lengths counts distinct octets: two of them fit every line, whatever their sizes are called.
+func lengths(points []CostPoint) int {
 	seen := map[float64]struct{}{}
 	for _, p := range points {
 		seen[p.Octets] = struct{}{}

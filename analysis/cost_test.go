@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -74,14 +75,16 @@ func TestFitCostRefuses(t *testing.T) {
 		message string
 	}{
 		{"nothing", nil, true, "have 0"},
-		{"two sizes, many points", []CostPoint{{64, 1, 0}, {64, 1.1, 1}, {128, 2, 0}, {128, 2.1, 1}}, true, "have 2"},
+		{"two sizes, many points", []CostPoint{{64, 1, "", 0}, {64, 1.1, "", 1}, {128, 2, "", 0}, {128, 2.1, "", 1}}, true, "have 2"},
+		{"two sizes by name", []CostPoint{{64, 1, "64", 0}, {64.1, 1.1, "64", 1}, {128, 2, "128", 0}, {128.1, 2.1, "128", 1}}, true, "have 2"},
+		{"two lengths of three names", []CostPoint{{74, 1, "60", 0}, {74, 1.1, "64", 0}, {128, 2, "128", 0}}, true, "have 2"},
 		{"cost of zero", three(CostPoint{Octets: 512}), false, "point 4 of 4: 0 ns at 512"},
 		{"negative cost", three(CostPoint{Octets: 512, NS: -1}), false, "point 4"},
 		{"cost not a number", three(CostPoint{Octets: 512, NS: nan}), false, "point 4"},
 		{"infinite cost", three(CostPoint{Octets: 512, NS: inf}), false, "point 4"},
 		{"negative size", three(CostPoint{Octets: -1, NS: 1}), false, "point 4"},
 		{"size not a number", three(CostPoint{Octets: nan, NS: 1}), false, "point 4"},
-		{"sizes that overflow", []CostPoint{{1, 1, 0}, {1e200, 1, 0}, {1e300, 1, 0}}, false, "too far apart"},
+		{"sizes that overflow", []CostPoint{{1, 1, "", 0}, {1e200, 1, "", 0}, {1e300, 1, "", 0}}, false, "too far apart"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -203,6 +206,11 @@ func TestFitCostIntervalCoverage(t *testing.T) {
 func TestFitCostWarnings(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	whole := repeated(r, 6, 40, 0.05, 0.02, 0.01)
+	measured := slices.Clone(whole) // the mean octets of a size differ from repeat to repeat
+	for i := range measured {
+		p := &measured[i]
+		p.Size, p.Octets = strconv.Itoa(int(p.Octets)), p.Octets*(1+1e-4*float64(p.Repeat))
+	}
 	tests := []struct {
 		name     string
 		points   []CostPoint
@@ -213,6 +221,8 @@ func TestFitCostWarnings(t *testing.T) {
 		{"six repeats", whole, true, true, ""},
 		{"five repeats", whole[:5*7], true, false, "5 whole repeats cannot give intervals"},
 		{"a repeat was cut short", whole[:6*7-2], true, false, "1 of 6 repeats do not cover all sizes"},
+		{"octets of a size differ a little", measured, true, true, ""},
+		{"and a repeat was cut short", measured[:6*7-2], true, false, "1 of 6 repeats do not cover all sizes"},
 		{"negative base", repeated(r, 6, -20, 1, 0, 0.001), true, true, "negative"},
 		{"cost falls with size", repeated(r, 6, 200, -0.05, 0, 0.001), true, true, "falls with size"},
 	}

@@ -12,6 +12,8 @@ import (
 const (
 	// SenderMargin is how many times the loss-free receive rate the sender's top speed must be for a ceiling to be one.
 	SenderMargin = 1.2
+	// SenderShortfall is the share of a load from which on a sender that was behind it is said to limit it.
+	SenderShortfall = 0.01
 	// ParserShare is the share of an engine's ceiling in memory from which on the parser is said to limit it on the network.
 	ParserShare = 0.75
 )
@@ -56,6 +58,10 @@ type LiveLoad struct {
 	Load    float64 `json:"load_pps"` // 0: top speed
 	Offered Summary `json:"offered_pps"`
 	Sent    Summary `json:"sent_pps"` // as achieved
+	// Shortfall are the frames that were due and not sent, because the sender was behind, summed over the repeats; they are not in
+	// Counts. SenderLimited says that they are at least SenderShortfall of what was due: the load was Sent, not Offered.
+	Shortfall     uint64 `json:"shortfall"`
+	SenderLimited bool   `json:"sender_limited"`
 	// Counts are summed over the repeats.
 	Counts live.Counts `json:"counts"`
 	Loss   Summary     `json:"loss"` // share of what was sent that was not parsed in time
@@ -213,8 +219,10 @@ func liveLoad(records []*live.Record, kind string, load float64) LiveLoad {
 			l.Counts.InterfaceDrops += c.InterfaceDrops
 			l.Counts.InRing += c.InRing
 			l.Counts.Unexplained += c.Unexplained
+			l.Shortfall += r.Trial.Shortfall
 		}
 	}
+	l.SenderLimited = load > 0 && float64(l.Shortfall) >= float64(SenderShortfall*float64(l.Counts.Sent+l.Shortfall)) && l.Shortfall > 0
 	l.Sent = of((*live.Trial).SentRate)
 	if l.Offered = l.Sent; load > 0 {
 		l.Offered = of(func(t *live.Trial) float64 { return t.Load })

@@ -33,6 +33,7 @@ type Ceiling struct {
 	Host    string     `json:"host,omitempty"`      // that measured it, where several did: trial.Header.Hosts
 	Octets  float64    `json:"mean_octets"`         // captured octets per packet of what was fed; 0: n/a
 	Wire    float64    `json:"mean_wire_octets"`    // the same on the wire, without the check sequence; 0: n/a
+	Refused float64    `json:"refused,omitempty"`   // share of the packets in closed loop that the engine called malformed or does not support
 	Service Summary    `json:"service"`             // closed loop, in the unit of loads: see trial.Record.ServiceRate
 	NS      Summary    `json:"ns_per_packet"`       // closed loop, of one worker's thread, on the trial's clock
 	MinNS   Summary    `json:"min_ns_per_packet"`   // the same in the quickest part of the loop: replay.Result.Quickest; N 0: n/a
@@ -247,6 +248,8 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 			n := float64(rec.Result.Delivered)
 			fed.Frames += rec.Counters.Frames
 			fed.Octets += rec.Counters.Octets
+			fed.Malformed += rec.Counters.Malformed
+			fed.Unsupported += rec.Counters.Unsupported
 			fed.WireOctets += rec.Counters.WireOctets
 			service.add(rec.Repeat, serviceRate(rec, settings))
 			ns.add(rec.Repeat, rec.CostNanos())
@@ -273,6 +276,7 @@ func ceiling(cell trial.Cell, settings *trial.Settings, records []trial.Record) 
 	if fed.Frames > 0 {
 		c.Octets = float64(fed.Octets) / float64(fed.Frames)
 		c.Wire = float64(fed.WireOctets) / float64(fed.Frames)
+		c.Refused = float64(fed.Malformed+fed.Unsupported) / float64(fed.Frames)
 	}
 	c.Service, c.NS, c.MinNS, c.CPUNS, c.Allocs = service.summary(), ns.summary(), least.summary(), cpu.summary(), allocs.summary()
 	c.GC, c.Insns, c.Feed = gc.summary(), insns.summary(), share.summary()
@@ -432,7 +436,7 @@ func (r *Results) costs(cells []trial.Cell, byCell map[trial.Cell][]trial.Record
 			}
 			asked[key][cell.Size], anywhere[key.cell][cell.Size] = true, true
 			points[key] = append(points[key], CostPoint{
-				Octets: float64(rec.Counters.Octets) / float64(rec.Counters.Frames), NS: rec.CostNanos(), Repeat: rec.Repeat,
+				Octets: float64(rec.Counters.Octets) / float64(rec.Counters.Frames), NS: rec.CostNanos(), Size: cell.Size, Repeat: rec.Repeat,
 			})
 		}
 	}
@@ -544,6 +548,9 @@ func (r *Results) Measures() []Measure {
 		add(c.Cell.Engine, "cpu", where, c.CPUNS)
 		add(c.Cell.Engine, "allocs", where, c.Allocs)
 		add(c.Cell.Engine, "instructions", where, c.Insns)
+		if c.Insns.N == 0 {
+			list[len(list)-1].Why = "the machine counted none (virtual machines often cannot; perf_event_paranoid above 2 forbids it)"
+		}
 		add(c.Cell.Engine, "peak", where, c.Peak)
 		for _, g := range c.Goals {
 			for _, name := range goalMetrics(r.Header.Plan.Goals, g.Goal) {

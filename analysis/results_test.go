@@ -169,6 +169,26 @@ func TestAnalyzeFitsCostsOverSizesOnly(t *testing.T) {
 	}
 }
 
+// Six repeats of each size give the cost model its intervals, although what was measured differs a little in its mean octets.
+func TestAnalyzeGivesCostsIntervals(t *testing.T) {
+	var records []trial.Record
+	for repeat := 1; repeat <= 6; repeat++ {
+		for _, size := range []uint64{64, 512, 1518} {
+			cell := trial.Cell{Engine: "e", Size: fmt.Sprint(size), Cache: "hot", Workers: 1}
+			rec := service(cell, repeat, 100+0.1*float64(size)+0.1*float64(repeat))
+			rec.Counters.Octets = rec.Counters.Frames*size + uint64(repeat)
+			records = append(records, rec)
+		}
+	}
+	r := analysis.Analyze(header(6), records)
+	if len(r.Costs) != 1 {
+		t.Fatalf("costs %+v: want one model", r.Costs)
+	}
+	if m := r.Costs[0].Model; !m.BaseInterval.Valid() || !m.PerOctetInterval.Valid() || len(m.Warnings) > 0 {
+		t.Errorf("intervals %+v and %+v, warnings %q", m.BaseInterval, m.PerOctetInterval, m.Warnings)
+	}
+}
+
 func TestAnalyzeOfNothing(t *testing.T) {
 	if r := analysis.Analyze(header(6), nil); len(r.Ceilings) != 0 {
 		t.Errorf("%+v", r)

@@ -154,6 +154,7 @@ func (s *Scenario) fit(engine string, records []scenario.Record) {
 		}
 	}
 	var points []FitPoint
+	byRow := map[string][]int{} // of points
 	for i := range records {
 		r := &records[i]
 		if len(plain) >= 3 && !plain[r.Row] {
@@ -163,11 +164,22 @@ func (s *Scenario) fit(engine string, records []scenario.Record) {
 		if r.Engine != engine || !s.known(r.Row, engine) || r.Closed || r.Failure != "" || !(ns > 0) || r.Result.Offered == 0 || r.Result.Duration <= 0 {
 			continue
 		}
+		byRow[r.Row] = append(byRow[r.Row], len(points))
 		points = append(points, FitPoint{
 			Octets: float64(r.Result.OfferedOctets) / float64(r.Result.Offered), PPS: r.Result.OfferedRate(), NS: ns,
 			Weight: 1 / float64(ns*ns), // of repeats of one machine: errors grow with the time
 			Repeat: r.Repeat,
 		})
+	}
+	for _, of := range byRow { // a row is of one size and one rate, although each repeat measured its own a little differently
+		var octets, pps []float64
+		for _, i := range of {
+			octets, pps = append(octets, points[i].Octets), append(pps, points[i].PPS)
+		}
+		size, rate := Summarize(octets).Median, Summarize(pps).Median
+		for _, i := range of {
+			points[i].Octets, points[i].PPS = size, rate
+		}
 	}
 	f := ScenarioFit{Engine: engine}
 	for _, form := range Forms() {

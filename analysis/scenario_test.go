@@ -139,6 +139,23 @@ func TestScenarioFitsFindTheQueueModel(t *testing.T) {
 	}
 }
 
+// Repeats of one row are no row of sizes and rates, although each of them measured its own a little differently.
+func TestScenarioFitsNoLineThroughOneRow(t *testing.T) {
+	h := scenarioHeader(6, "a")
+	h.Plan.Scenario.Rows = h.Plan.Scenario.Rows[:1]
+	var records []scenario.Record
+	for repeat := 1; repeat <= 6; repeat++ {
+		r := scenarioRecord(h.Plan.Scenario.Rows[0].Name, "a", repeat, 1000, 1000, 1e6*(1+0.001*float64(repeat)))
+		r.Result.Duration += time.Duration(repeat) * time.Millisecond
+		r.Result.OfferedOctets += uint64(repeat)
+		records = append(records, r)
+	}
+	s := AnalyzeScenario(h, records)
+	if len(s.Fits) != 1 || len(s.Fits[0].Fits) != 1 || s.Fits[0].Fits[0].Form != FormFlat {
+		t.Errorf("fits of one row: %+v", s.Fits)
+	}
+}
+
 func TestQueueFramesAreThoseOfThePresets(t *testing.T) {
 	for spec, want := range map[string]float64{"pcap-immediate-32": 32, "1024": 1024, "scapy-65536": 57, "rcvbuf-212992": 93, "pcap-2MiB": 1310} {
 		if got := QueueFrames(spec, 1514); got != want {

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type LoadConfig struct {
 	MemoryLimit int64 `json:"memory_limit"`
 	// Packets ends loading after that many frames over all captures. 0 means all.
 	Packets uint64 `json:"packets"`
+	// Instead is what the caller's user can do where captures do not fit in memory, beside allowing more; "" is to load fewer packets
+	// or fewer captures.
+	Instead string `json:"-"`
 	// Merge and Continue put captures together as a Series does: by time, or one after another with times that go on. Without
 	// either they stand one after another with their own times.
 	Merge    bool `json:"merge,omitempty"`
@@ -266,13 +270,16 @@ func (l *loading) keep(c *Capture, f *parse.Frame, facts *FileFacts) error {
 }
 
 func (l *loading) advice() error {
-	return fmt.Errorf("%w: captures in memory may take %s; allow more with --memory-limit, load the first N frames with "+
-		"--packets N, or name fewer captures", ErrMemory, octetText(l.limit))
+	instead := cmp.Or(l.cfg.Instead, "load the first N frames with --packets N, or name fewer captures")
+	return fmt.Errorf("%w: captures in memory may take %s; allow more with --memory-limit, %s", ErrMemory, octetText(l.limit), instead)
 }
 
 // explain adds what can be done about damage.
-func (l *loading) explain(err error) error {
-	if damage := new(pcapio.FormatError); errors.As(err, &damage) {
+func (l *loading) explain(err error) error { return Explain(err) }
+
+// Explain adds to an error of a damaged capture what can be done about it, once. Others it returns as they are.
+func Explain(err error) error {
+	if damage := new(pcapio.FormatError); errors.As(err, &damage) && damage.Packet > 0 {
 		return fmt.Errorf("%w (--salvage keeps the frames that can be trusted)", err)
 	}
 	return err

@@ -119,7 +119,7 @@ type Result struct {
 	SkipTime time.Duration `json:"skip_ns"`    // spent on walking past dropped frames; in none of the times above
 
 	// Quickest is the mean time of a frame, as ServiceTime, in the quickest of the Slices of a closed loop (Config.Slice); 0 where there
-	// are none. What disturbs the host for a part of the trial is in ServiceTime and not in this.
+	// are none. The frames behind the last slice are in none, so of very few it may be above ServiceTime. What disturbs the host for a part of the trial is in ServiceTime and not in this.
 	Quickest float64 `json:"quickest_ns,omitempty"`
 	Slices   uint64  `json:"slices,omitempty"` // whole ones
 

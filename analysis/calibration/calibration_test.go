@@ -297,7 +297,7 @@ func TestDoubts(t *testing.T) {
 }
 
 func TestEveryMarkIsExplained(t *testing.T) {
-	for _, m := range []string{trial.MarkFeedLimited, trial.MarkHostLimited, trial.MarkHostBusy, trial.MarkThrottled, trial.MarkLLC, trial.MarkUnsent} {
+	for _, m := range []string{trial.MarkFeedLimited, trial.MarkHostLimited, trial.MarkHostBusy, trial.MarkThrottled, trial.MarkLLC, trial.MarkUnsent, trial.MarkUndecoded} {
 		if markWords[m] == "" {
 			t.Errorf("%s is not", m)
 		}

@@ -112,6 +112,7 @@ var markWords = map[string]string{
 	trial.MarkThrottled:   "the board lowered its clock",
 	trial.MarkLLC:         "too little memory for frames that are cold for sure",
 	trial.MarkUnsent:      "the feed could not offer the load",
+	trial.MarkUndecoded:   "over 1 % of the frames were of link types that the parser does not decode",
 }
 
 // Spread returns how far the values lie apart: (max - min) / median; 0 for fewer than two.

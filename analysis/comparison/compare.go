@@ -56,7 +56,12 @@ type Row struct {
 	Change   Change
 	Marks    []Mark   // of the cell
 	Doubts   []string // as "1 of 6 runs of new have no value"
+	missing  string   // the first of them that says so; "": every run has a value
+	unlike   string   // that the two did not parse alike
 }
+
+// refusedApart is by how much the shares of packets that two parsers refuse may differ; trials are not of whole passes.
+const refusedApart = 0.01
 
 // Mark is a doubt of trials (see the Mark constants of package trial), or that the search for a goal was irregular.
 type Mark struct {
@@ -140,6 +145,8 @@ type Comparison struct {
 	// Unfinished says of each study whose plan is not done how much is; none where both sides are whole.
 	Unfinished []string
 	partial    map[string]string // geometric means that leave out cells, by their names in conditions, and why
+	force      bool
+	known      []string // metrics that were measured, whether compared or not, and the fixed ones
 }
 
 // IncomparableError says why numbers of two studies do not mean the same.
@@ -165,12 +172,12 @@ func Compare(old, new Side, o Options) (*Comparison, error) {
 	if !(o.Alpha > 0 && o.Alpha < 1) {
 		return nil, fmt.Errorf("alpha %v: want a number above 0 and below 1, as %v", o.Alpha, DefaultAlpha)
 	}
-	c := &Comparison{Old: old.Name, New: new.Name, Alpha: o.Alpha, Rounds: o.Rounds, partial: make(map[string]string)}
+	c := &Comparison{Old: old.Name, New: new.Name, Alpha: o.Alpha, Rounds: o.Rounds, force: o.Force, partial: make(map[string]string)}
 	var serious []Different
 	unit := false
 	var values [2]*sample
 	for i, side := range []Side{old, new} {
-		values[i] = &sample{name: []string{"old", "new"}[i], values: make(map[place][]float64), marks: make(map[place]map[string]int), slices: make(map[place]uint64)}
+		values[i] = &sample{name: []string{"old", "new"}[i], values: make(map[place][]float64), marks: make(map[place]map[string]int), slices: make(map[place]uint64), refused: make(map[place]float64)}
 		for _, class := range classes(side) {
 			values[i].add(class, side.Studies[class])
 		}
@@ -198,7 +205,18 @@ func Compare(old, new Side, o Options) (*Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, s := range values {
+		for _, m := range s.metrics {
+			c.known = append(c.known, m.Name)
+		}
+	}
+	c.known = append(c.known, fixed...)
 	if c.rows(metrics, values); len(c.Rows) == 0 {
+		for _, l := range c.Lone {
+			if l.Metric != "" {
+				return nil, fmt.Errorf("%s and %s cannot be compared by %s: only %s has it", old.Name, new.Name, l.Metric, l.Side)
+			}
+		}
 		return nil, fmt.Errorf("%s and %s have no result in common: old has %s, new has %s", old.Name, new.Name, values[0].held(), values[1].held())
 	}
 	c.warn(old, new)
@@ -224,7 +242,8 @@ type sample struct {
 	goals   []string            // names of the metrics that the plan searched
 	values  map[place][]float64 // by run, NaN where it has none
 	marks   map[place]map[string]int
-	slices  map[place]uint64 // of closed loops: the fewest of a run
+	slices  map[place]uint64  // of closed loops: the fewest of a run
+	refused map[place]float64 // share of packets: the mean of the runs
 }
 
 // fewSlices is how many the least of should be of, at least, to be free of what disturbs a trial.
@@ -276,6 +295,7 @@ func (s *sample) add(class string, study Study) {
 			if !slices.Contains(s.cells, at) {
 				s.cells = append(s.cells, at)
 			}
+			s.refused[at] += r.Refused / float64(len(byRun))
 			if n, some := s.slices[at]; r.Slices > 0 && (!some || r.Slices < n) {
 				s.slices[at] = r.Slices
 			}
@@ -458,11 +478,19 @@ func (c *Comparison) rows(metrics []Metric, sides [2]*sample) {
 			for i, values := range [][]float64{old, new} {
 				s := sides[i]
 				if missing := len(values) - len(finite(values)); missing > 0 {
-					row.Doubts = append(row.Doubts, fmt.Sprintf("%d of %s of %s have no value", missing, plural(len(values), "run"), s.name))
+					text := fmt.Sprintf("%d of %s of %s have no value", missing, plural(len(values), "run"), s.name)
+					if m.Name == costMin {
+						text += ": no whole pass over the frames fits into their trials"
+					}
+					row.Doubts, row.missing = append(row.Doubts, text), cmp.Or(row.missing, text)
 				}
 			}
 			if n := min(sides[0].slices[at], sides[1].slices[at]); m.Name == costMin && n < fewSlices {
 				row.Doubts = append(row.Doubts, fmt.Sprintf("the quickest of %s only: hot frames (--cache hot) or longer trials give more", plural(int(n), "slice")))
+			}
+			if old, new := sides[0].refused[at], sides[1].refused[at]; math.Abs(old-new) > refusedApart {
+				row.unlike = fmt.Sprintf("old refused %.1f %% of the packets as malformed or unsupported, new %.1f %%: they did not do the same work", 100*old, 100*new)
+				row.Doubts = append(row.Doubts, row.unlike)
 			}
 			c.Rows = append(c.Rows, row)
 			mean = append(mean, [2][]float64{old, new})

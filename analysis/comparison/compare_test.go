@@ -557,3 +557,71 @@ func TestFewSlicesAreSaid(t *testing.T) {
 		}
 	}
 }
+
+// Runs without a cost-min are those that were too slow for it: a gate that leaves them out would pass what it is there to find.
+func TestGateOnWhatSomeRunsLack(t *testing.T) {
+	of := func(lacking int, costs ...float64) Study {
+		s := simulated(engineCosts{"a": costs}, 0)
+		for i := range s.Records {
+			if r := &s.Records[i]; r.Kind == trial.KindService && r.Repeat > lacking {
+				r.Result.Quickest, r.Result.Slices = 100+float64(r.Repeat), 50
+			}
+		}
+		return s
+	}
+	old, new := of(0, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109), of(6, 1000, 1001, 1002, 1003, 1004, 1005, 103, 104, 105, 106)
+	c := compared(t, old, new, Options{})
+	if r := row(t, c.Rows, "cost-min", "a"); len(r.Doubts) != 1 || !strings.Contains(r.Doubts[0], "6 of 10 runs of new have no value") {
+		t.Errorf("%q", r.Doubts)
+	}
+	if _, err := c.Gate(condition(t, "cost-min>3%")); err == nil || !strings.Contains(err.Error(), "6 of 10 runs of new") {
+		t.Errorf("%v", err)
+	}
+	if gate, err := c.Gate(condition(t, "cost>3%")); err != nil || len(gate.True) != 1 {
+		t.Errorf("%+v, %v", gate, err)
+	}
+}
+
+func TestGateSaysWhyAMetricIsNotThere(t *testing.T) {
+	s := simulated(engineCosts{"a": {100, 101, 102, 103}}, 0)
+	c := compared(t, s, s, Options{Metrics: []string{"cost"}})
+	for text, want := range map[string]string{
+		"cost-min>3%": "no pass over the frames", "cost-min[a]>3%": "no pass over the frames", "instructions>1%": "counted none",
+		"nonesuch>3%": `unknown metric "nonesuch"; there are allocs, cost, cost-min, cpu, instructions, ndr, peak, service`,
+	} {
+		if _, err := c.Gate(condition(t, text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	other := simulated(engineCosts{"a": {100, 101, 102, 103}}, 0)
+	for i := range other.Records {
+		other.Records[i].Result.Quickest, other.Records[i].Result.Slices = 99, 9
+	}
+	if _, err := Compare(side("x", s), side("y", other), Options{Metrics: []string{"cost-min"}}); err == nil || !strings.Contains(err.Error(), "only new has it") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A parser that refuses what the other one parses is not a faster one.
+func TestGateOnParsersThatRefuseOtherwise(t *testing.T) {
+	of := func(ns float64, malformed uint64) Study {
+		s := simulated(engineCosts{"a": {ns, ns + 1, ns + 2, ns + 3}}, 0)
+		for i := range s.Records {
+			s.Records[i].Counters.Frames, s.Records[i].Counters.Malformed = 1000, malformed
+		}
+		return s
+	}
+	c := compared(t, of(100, 3), of(20, 1000), Options{})
+	if r := row(t, c.Rows, "cost", "a"); len(r.Doubts) != 1 || !strings.Contains(r.Doubts[0], "old refused 0.3 %") {
+		t.Errorf("%q", r.Doubts)
+	}
+	if _, err := c.Gate(condition(t, "cost>3%")); err == nil || !strings.Contains(err.Error(), "new 100.0 %") {
+		t.Errorf("%v", err)
+	}
+	if gate, err := compared(t, of(100, 3), of(20, 1000), Options{Force: true}).Gate(condition(t, "cost>3%")); err != nil || len(gate.True) != 0 {
+		t.Errorf("%+v, %v", gate, err)
+	}
+	if _, err := compared(t, of(100, 3), of(20, 12), Options{}).Gate(condition(t, "cost>3%")); err != nil {
+		t.Error(err)
+	}
+}

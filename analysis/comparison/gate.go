@@ -50,12 +50,21 @@ func Sensible(condition analysis.Condition) error {
 	return nil
 }
 
+// unmeasured says why a metric that every study may have was not measured.
+var unmeasured = map[string]string{
+	costMin: "no pass over the frames in memory fits into a trial (take --cache hot, or a longer --trial), there are several workers, a ring feeds, " +
+		"or it was measured by an older version",
+	"instructions": "the machine counted none (virtual machines often cannot; perf_event_paranoid above 2 forbids it)",
+	"cpu":          "the machine does not tell it",
+	"peak":         "the machine does not tell it",
+}
+
 // Gate checks a condition on changes: "ndr<-5%" speaks of every cell's change of ndr, "cost[direct]>3%" of those of one engine, and
 // "geomean-ndr<-2%" of the geometric mean's. A change of lost packets ("loss@1x>0.1%") is in points.
 //
 // The level holds for all that the condition speaks of together: p-values are adjusted by the method of Holm (1979), so that where nothing has
 // changed the chance that anything is true is at most Alpha. It is an error when the condition names what neither side has or only one side
-// has, a geometric mean that leaves out cells, when there are too few runs for a verdict, and when it is not [Sensible].
+// has, or some runs lack, a geometric mean that leaves out cells, when there are too few runs for a verdict, and when it is not [Sensible].
 func (c *Comparison) Gate(condition analysis.Condition) (*Gate, error) { return c.gate(condition, 0) }
 
 // Check returns what is wrong with a condition that will be checked when each side has so many runs; c may have fewer.
@@ -87,6 +96,12 @@ func (c *Comparison) gate(condition analysis.Condition, planned int) (*Gate, err
 					m.Value, m.Why = math.NaN(), fmt.Sprintf("%s and %s of the two sides give no verdict at %v: take at least %d of each",
 						plural(r.Change.Old, "run"), plural(r.Change.New, "run"), c.Alpha, Need(c.Alpha))
 				}
+				if planned == 0 && r.missing != "" { // what was too slow to be measured must not vanish
+					m.Value, m.Why = math.NaN(), r.missing
+				}
+				if r.unlike != "" && !c.force {
+					m.Value, m.Why = math.NaN(), r.unlike+" (--force compares all the same)"
+				}
 				measures = append(measures, m)
 				rows[key(&m)] = r
 			}
@@ -101,6 +116,17 @@ func (c *Comparison) gate(condition analysis.Condition, planned int) (*Gate, err
 				m.Where, m.Why = "", "only "+l.Side+" has "+l.Cell.Engine+", "+m.Where
 				m.Engine, m.Metric = "all", "geomean-"+name
 				measures = append(measures, m)
+			}
+		}
+	}
+	engines := make(map[string]bool)
+	for i := range c.Rows {
+		engines[c.Rows[i].Cell.Engine] = true
+	}
+	for _, name := range c.known {
+		if !slices.ContainsFunc(measures, func(m analysis.Measure) bool { return m.Metric == name }) {
+			for engine := range engines {
+				measures = append(measures, analysis.Measure{Engine: engine, Metric: name, Value: math.NaN(), Why: unmeasured[name]})
 			}
 		}
 	}

@@ -124,6 +124,7 @@ func (a *Answer) ofStudy(r *analysis.Results) []cost {
 		{trial.MarkThrottled, "the processor was held back (heat or voltage)"},
 		{trial.MarkHostBusy, "the thread was without a CPU for over 5 % of the time"},
 		{trial.MarkFeedLimited, "the feed took over 5 % of the time; its part is taken out, with a margin"},
+		{trial.MarkUndecoded, "over 1 % of the frames were of link types that the parser does not decode, so the cost is too low"},
 		{trial.MarkLLC, "frames meant to be cold may be in the last-level cache"},
 	} {
 		cells := 0

@@ -62,6 +62,9 @@ var table = sync.OnceValue(func() *counts {
 // Architectures returns those that instructions were counted for.
 func Architectures() []string { return []string{"arm64", "armv7", "armv6"} }
 
+// Engines returns those that instructions were counted of.
+func Engines() []string { return slices.Clone(table().engines) }
+
 // octetsOf is the captured octets per packet of a counted traffic: sizes are with FCS, and iot-1's mean is that of the kit's traffic.
 func octetsOf(traffic string) float64 {
 	if size, ok := strings.CutPrefix(traffic, "udp-"); ok {

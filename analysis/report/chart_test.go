@@ -399,6 +399,14 @@ func TestCostBand(t *testing.T) {
 			t.Errorf("at %g octets the line is at %g, its interval from %g to %g", b.octets, line, b.Low, b.High)
 		}
 	}
+	points := slices.Clone(s.Points) // with mean octets that differ from repeat to repeat
+	for i := range points {
+		p := &points[i]
+		p.Size, p.Octets = fmt.Sprint(p.Octets), p.Octets*(1+1e-4*float64(p.Repeat))
+	}
+	if measured := (CostSeries{Points: points, Model: s.Model}); len(measured.band()) != len(band) {
+		t.Error("no band where the octets of a size differ a little")
+	}
 	s.Points = s.Points[:5*5]
 	if band := s.band(); len(band) > 0 {
 		t.Error("five repeats have a band")

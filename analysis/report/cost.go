@@ -128,18 +128,13 @@ func (s CostSeries) band() (band []bandPoint) {
 		return nil
 	}
 	repeats := map[int][]analysis.CostPoint{}
-	sizes := map[float64]bool{}
 	for _, pt := range s.Points {
 		repeats[pt.Repeat] = append(repeats[pt.Repeat], pt)
-		sizes[pt.Octets] = true
 	}
+	sizes := analysis.Sizes(s.Points)
 	var models []analysis.CostModel
 	for _, points := range repeats {
-		of := map[float64]bool{}
-		for _, pt := range points {
-			of[pt.Octets] = true
-		}
-		if m, err := analysis.FitCost(points); err == nil && len(of) == len(sizes) {
+		if m, err := analysis.FitCost(points); err == nil && analysis.Sizes(points) == sizes {
 			models = append(models, m)
 		}
 	}

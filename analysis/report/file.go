@@ -62,6 +62,9 @@ func createBeside(target string) (*os.File, error) {
 	for try := 0; ; try++ {
 		name := dir + "." + base + "." + strconv.FormatUint(uint64(rand.Uint32()), 36) + ".tmp"
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		if at := new(fs.PathError); errors.As(err, &at) && !errors.Is(err, fs.ErrExist) { // the name is none that the user knows
+			err = &fs.PathError{Op: "make a file in", Path: filepath.Dir(target), Err: at.Err}
+		}
 		if !errors.Is(err, fs.ErrExist) || try == 100 {
 			return f, err
 		}

@@ -140,6 +140,9 @@ func Read(path string) (trial.Header, []trial.Record, error) {
 	return header, records, err
 }
 
+// ReadHeader is Read without records.
+func ReadHeader(path string) (trial.Header, error) { return readHeader(path) }
+
 func readHeader(path string) (trial.Header, error) { return folderReader{path: path}.studyHeader() }
 
 // read also returns the length of the whole lines of the records file.
@@ -154,6 +157,9 @@ func (in folderReader) studyHeader() (trial.Header, error) {
 		below, _ := filepath.Glob(filepath.Join(in.path, "*", HeaderFile))
 		for i := range below {
 			below[i] = filepath.Dir(below[i])
+		}
+		if _, err := os.Stat(filepath.Join(in.path, "compare.json")); err == nil {
+			return trial.Header{}, fmt.Errorf("%s holds a comparison of two programs: 'compare %[1]s' prints it", in.path)
 		}
 		if len(below) > 0 {
 			return trial.Header{}, fmt.Errorf("%w; but it holds those of several machines or classes: %s", err, strings.Join(below, ", "))
@@ -215,6 +221,9 @@ func checkSchema(have, want int) error {
 func (in folderReader) header(file, kind string, schema int, header any) error {
 	name := filepath.Join(in.path, file)
 	text, err := in.file(file)
+	if _, other := os.Stat(filepath.Join(in.path, ValidationFile)); err != nil && other == nil && file != ValidationFile {
+		return fmt.Errorf("%s holds a validation, not a %s: 'report' shows it, and it has a text of its own, %s", in.path, kind, ValidationTextFile)
+	}
 	if err != nil {
 		return fmt.Errorf("%s is not a %s: %w", in.path, kind, err)
 	}

@@ -221,6 +221,13 @@ func TestResumeRefuses(t *testing.T) {
 		}
 		return path
 	}
+	validated := write(t, "validation", "", "")
+	if err := os.WriteFile(filepath.Join(validated, ValidationFile), []byte("{}"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Read(validated); err == nil || !strings.Contains(err.Error(), "holds a validation, not a results folder: 'report' shows it") {
+		t.Errorf("of a validation: %v", err)
+	}
 	for _, tt := range []struct{ name, header, records, err string }{
 		{"empty", "", "", "is not a results folder"},
 		{"no JSON", "{", "", HeaderFile},

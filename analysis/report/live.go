@@ -192,18 +192,27 @@ func liveLosses(l *analysis.Live) *Table {
 	t := &Table{Title: "What became of the frames", Columns: []Column{{Head: "engine"}, {Head: "offered", Right: true}, {Head: "sent", Right: true},
 		{Head: "lost", Right: true}, {Head: "socket", Right: true}, {Head: "interface", Right: true}, {Head: "in ring", Right: true},
 		{Head: "unexplained", Right: true}, {Head: "lost in memory", Right: true}}}
+	limited := false
 	for i := range l.Engines {
 		e := &l.Engines[i]
 		for j := range e.Loads {
 			load := &e.Loads[j]
 			c := &load.Counts
+			limited = limited || load.SenderLimited
+			sent := rated(load.Sent, FormatRate)
+			if load.SenderLimited {
+				sent.Text = "sender-limited, " + sent.Text
+			}
 			share := func(n uint64) Cell { return Number(float64(n)/float64(c.Sent), FormatRatio) }
-			t.Add(Text(e.Engine), loadText(load), rated(load.Sent, FormatRate), rated(load.Loss, FormatRatio), share(c.SocketDrops),
+			t.Add(Text(e.Engine), loadText(load), sent, rated(load.Loss, FormatRatio), share(c.SocketDrops),
 				share(c.InterfaceDrops), share(c.InRing), Text(fmt.Sprintf("%d of %d", c.Unexplained, c.Sent)), rated(load.MemoryLoss, FormatRatio))
 		}
 	}
 	t.Notes = []string{"sent = parsed + socket + interface + in ring + unexplained, over all repeats; lost and lost in memory are medians",
 		"lost in memory is the parser's own loss at the same load behind a queue as large as the ring"}
+	if limited {
+		t.Notes = append(t.Notes, "sender-limited: the sender could not keep the offered rate; what it did not send in time is in no column, and \"lost\" is of the rate that it sent")
+	}
 	return t
 }
 
@@ -229,7 +238,8 @@ func WriteLiveCSV(w io.Writer, l *analysis.Live) error {
 	t := &Table{}
 	for _, key := range []string{"engine", "load_pps", "offered_pps", "sent_pps", "sent", "parsed", "socket_drops", "interface_drops", "in_ring", "unexplained",
 		"loss_ratio", "memory_loss_ratio", "parse_ns", "memory_ns", "wakeup_ns", "wakeups_per_s", "softirq_ns", "socket_ns", "copy_ns", "live_pps",
-		"sender_limited", "sender_top_pps", "sender_alone_pps", "memory_pps", "service_pps", "limited_by", "below_pps", "ratio", "ratio_is_at_least"} {
+		"sender_limited", "sender_top_pps", "sender_alone_pps", "memory_pps", "service_pps", "limited_by", "below_pps", "ratio", "ratio_is_at_least",
+		"shortfall"} {
 		t.Columns = append(t.Columns, Column{Head: key})
 	}
 	exact := func(s analysis.Summary) Cell { return rated(s, FormatRate) }
@@ -247,7 +257,7 @@ func WriteLiveCSV(w io.Writer, l *analysis.Live) error {
 				count(c.InterfaceDrops), count(c.InRing), Text(strconv.FormatInt(c.Unexplained, 10)), exact(load.Loss), exact(load.MemoryLoss),
 				exact(load.Parse), exact(load.Memory), exact(load.WakeUp), exact(load.WakeUps), exact(load.Softirq), exact(load.Socket), exact(load.Copy),
 				exact(e.Ceiling), Text(strconv.FormatBool(e.SenderLimited)), exact(e.Top), exact(e.Alone), exact(e.Memory), exact(e.Service), Text(e.Limit),
-				exact(e.Below), share, Text(strconv.FormatBool(e.Ratio > 0 && e.SenderLimited)))
+				exact(e.Below), share, Text(strconv.FormatBool(e.Ratio > 0 && e.SenderLimited)), count(load.Shortfall))
 		}
 	}
 	return t.WriteCSV(w)

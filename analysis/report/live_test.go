@@ -3,8 +3,10 @@ package report
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +64,37 @@ func TestWriteLive(t *testing.T) {
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+}
+
+// A load that the sender could not keep is marked: what was lost is of what was sent.
+func TestLoadThatTheSenderCouldNotKeep(t *testing.T) {
+	for _, tt := range []struct {
+		shortfall uint64
+		want      string
+	}{
+		{9000, "fast 1.00 kpps sender-limited, 1.00 kpps 0 % 0 %"},
+		{5, "fast 1.00 kpps 1.00 kpps 0 % 0 %"},
+	} {
+		h, records := ranLive()
+		for i := range records {
+			if r := &records[i]; r.Engine == "fast" && r.Kind == live.KindRate {
+				r.Trial.Shortfall = tt.shortfall
+			}
+		}
+		l := analysis.AnalyzeLive(h, records)
+		var out, table bytes.Buffer
+		if err := errors.Join(WriteLive(&out, l), WriteLiveCSV(&table, l)); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(strings.Fields(out.String()), " ")
+		if !strings.Contains(text, tt.want) || strings.Contains(text, "could not keep the offered rate") != l.Engines[0].Loads[1].SenderLimited {
+			t.Errorf("no %q in\n%s", tt.want, &out)
+		}
+		rows, err := csv.NewReader(&table).ReadAll()
+		if err != nil || rows[0][len(rows[0])-1] != "shortfall" || rows[2][len(rows[0])-1] != strconv.FormatUint(tt.shortfall, 10) {
+			t.Errorf("%v, %v", rows, err)
 		}
 	}
 }

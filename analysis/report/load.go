@@ -131,6 +131,9 @@ func Load(path string) ([]*Source, error) {
 		name = filepath.Base(whole)
 	}
 	name = withoutUser(name)
+	if err := unmerged(path, path); err != nil {
+		return nil, err
+	}
 	kind, err := kindOf(path)
 	if err != nil {
 		return nil, err
@@ -150,6 +153,12 @@ func Load(path string) ([]*Source, error) {
 	var list []*Source
 	for _, e := range entries {
 		below := filepath.Join(path, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue // such as a shard is measured in
+		}
+		if err := unmerged(below, path); err != nil {
+			return nil, err
+		}
 		kind, err := kindOf(below)
 		if err != nil {
 			return nil, err
@@ -194,6 +203,24 @@ func HoldsResults(path string) bool {
 	return kind != "" || err != nil
 }
 
+// shardFile is in the folder of each shard: what is measured in shards is results when all of them are joined.
+const shardFile = "shard.json"
+
+// unmerged refuses the folder of a shard, in a folder of shards or named by itself.
+func unmerged(path, in string) error {
+	if _, err := os.Lstat(filepath.Join(path, shardFile)); err != nil {
+		return nil
+	}
+	if path == in {
+		in = filepath.Dir(filepath.Clean(path))
+		if path == "." {
+			in = ".."
+		}
+		return fmt.Errorf("%s is one shard: 'pcaplab merge %s -o OUT' first, then name OUT", path, in)
+	}
+	return fmt.Errorf("%s holds shards: 'pcaplab merge %[1]s -o OUT' first, then name OUT (%s)", in, filepath.Join(path, shardFile))
+}
+
 // withoutUser is the name of a folder that is called as a remote machine was, USER@HOST, without the user.
 func withoutUser(name string) string { return name[strings.LastIndexByte(name, '@')+1:] }
 
@@ -202,9 +229,6 @@ func what(path string, entries []fs.DirEntry) string {
 	const shown = 3
 	var names []string
 	for _, e := range entries {
-		if _, err := os.Stat(filepath.Join(path, e.Name(), "shard.json")); err == nil || e.Name() == "shard.json" {
-			return "it holds shards, of which 'merge' makes a results folder"
-		}
 		if len(names) < shown {
 			names = append(names, e.Name())
 		}

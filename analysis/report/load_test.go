@@ -138,6 +138,8 @@ func TestLoadRefusesWhatIsNoResults(t *testing.T) {
 	make("captures/c.pcap", "")
 	make("captures/d.pcap", "")
 	make("shards/0123/shard.json", "{}")
+	make("shards/0123/"+HeaderFile, `{"schema":99}`)
+	make("begun/.0123.board.study/"+HeaderFile, `{"schema":99}`)
 	make("later/"+HeaderFile, `{"schema":99}`)
 	make("broken/"+ScenarioFile, `{`)
 	make("validated/"+ValidationFile, `{"schema":1,"sets":[{"name":"x"}]}`)
@@ -150,7 +152,9 @@ func TestLoadRefusesWhatIsNoResults(t *testing.T) {
 		{"captures/a.pcap", "is a file"},
 		{"empty", "it is empty"},
 		{"captures", "it holds a.pcap, b.pcap, c.pcap and 1 more"},
-		{"shards", "'merge'"},
+		{"shards", "'pcaplab merge " + filepath.Join(dir, "shards") + " -o OUT' first"},
+		{"shards/0123", "'pcaplab merge " + filepath.Join(dir, "shards") + " -o OUT' first"},
+		{"begun", "is not a results folder"},
 		{"later", "schema 99"},
 		{"broken", ScenarioFile},
 		{"validated", "confusion"},

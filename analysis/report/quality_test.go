@@ -13,6 +13,7 @@ import (
 	"pcaplab/analysis/score"
 	"pcaplab/replay"
 	"pcaplab/replay/quality"
+	"pcaplab/replay/trial"
 )
 
 // underLoad is a report of two loads: of 200 windows half are lost in the second, and those of attacks look benign.
@@ -180,5 +181,12 @@ func TestPredictionsInTheTable(t *testing.T) {
 	}
 	if want := "direct, model=m.onnx: 600 vectors: a 60.0 %, b 30.0 %, 60 dropped as not finite\n"; !strings.Contains(b.String(), want) {
 		t.Errorf("no %q in\n%s", want, b.String())
+	}
+	h.Plan.Rates = []trial.Rate{{Value: 1000}}
+	for stamp, warned := range map[string]bool{"": true, "due": true, "capture": false} {
+		b.Reset()
+		if h.Settings.Stamp = stamp; WriteText(&b, analysis.Analyze(h, records)) != nil || strings.Contains(b.String(), "have its times") != warned {
+			t.Errorf("stamp %q: %s", stamp, b.String())
+		}
 	}
 }

@@ -299,8 +299,13 @@ func ceilingTable(r *analysis.Results) *Table {
 		}
 		t.Add(append(row, Text(marks(c)))...)
 	}
+	models := len(t.Notes)
 	for i := range r.Ceilings {
 		t.Notes = append(t.Notes, predictions(r, &r.Ceilings[i])...)
+	}
+	paced := r.Header.Plan.Search != trial.SearchNone || len(r.Header.Plan.Rates) > 0
+	if len(t.Notes) > models && paced && r.Header.Settings.Stamp != "capture" {
+		t.Notes = append(t.Notes, "under a load these vectors have its times, not those of the capture (stamp due): of the capture a model may say otherwise")
 	}
 	if e := r.Header.Editing; e != nil && e.Deleted+e.Failed() > 0 {
 		t.Notes = append(t.Notes, "edits: "+e.String())

@@ -67,6 +67,9 @@ func ceilingLine(rec *trial.Record) *BenchLine {
 			{float64(rec.Usage.HeapAllocOctets) / n, "B/op", "lower"},
 		},
 	}
+	if rec.Result.Slices > 0 {
+		line.Values = append(line.Values, BenchValue{rec.Result.Quickest, "min-ns/op", "lower"})
+	}
 	if rec.Usage.ProcessCPUNs != nil {
 		line.Values = append(line.Values, BenchValue{float64(*rec.Usage.ProcessCPUNs) / n, "cpu-ns/op", "lower"})
 	}

@@ -24,8 +24,9 @@ type Report struct {
 type Model struct {
 	Name          string   `json:"name"`
 	SHA256        string   `json:"sha256,omitempty"`
-	Classes       []string `json:"classes"` // as the model names them
-	Columns       []string `json:"columns"` // that it takes, in its order
+	Classes       []string `json:"classes"`       // as the model names them
+	Columns       []string `json:"columns"`       // that it takes, in its order
+	ColumnsNamed  bool     `json:"columns_named"` // by the model; else they are by position, under the names of ours
 	Probabilities bool     `json:"probabilities"`
 }
 

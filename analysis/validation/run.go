@@ -107,6 +107,9 @@ func Run(ctx context.Context, m model.Model, sets []Set, cfg Config) (*Report, e
 	for _, at := range bound.Used() {
 		r.report.Model.Columns = append(r.report.Model.Columns, feature.Columns()[at])
 	}
+	if r.report.Model.ColumnsNamed = len(m.Columns()) > 0; !r.report.Model.ColumnsNamed {
+		r.warn("%s", ByPosition(m.Width()))
+	}
 	if k := r.classes.known; k < 2 {
 		return nil, fmt.Errorf("the classes of the model (%s) are one class of the report: group them less", some(m.Classes(), 5))
 	}
@@ -150,6 +153,11 @@ func Run(ctx context.Context, m model.Model, sets []Set, cfg Config) (*Report, e
 		}
 	}
 	return r.report, nil
+}
+
+// ByPosition says what to know of a model that names no columns.
+func ByPosition(columns int) string {
+	return fmt.Sprintf("%d columns by position: the model names none, so it must take them in the order of 'features'; another order would not be noticed", columns)
 }
 
 type runner struct {

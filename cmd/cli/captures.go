@@ -32,7 +32,7 @@ type captureFlags struct {
 
 func (c *captureFlags) add(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
-	fs.IntVar(&c.packets, "packets", 0, "read at most this many packets in all (0: all)")
+	fs.Var((*intCountFlag)(&c.packets), "packets", "read at most this many packets in all, as 5000 or 1e6 (0: all)")
 	fs.Var(&c.memoryLimit, "memory-limit", "most memory for captures, as 512MiB or 2G (default: half of what is available)")
 	fs.Uint64Var(&c.seed, "seed", 1, "of synthetic traffic and random arrival patterns")
 	addSynth(fs, &c.synth)
@@ -83,6 +83,16 @@ func (c *captureFlags) check(args []string) error {
 	}
 	if inputs > 1 {
 		return usagef("standard input (-) can be read once")
+	}
+	return nil
+}
+
+// filesOnly refuses synthetic traffic where captures are read as files.
+func (a *app) filesOnly(args []string) error {
+	for _, arg := range args {
+		if strings.HasPrefix(arg, synthPrefix) {
+			return usagef("%s is not a file: write it with '%s synth' first", arg, a.Name)
+		}
 	}
 	return nil
 }
@@ -232,11 +242,11 @@ type octetsFlag int64
 func (o *octetsFlag) String() string { return strconv.FormatInt(int64(*o), 10) }
 func (o *octetsFlag) Type() string   { return "size" }
 func (o *octetsFlag) Set(s string) error {
-	digits := strings.TrimRight(s, "kKMGTiB")
+	digits := strings.TrimRight(s, "kKmMgGtTiIbB")
 	factor, ok := map[string]float64{
-		"": 1, "B": 1, "k": 1e3, "K": 1e3, "kB": 1e3, "M": 1e6, "MB": 1e6, "G": 1e9, "GB": 1e9, "T": 1e12, "TB": 1e12,
-		"Ki": 1 << 10, "KiB": 1 << 10, "Mi": 1 << 20, "MiB": 1 << 20, "Gi": 1 << 30, "GiB": 1 << 30, "Ti": 1 << 40, "TiB": 1 << 40,
-	}[s[len(digits):]]
+		"": 1, "b": 1, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9, "t": 1e12, "tb": 1e12,
+		"ki": 1 << 10, "kib": 1 << 10, "mi": 1 << 20, "mib": 1 << 20, "gi": 1 << 30, "gib": 1 << 30, "ti": 1 << 40, "tib": 1 << 40,
+	}[strings.ToLower(s[len(digits):])]
 	v, err := strconv.ParseFloat(digits, 64)
 	if !ok || err != nil || !(v >= 0) || v*factor >= 1<<62 {
 		return fmt.Errorf("%q is not a size such as 64KiB, 512MiB or 2G", s)

@@ -169,6 +169,9 @@ func (s *classStudies) resumed(args []string) error {
 		return usagef("%q with --resume: the studies in %s have their captures", args[0], s.resume)
 	}
 	s.path = s.resume
+	if err := s.a.notShard(s.path); err != nil {
+		return err
+	}
 	if err := onlyResume(s.c, s.path); err != nil {
 		return err
 	}
@@ -226,6 +229,11 @@ func synthClasses(h *analysis.ClassesHeader, arg string) error {
 // findClasses lists the classes of a tree: each folder in it, or in its folder PCAP, that has captures; captures that lie beside
 // the folders go by their own names. Classes of the dataset come first, in the catalogue's order.
 func (a *app) findClasses(ctx context.Context, h *analysis.ClassesHeader, dir string) error {
+	if info, err := os.Stat(dir); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return usagef("%s: --per-class takes a folder with a folder of captures for each class, and this is a file: leave out --per-class to measure it", dir)
+	}
 	tree, err := synthTreeOf(dir)
 	if err != nil {
 		return err
@@ -430,7 +438,7 @@ func (s *classStudies) class(ctx context.Context, i int) (err error) {
 	runErr := s.a.atEach(ctx, []*visit{v})
 	if slices.ContainsFunc(v.records, func(r trial.Record) bool { return r.Kind == trial.KindService }) {
 		s.classes.Results[i] = analysis.Analyze(v.job.Header, v.records)
-		if v.folder != nil && s.span == nil { // merge writes tables and charts
+		if v.folder != nil && v.ready && s.span == nil { // merge writes tables and charts
 			runErr = errors.Join(runErr, v.named(finish(v.folder, s.classes.Results[i])))
 		}
 	}

@@ -165,6 +165,9 @@ func (s *classStudies) into(ctx context.Context, work string, span shard.Span) (
 
 // ofContent reports whether an error is of what a capture holds: reading it again gives it again.
 func ofContent(err error) bool {
+	if errors.As(err, new(*trial.UndecodedError)) {
+		return true
+	}
 	return errors.As(err, new(*pcapio.FormatError)) && !errors.As(err, new(*fs.PathError))
 }
 

@@ -150,6 +150,8 @@ func TestCeilingPerClassOfOtherTrees(t *testing.T) {
 }
 
 func TestCeilingPerClassUsage(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "XSS.pcap")
+	writeTraffic(t, file, "XSS", 1, 10)
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -157,6 +159,7 @@ func TestCeilingPerClassUsage(t *testing.T) {
 	}{
 		{"no folder", nil, "one folder"},
 		{"two folders", []string{"a", "b"}, "one folder"},
+		{"a file", []string{file}, "this is a file: leave out --per-class"},
 		{"one class", []string{"--synth", "XSS"}, "synth:cic"},
 		{"a soak", []string{"--soak", "10m", "a"}, "--soak"},
 		{"a condition on an engine that is not measured", []string{"--engines", "direct", "--fail-if", "ndr[nobody]<1", "synth:cic"}, "nobody"},

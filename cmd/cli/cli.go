@@ -128,8 +128,9 @@ func (a *app) root() *cobra.Command {
 searches the parsing ceiling: the service ceiling (as fast as the parser takes), the no-drop rate (NDR)
 and partial-drop rates (PDR), after RFC 2544 and MLRsearch.
 
-Where a capture is asked for, FILE is a pcap or pcapng file, plain, gzip or zstd (found by content), "-" is
-standard input, and synth:PROFILE[:FRAMES] is seeded synthetic traffic (see '` + a.Name + ` synth -h').`,
+Where a capture is asked for, FILE is a pcap or pcapng file, plain, gzip or zstd (found by content), and "-" is
+standard input. Commands that measure, replay or take features also take synth:PROFILE[:FRAMES], seeded
+synthetic traffic (see '` + a.Name + ` synth -h'); info, split and rewrite want files.`,
 		Example: `  ` + a.Name + ` ceiling --quick synth:iot-1      # a first look, in about a minute
   ` + a.Name + ` ceiling -o results capture.pcap.zst   # publishable: 1 s trials, 21 s sums, 6 repeats
   ` + a.Name + ` sweep --rates 0.1x,0.5x,1x,2x --sizes 64,512,1518 capture.pcap

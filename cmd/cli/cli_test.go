@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pcaplab/analysis/report"
+	"pcaplab/datasets/pcapio"
 	"pcaplab/parse"
 	"pcaplab/parse/feature"
 	"pcaplab/parse/flow"
@@ -376,6 +377,134 @@ func TestDocsShowWhatTheProgramPrints(t *testing.T) {
 					t.Errorf("%s shows\n%s\nthe program prints\n%s", name, want, got)
 				}
 			})
+		}
+	}
+}
+
+// undecodable writes a capture of frames of a link type that no engine decodes.
+func undecodable(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, captureOf(t, 40, pcapio.WriterConfig{Link: 127}, func(_ int, f *parse.Frame) { f.Link = 127 }), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFramesThatNoEngineDecodesAreRefused(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "radiotap.pcap")
+	undecodable(t, path)
+	for _, args := range [][]string{
+		ceilingArgs("--fail-if", "ndr<1", path), ceilingArgs("-o", filepath.Join(folder, "results"), path),
+		append([]string{"sweep", "--rates", "1x", path}, tiny...), append([]string{"trial", path}, tiny...),
+	} {
+		stdout, stderr := run(t, ExitFailed, args...)
+		for _, want := range []string{path, "link type 127", "40 frames", "direct"} {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%s: stderr lacks %q: %s", args[0], want, stderr)
+			}
+		}
+		if stdout != "" {
+			t.Errorf("%s: %s", args[0], stdout)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(folder, "results")); err == nil {
+		t.Error("a results folder was left")
+	}
+	tree := filepath.Join(folder, "tree")
+	for _, class := range []string{"A", "B"} {
+		if err := os.MkdirAll(filepath.Join(tree, class), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	undecodable(t, filepath.Join(tree, "A", "a.pcap"))
+	run(t, ExitDone, "synth", "iot-1", "--frames", "100", "-o", filepath.Join(tree, "B", "b.pcap"))
+	stdout, stderr := run(t, ExitFailed, ceilingArgs("--per-class", "--engines", "direct", tree)...)
+	if !strings.Contains(stderr, "link type 127") || !strings.Contains(stdout, "B") {
+		t.Errorf("one class of two: %s%s", stdout, stderr)
+	}
+	shards := filepath.Join(folder, "shards")
+	run(t, ExitFailed, ceilingArgs("--per-class", "--engines", "direct", "--shard", "1/1", "-o", shards, tree)...)
+	if _, stderr := run(t, ExitFailed, "merge", shards, "-o", filepath.Join(folder, "merged")); !strings.Contains(stderr, "link type 127") {
+		t.Errorf("a shard keeps what failed: %s", stderr)
+	}
+}
+
+func TestExplicitZeroIsRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"ceiling", "--quick", "--width", "0", "synth:iot-1"}, {"ceiling", "--quick", "--trial", "0", "synth:iot-1"}, {"ceiling", "--repeats", "0", "synth:iot-1"},
+		{"sweep", "--rates", "1x", "--trial", "0s", "synth:iot-1"}, {"sweep", "--rates", "1x", "--repeats", "0", "synth:iot-1"},
+		{"trial", "--trial", "0", "synth:iot-1"}, {"trial", "--repeats", "0", "synth:iot-1"},
+		{"live", "--width", "0", "synth:iot-1"}, {"rewrite", "--fuzz-seed", "5", "--fuzz-factor", "0", "in.pcap", "out.pcap"},
+	} {
+		if _, stderr := run(t, ExitUsage, args...); !strings.Contains(stderr, "want more than 0") {
+			t.Errorf("%q: %s", args, stderr)
+		}
+	}
+}
+
+func TestSynthIsNoFile(t *testing.T) {
+	for _, args := range [][]string{{"info", "synth:iot-1:100"}, {"split", "--auto", "first", "-o", "x", "synth:iot-1:100"}, {"rewrite", "synth:iot-1:100", "x.pcap"}} {
+		if _, stderr := run(t, ExitUsage, args...); !strings.Contains(stderr, "pcaplab synth") {
+			t.Errorf("%q: %s", args, stderr)
+		}
+	}
+}
+
+func TestDamageNamesSalvage(t *testing.T) {
+	folder := t.TempDir()
+	content := captureOf(t, 40, pcapio.WriterConfig{}, nil)
+	path := filepath.Join(folder, "cut.pcap")
+	if err := os.WriteFile(path, content[:len(content)-7], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(folder, "out")
+	for _, args := range [][]string{
+		{"info", path}, {"rewrite", path, out + ".pcap"}, {"split", "--auto", "first", "-o", out, path}, {"split", "--auto", "router", "-o", out, path},
+		{"replay", "-w", out + ".pcap", path}, {"replay", "--preload-pcap", "-w", out + ".pcap", path},
+	} {
+		if _, stderr := run(t, ExitFailed, args...); strings.Count(stderr, "--salvage") != 1 {
+			t.Errorf("%q: %s", args, stderr)
+		}
+	}
+}
+
+func TestCountsOfPackets(t *testing.T) {
+	folder := t.TempDir()
+	out := filepath.Join(folder, "out.pcap")
+	for text, want := range map[string]int{"1e3": 1000, "2k": 2000, "70": 70} {
+		run(t, ExitDone, "synth", "syn-60", "--frames", text, "-o", out)
+		content, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if frames, _ := framesOf(t, content); len(frames) != want {
+			t.Errorf("--frames %s: %d", text, len(frames))
+		}
+	}
+	for _, args := range [][]string{
+		{"synth", "syn-60", "--frames", "many", "-o", out}, {"replay", "--limit", "-1", "-w", filepath.Join(folder, "w.pcap"), out},
+		{"replay", "--limit", "1.5", "-w", filepath.Join(folder, "w.pcap"), out}, {"ceiling", "--packets", "1e99", out},
+	} {
+		if _, stderr := run(t, ExitUsage, args...); !strings.Contains(stderr, "as 5000, 10k or 1e6") || strings.Contains(stderr, "strconv") {
+			t.Errorf("%q: %s", args, stderr)
+		}
+	}
+	if _, stderr := run(t, ExitUsage, "rewrite", "--pnat", "10.0.0.0/33:10.0.0.0/8", out, out); !strings.Contains(stderr, "10.0.0.0/33") || strings.Contains(stderr, "netip") {
+		t.Error(stderr)
+	}
+}
+
+func TestNoTemporaryNameInErrors(t *testing.T) {
+	folder := t.TempDir()
+	in, missing := filepath.Join(folder, "in.pcap"), filepath.Join(folder, "missing")
+	run(t, ExitDone, "synth", "syn-60", "--frames", "10", "-o", in)
+	for _, args := range [][]string{
+		{"synth", "syn-60", "--frames", "10", "-o", filepath.Join(missing, "o.pcap")}, {"rewrite", in, filepath.Join(missing, "o.pcap")},
+		{"dataset", "mix", "-o", filepath.Join(missing, "o.pcap"), "a=" + in}, {"dataset", "scan", "-o", filepath.Join(missing, "m.json"), folder},
+	} {
+		code, _, stderr := runIn(context.Background(), strings.NewReader(""), args...)
+		if code != ExitFailed || !strings.Contains(stderr, missing+": ") || strings.Contains(stderr, ".tmp") || strings.Contains(stderr, ".manifest-") {
+			t.Errorf("%q: exit code %d: %s", args, code, stderr)
 		}
 	}
 }

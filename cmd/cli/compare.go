@@ -92,7 +92,7 @@ Other machines, kernels and versions are listed.`,
 	fs.StringVar(&f.resume, "resume", "", "go on with the comparison in this folder")
 	fs.StringSliceVar(&f.metrics, "metric", nil, "what to compare: ndr, pdr, service, cost, cost-min, cpu, allocs, instructions, peak, loss or all (default: goals, loss, cost, cost-min)")
 	fs.Float64Var(&f.alpha, "alpha", comparison.DefaultAlpha, "chance of a false alarm: of each comparison, and of the whole of --fail-if")
-	fs.StringVar(&f.failIf, "fail-if", "", "exit 3 if a change is true, as 'ndr<-5%', 'cost[direct]>3%' or 'geomean-ndr<-2%'")
+	failIfVar(fs, &f.failIf, "exit 3 if a change is true, as 'ndr<-5%', 'cost[direct]>3%' or 'geomean-ndr<-2%'")
 	fs.BoolVar(&f.strict, "strict", false, "exit 1 where --fail-if stays open: not shown, but not excluded either")
 	fs.BoolVar(&f.force, "force", false, "compare what was not measured alike, and list in what it differs; answer --fail-if of unfinished results")
 	fs.BoolVar(&f.json, "json", false, "print JSON lines instead of tables")

@@ -78,7 +78,7 @@ func TestCompletion(t *testing.T) {
 		{"patterns", []string{"ceiling", "--pattern", "b"}, "burst:64", noFile},
 		{"units", []string{"ceiling", "--unit", ""}, "pps bit/s", noFile},
 		{"stamps", []string{"ceiling", "--stamp", ""}, "due capture", noFile},
-		{"searches", []string{"ceiling", "--search", ""}, "mlrsearch rfc2544", noFile},
+		{"searches", []string{"ceiling", "--search", ""}, "mlrsearch rfc2544 none", noFile},
 		{"goals", []string{"ceiling", "--goal", "ndr,"}, "ndr,pdr:0.5% ndr,rfc2544 ndr,tst009", noFileList},
 		{"sizes", []string{"ceiling", "--sizes", "64,1"}, "64,128 64,1024 64,1280 64,1518", noFileList},
 		{"a number", []string{"ceiling", "--repeats", ""}, "", noFile},

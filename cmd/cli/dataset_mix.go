@@ -123,9 +123,16 @@ func (n *packetsFlag) String() string { return strconv.FormatUint(uint64(*n), 10
 func (n *packetsFlag) Set(s string) error {
 	v, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		f, wrong := strconv.ParseFloat(s, 64)
-		if wrong != nil || f < 0 || f > 1<<53 || f != math.Trunc(f) {
-			return fmt.Errorf("%q is not a number of packets", s)
+		digits, factor := s, 1.0
+		if end := len(s) - 1; end > 0 {
+			if by := map[byte]float64{'k': 1e3, 'M': 1e6, 'G': 1e9}[s[end]]; by > 0 {
+				digits, factor = s[:end], by
+			}
+		}
+		f, wrong := strconv.ParseFloat(digits, 64)
+		f *= factor
+		if wrong != nil || !(f >= 0) || f > 1<<53 || f != math.Trunc(f) {
+			return fmt.Errorf("%q is not a number of packets, as 5000, 10k or 1e6", s)
 		}
 		v = uint64(f)
 	}

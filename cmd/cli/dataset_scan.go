@@ -155,6 +155,9 @@ func (f *scanFlags) run(ctx context.Context, a *app, dir string) error {
 // canWrite finds before a long work whether a file can be put in the place of path.
 func canWrite(path string) error {
 	probe, err := os.CreateTemp(filepath.Dir(path), ".manifest-*")
+	if at := new(os.PathError); errors.As(err, &at) { // of a name that the user does not know
+		err = &os.PathError{Op: "make a file in", Path: filepath.Dir(path), Err: at.Err}
+	}
 	if err != nil {
 		return err
 	}

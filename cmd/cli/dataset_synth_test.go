@@ -468,3 +468,54 @@ func TestDatasetSynthForceKeepsWhatItDidNotMake(t *testing.T) {
 		run(t, ExitDone, again...)
 	}
 }
+
+// TestCapturesAreCompressedByName: what is written under a name of gzip or zstd is that, and holds what a plain file does.
+func TestCapturesAreCompressedByName(t *testing.T) {
+	dir := t.TempDir()
+	plain := synthIoT(t, filepath.Join(dir, "a.pcap"), "300")
+	want, _ := run(t, ExitDone, "features", plain)
+	for name, magic := range map[string]string{"x.pcap.gz": "\x1f\x8b", "x.pcap.ZST": "\x28\xb5\x2f\xfd", "x.pcapng.zst": "\x28\xb5\x2f\xfd"} {
+		out := filepath.Join(dir, name)
+		for _, args := range [][]string{{"synth", "iot-1", "--frames", "300", "-o", out}, {"rewrite", plain, out}, {"replay", "-q", "-w", out, plain}} {
+			if err := os.RemoveAll(out); err != nil {
+				t.Fatal(err)
+			}
+			run(t, ExitDone, args...)
+			text := mustRead(t, out)
+			if !bytes.HasPrefix(text, []byte(magic)) {
+				t.Errorf("%v: starts with % x", args, text[:4])
+			}
+			if got, _ := run(t, ExitDone, "features", out); strings.Count(got, "\n") != strings.Count(want, "\n") || args[0] == "synth" && got != want {
+				t.Errorf("%v: other frames", args)
+			}
+			info, _ := run(t, ExitDone, "info", "--json", out)
+			if ng := strings.Contains(info, `"container":"pcapng"`); args[0] == "replay" && ng != strings.Contains(name, "pcapng") {
+				t.Errorf("%v: %s", args, info)
+			}
+		}
+	}
+}
+
+func TestNumbersAndSizesAsPeopleWriteThem(t *testing.T) {
+	_, tree := synthDir(t, "--classes", "XSS", "--packets", "2e2")
+	if tree.Packets != 200 {
+		t.Errorf("%d packets", tree.Packets)
+	}
+	for _, flag := range []string{"--packets", "--total"} {
+		_, stderr := run(t, ExitUsage, "dataset", "synth", "-o", filepath.Join(t.TempDir(), "x"), flag, "1.5")
+		if !strings.Contains(stderr, `"1.5" is not a number of packets`) || strings.Contains(stderr, "strconv") {
+			t.Error(stderr)
+		}
+	}
+	for text, want := range map[string]octetsFlag{"50KB": 50_000, "50kB": 50_000, "50kb": 50_000, "1kib": 1024, "1KiB": 1024, "2m": 2_000_000, "3GIB": 3 << 30, "7b": 7, "7": 7} {
+		var got octetsFlag
+		if err := got.Set(text); err != nil || got != want {
+			t.Errorf("%s: %d, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "k", "1ik", "1kk", "1x", "-1k"} {
+		if err := new(octetsFlag).Set(text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}

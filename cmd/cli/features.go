@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +20,9 @@ import (
 	"pcaplab/datasets"
 	"pcaplab/datasets/cic"
 	"pcaplab/datasets/extract"
+	"pcaplab/datasets/labelled"
 	"pcaplab/datasets/synth"
+	"pcaplab/datasets/truth"
 	"pcaplab/parse"
 	"pcaplab/parse/feature"
 	"pcaplab/parse/feature/vectorio"
@@ -56,7 +61,12 @@ what pandas writes) or Parquet. Several captures are read at once and written in
 'released' is the pipeline with sums in order, as in the published files; 'fixed' has the known faults mended. METHOD.md says
 what each column means and which frames give no row. Frames that give none are counted by reason.
 
-The output appears whole or not at all. After a kill or Ctrl-C the same command with --resume goes on where it was.
+The output appears whole or not at all; after an error what was there before stays. What is no capture is an error before anything is written.
+A capture that is damaged gives the rows before the damage, an error that says so, and exit code 1 (--salvage: a note and 0). After a kill or
+Ctrl-C the same command with --resume goes on where it was.
+
+--truth beside takes the labels of windows from CAPTURE.truth.csv, which 'dataset mix', 'dataset sample', 'dataset synth' and 'synth --truth' write
+beside their captures: that of the packets of an attack in it, else --benign, as 'train --truth beside' has them.
 
 With --shard i/n it makes one of n shards, of about as many packets each, as a folder in the folder -o DIR; '` + a.Name + ` merge DIR -o FILE' joins
 them to what one run without --shard writes, octet for octet. The manifest of 'dataset scan' says where windows begin and what the captures'
@@ -69,6 +79,7 @@ the same however captures are spelt; Parquet records their paths and the flags, 
 		Example: `  ` + a.Name + ` features capture.pcap -o out.csv
   ` + a.Name + ` features --window cic --label folder -o cic.parquet PCAP/*/*.pcap
   ` + a.Name + ` features --label text=ATTACK --truth attackers.txt --window 100 capture.pcap.zst -o out.csv
+  ` + a.Name + ` features --truth beside --window 100 mixture.pcap -o labelled.parquet
   ` + a.Name + ` features --window 1s synth:iot-1 | head -3
   ` + a.Name + ` features --shard 1/2 --manifest PCAP/manifest.json --window cic -o shards PCAP/*/*.pcap   # 2/2 elsewhere, then merge
   ` + a.Name + ` features diff ours.csv theirs.csv`,
@@ -88,8 +99,8 @@ the same however captures are spelt; Parquet records their paths and the flags, 
 	fs.StringVar(&f.Format, "format", "", "csv or parquet (default: by the ending of the output, csv)")
 	fs.StringVar(&f.window, "window", "10", "rows of a window, a time (1s), or cic: by class, as the dataset has it")
 	fs.Var(&f.as, "as", "whose numbers: extractor, pipeline, released or fixed")
-	fs.StringVar(&f.label, "label", "", "add a column Label: folder (the capture's class), map=FILE (pattern and label a line) or text=LABEL")
-	fs.StringVar(&f.truth, "truth", "", "file of attackers' MAC and IP addresses, or cic: only windows with frames of theirs have the label")
+	fs.StringVar(&f.label, "label", "", "add a column Label: folder (the capture's class), map=FILE (PATTERN,LABEL a line) or text=LABEL")
+	fs.StringVar(&f.truth, "truth", "", "file of attackers' MAC and IP addresses, or cic: only windows with frames of theirs have the label; or beside")
 	fs.StringVar(&f.Benign, "benign", "BENIGN", "label of the other windows, with --truth")
 	fs.Float64Var(&f.AttackShare, "truth-share", 0, "least share of a window's rows that must be an attacker's (0: one row)")
 	fs.BoolVar(&f.Strict, "strict-faults", false, "lose what the scripts lose over a frame that ends them: the capture, or the piece")
@@ -165,13 +176,21 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg.Labelled = f.label != ""
-	if f.truth == "" {
+	if err := namedOnce(args); err != nil {
+		return err
+	}
+	cfg.Labelled = f.label != "" || f.truth == besideCapture
+	switch {
+	case f.truth == besideCapture:
+		if err := f.beside(sources); err != nil {
+			return err
+		}
+	case f.truth == "":
 		if c.Flags().Changed("truth-share") || c.Flags().Changed("benign") {
 			return usagef("--truth-share and --benign need --truth")
 		}
 		cfg.Benign = ""
-	} else {
+	default:
 		if f.label == "" {
 			return usagef("--truth says which windows get the label: give one, as --label folder or --label text=ATTACK")
 		}
@@ -217,6 +236,7 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 		summary, err = extract.File(c.Context(), f.output, cfg, sources)
 	}
 	bar.done()
+	err = toldDamage(err, f.output, cfg.Salvage)
 	if summary == nil {
 		switch {
 		case errors.As(err, new(*extract.ConfigError)):
@@ -235,6 +255,65 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 	}
 	f.tell(a, summary)
 	return err
+}
+
+// namedOnce refuses a file that is named twice.
+func namedOnce(args []string) error {
+	var infos []fs.FileInfo
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil || arg == stdin {
+			continue // not there, which is told later, or no file
+		}
+		if slices.ContainsFunc(infos, func(other fs.FileInfo) bool { return os.SameFile(info, other) }) {
+			return usagef("%s: named twice: its rows would count twice", arg)
+		}
+		infos = append(infos, info)
+	}
+	return nil
+}
+
+// beside gives the sources the labels of the tables beside them, or of synthetic frames.
+func (f *featuresFlags) beside(sources []extract.Source) error {
+	if f.label != "" {
+		return usagef("--truth %s has the label of each window: leave --label %s out", besideCapture, f.label)
+	}
+	if _, sharded, err := f.part(); err != nil {
+		return err
+	} else if sharded {
+		return usagef("--truth %s: a shard cannot begin inside a table of truth: make the file in one run, without --shard", besideCapture)
+	}
+	labels := labelledFlags{benign: f.Benign, truth: f.truth}
+	cfg := labelled.Config{TruthShare: f.AttackShare, Benign: labels.benignLabel()}
+	var err error
+	if cfg.Relabel, err = labels.relabel(); err != nil {
+		return err
+	}
+	for i := range sources {
+		s := &sources[i]
+		if s.Path == stdin {
+			return usagef("--truth %s: standard input has no table beside it: name a file", besideCapture)
+		}
+		if s.Open == nil {
+			s.Truth = s.Path + truth.Suffix
+		}
+		s.Tell = labelled.Tell(s.Path, s.Truth, cfg)
+	}
+	return nil
+}
+
+// toldDamage adds to an error of damaged captures what of them is written, and what can be done about it.
+func toldDamage(err error, output string, salvage bool) error {
+	if !errors.As(err, new(*extract.FaultError)) {
+		return err
+	}
+	if output == stdin {
+		output = "the output"
+	}
+	if !salvage {
+		err = fmt.Errorf("%w (--salvage keeps the frames that can be trusted)", err)
+	}
+	return fmt.Errorf("%w\n%s is written, but of a damaged capture it has only the rows before the damage", err, output)
 }
 
 // settings is what the record says of the flags.
@@ -392,7 +471,13 @@ func readAttackers(name string) (*feature.Attackers, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return feature.ReadAttackers(file, name)
+	in := bufio.NewReader(file)
+	head, _ := in.Peek(4096)
+	if _, err := truth.NewReader(bytes.NewReader(head)); err == nil {
+		return nil, usagef("--truth %s: not addresses, but what each packet of a capture is: --truth %s takes such a table, CAPTURE%s beside CAPTURE", name,
+			besideCapture, truth.Suffix)
+	}
+	return feature.ReadAttackers(in, name)
 }
 
 // storedSize returns the sum of the sizes of the files, -1 if it is not known, and an error if one is not there.

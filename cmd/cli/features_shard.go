@@ -106,6 +106,9 @@ func (f *featuresFlags) makeShard(c *cobra.Command, a *app, cfg extract.Config, 
 		f.tell(a, summary)
 	}
 	if damage != nil {
+		if !cfg.Salvage {
+			damage = datasets.Explain(damage)
+		}
 		a.note("%v\nthe shard has what came before; merge will write all there is, say this again and end with exit code 1", damage)
 	}
 	return nil
@@ -327,15 +330,16 @@ func (a *app) mergeFeatures(ctx context.Context, _ *shard.Job, shards []*shard.S
 	limitMemory(0)
 	bar := a.octetsBar("joining")
 	cfg := extract.MergeConfig{Progress: bar.set}
+	var summary *extract.Summary
 	var err error
 	if out == stdin {
-		_, err = extract.MergeShardsTo(ctx, a.stdout, cfg, shards)
+		summary, err = extract.MergeShardsTo(ctx, a.stdout, cfg, shards)
 	} else {
-		_, err = extract.MergeShards(ctx, out, cfg, shards)
+		summary, err = extract.MergeShards(ctx, out, cfg, shards)
 	}
 	bar.done()
 	if errors.As(err, new(*extract.ConfigError)) {
 		return usageError{err}
 	}
-	return err
+	return toldDamage(err, out, summary != nil && summary.Salvage)
 }

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -25,6 +27,10 @@ func TestFeaturesUsage(t *testing.T) {
 	if err := os.WriteFile(table, []byte("y*.pcap\tY\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	packets := filepath.Join(dir, "packets.csv")
+	if err := os.WriteFile(packets, []byte("packets,class,attack,source,first\n100,XSS,1,,0\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		code int
@@ -40,6 +46,13 @@ func TestFeaturesUsage(t *testing.T) {
 		{"format", ExitUsage, []string{"--format", "xml", capture}, `format "xml"`},
 		{"label", ExitUsage, []string{"--label", "x", capture}, "want folder, map=FILE or text=LABEL"},
 		{"no pattern", ExitFailed, []string{"--label", "map=" + table, capture}, "no pattern in it matches"},
+		{"named twice", ExitUsage, []string{capture, filepath.Join(dir, ".", "x.pcap")}, "named twice: its rows would count twice"},
+		{"gzip by name", ExitUsage, []string{"-o", filepath.Join(dir, "x.csv.gz"), capture}, "-o - | gzip > "},
+		{"truth of packets", ExitUsage, []string{"--label", "text=A", "--truth", packets, capture}, "--truth beside takes such a table"},
+		{"truth beside nothing", ExitFailed, []string{"--truth", "beside", capture}, "x.pcap.truth.csv"},
+		{"truth beside, a label", ExitUsage, []string{"--truth", "beside", "--label", "folder", capture}, "leave --label folder out"},
+		{"truth beside a stream", ExitUsage, []string{"--truth", "beside", "-"}, "name a file"},
+		{"truth beside in shards", ExitUsage, []string{"--truth", "beside", "--shard", "1/2", "-o", dir, capture}, "without --shard"},
 		{"truth alone", ExitUsage, []string{"--truth", "cic", capture}, "give one"},
 		{"resume a stream", ExitUsage, []string{"--resume", capture}, "-o FILE"},
 		{"strict stdin", ExitUsage, []string{"--strict-faults", "-"}, "name a file"},
@@ -145,8 +158,11 @@ func TestFeaturesOfACutCapture(t *testing.T) {
 	}
 	out := filepath.Join(dir, "out.csv")
 	_, notes := run(t, ExitFailed, "features", capture, "-o", out)
-	if !strings.Contains(notes, "299 frames") || !strings.Contains(notes, "record 300 at offset") {
-		t.Errorf("notes: %s", notes)
+	for _, want := range []string{"299 frames", "record 300 at offset", "(--salvage keeps the frames that can be trusted)",
+		out + " is written, but of a damaged capture it has only the rows before the damage"} {
+		if strings.Count(notes, want) != 1 {
+			t.Errorf("notes: %s, want once %s", notes, want)
+		}
 	}
 	before, err := os.ReadFile(out)
 	if err != nil {
@@ -156,6 +172,59 @@ func TestFeaturesOfACutCapture(t *testing.T) {
 	after, err := os.ReadFile(out)
 	if err != nil || string(before) != string(after) || !strings.Contains(notes, "lost after packet 299") {
 		t.Errorf("salvaged: %v, %s", err, notes)
+	}
+}
+
+// TestFeaturesOfNoCapture: an output that is there stays, and none is begun on standard output.
+func TestFeaturesOfNoCapture(t *testing.T) {
+	dir := t.TempDir()
+	capture, out := synthIoT(t, filepath.Join(dir, "x.pcap"), "300"), filepath.Join(dir, "out.csv")
+	run(t, ExitDone, "features", capture, "-o", out)
+	before := mustRead(t, out)
+	empty := filepath.Join(dir, "empty.pcap")
+	if err := os.WriteFile(empty, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	table := filepath.Join(dir, "table.csv")
+	run(t, ExitDone, "features", capture, "-o", table)
+	for _, args := range [][]string{{table}, {capture, empty}, {empty, capture}} {
+		_, notes := run(t, ExitFailed, append([]string{"features", "-o", out}, args...)...)
+		if !bytes.Equal(mustRead(t, out), before) {
+			t.Errorf("%v: another output", args)
+		}
+		if strings.Contains(notes, "is written") {
+			t.Errorf("%v: %s", args, notes)
+		}
+		if stdout, _ := run(t, ExitFailed, append([]string{"features"}, args...)...); stdout != "" {
+			t.Errorf("%v: wrote %q", args, stdout)
+		}
+	}
+}
+
+// TestFeaturesWithTruthBeside: a mixture becomes a labelled table, as CSV and as Parquet.
+func TestFeaturesWithTruthBeside(t *testing.T) {
+	dir := t.TempDir()
+	mixture := filepath.Join(dir, "both.pcap.gz")
+	run(t, ExitDone, "synth", "DDoS-SYN_Flood", "--frames", "2000", "--truth", "-o", filepath.Join(dir, "a.pcap"))
+	run(t, ExitDone, "synth", "BenignTraffic", "--frames", "2000", "--truth", "-o", filepath.Join(dir, "b.pcap"))
+	run(t, ExitDone, "dataset", "mix", "--by", "packets", "-o", mixture, "DDoS-SYN_Flood="+filepath.Join(dir, "a.pcap"), "BenignTraffic="+filepath.Join(dir, "b.pcap"))
+	table, parquet := filepath.Join(dir, "out.csv"), filepath.Join(dir, "out.parquet")
+	args := []string{"features", "--truth", "beside", "--window", "5", "--truth-share", "0.5", mixture, "-o"}
+	run(t, ExitDone, append(args, table)...)
+	text := string(mustRead(t, table))
+	attack, benign := strings.Count(text, ",DDOS-SYN_FLOOD\n"), strings.Count(text, ",BENIGN\n")
+	if lines := strings.Count(text, "\n"); attack < 100 || benign < 100 || attack+benign+1 != lines {
+		t.Errorf("%d and %d of %d lines", attack, benign, lines)
+	}
+	if runtime.GOARCH != "arm" { // where Parquet is not read
+		run(t, ExitDone, append(args, parquet)...)
+		if equal, _ := run(t, ExitDone, "features", "diff", table, parquet); !strings.HasPrefix(equal, "equal") {
+			t.Errorf("diff: %s", equal)
+		}
+	}
+	stdout, _ := run(t, ExitDone, "features", "--truth", "beside", "--benign", "fine", "--window", "5", "--truth-share", "0.9", "synth:DDoS-SYN_Flood:2000")
+	if !strings.Contains(stdout, ",DDOS-SYN_FLOOD\n") || strings.Count(stdout, "\n") != strings.Count(stdout, ",fine\n")+strings.Count(stdout, ",DDOS-SYN_FLOOD\n")+1 {
+		t.Errorf("synthetic frames: %.3000s", stdout)
 	}
 }
 

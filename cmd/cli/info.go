@@ -15,6 +15,7 @@ import (
 	"pcaplab/analysis/report"
 	"pcaplab/datasets"
 	"pcaplab/datasets/cic"
+	"pcaplab/datasets/mix"
 	"pcaplab/datasets/pcapio"
 	"pcaplab/datasets/synth"
 	"pcaplab/datasets/truth"
@@ -42,6 +43,9 @@ A damaged capture is described up to the damage; the exit code is then 1. --json
 			if err := (&captureFlags{}).check(args); err != nil {
 				return err
 			}
+			if err := a.filesOnly(args); err != nil {
+				return err
+			}
 			defer a.interruptible(c.Context(), args, func() {})()
 			var faults []error
 			for i, path := range args {
@@ -53,6 +57,9 @@ A damaged capture is described up to the damage; the exit code is then 1. --json
 					return c.Context().Err()
 				}
 				if err != nil {
+					if !cfg.Salvage {
+						err = datasets.Explain(err)
+					}
 					faults = append(faults, err)
 				}
 				if asJSON {
@@ -125,8 +132,9 @@ a profile:
 		},
 	}
 	c.Flags().Uint64Var(&seed, "seed", 1, "of the traffic")
-	c.Flags().IntVar(&frames, "frames", defaultSynthFrames, "how many")
-	c.Flags().StringVarP(&output, "output", "o", "-", "file to write")
+	frames = defaultSynthFrames
+	c.Flags().Var((*intCountFlag)(&frames), "frames", "how many, as 5000 or 1e6")
+	c.Flags().StringVarP(&output, "output", "o", "-", "file to write, compressed by its name (.gz, .zst)")
 	c.Flags().BoolVar(&withTruth, "truth", false, "write FILE"+truth.Suffix+" too: class of each packet, and whether it is of the attack")
 	return c
 }
@@ -215,12 +223,45 @@ func (a *app) writeCapture(ctx context.Context, path string, src replay.Source, 
 		return out.Flush()
 	}
 	if path != stdin {
-		return report.WriteFile(path, write)
+		return writeCaptureFile(path, write)
 	}
 	if isTerminal(a.stdout) {
 		return usagef("a capture is not for a terminal: -o FILE, or a pipe")
 	}
 	return write(a.stdout)
+}
+
+// containerByName returns the container that the name of a capture to be written says, compressed or not; "" where it says none.
+func containerByName(path string) string {
+	name := strings.ToLower(path)
+	for _, end := range []string{".gz", ".zst", ".zstd"} {
+		if whole, ok := strings.CutSuffix(name, end); ok {
+			name = whole
+			break
+		}
+	}
+	switch filepath.Ext(name) {
+	case ".pcap":
+		return pcapio.Pcap
+	case ".pcapng":
+		return pcapio.PcapNG
+	}
+	return ""
+}
+
+// writeCaptureFile is report.WriteFile for a capture, which is compressed as its name says, as 'dataset mix' does.
+func writeCaptureFile(path string, write func(io.Writer) error) error {
+	return report.WriteFile(path, func(w io.Writer) error {
+		out, err := mix.Compressed(w, path)
+		if err != nil {
+			return err
+		}
+		if err := write(out); err != nil {
+			out.Close()
+			return err
+		}
+		return out.Close()
+	})
 }
 
 func (a *app) enginesCommand() *cobra.Command {

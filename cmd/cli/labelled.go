@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -109,7 +110,11 @@ type labelledFlags struct {
 	synthetic map[string]int // how often each synthetic capture was named
 	mapped    string         // label that --group map=FILE gives benign traffic; set by relabel
 
+	note  func(format string, args ...any)
+	given func(flag string) bool // whether the user gave it
+
 	guessed   bool              // the user gave no --group: it is what suits a model
+	own       []string          // labels that are a model's two classes: that which is not benign is an attack's
 	names     map[string]string // what labels of the data are called, before they are grouped
 	strangers *[]string         // labels that were taken for attacks although nothing knows them; set by relabel
 }
@@ -117,11 +122,11 @@ type labelledFlags struct {
 // defaultRowMemory is for how many octets of rows passes after the first need not read files.
 const defaultRowMemory = 256 << 20
 
-func (l *labelledFlags) add(fs *pflag.FlagSet) {
-	l.memory = defaultRowMemory
+func (l *labelledFlags) add(a *app, fs *pflag.FlagSet) {
+	l.memory, l.note, l.given = defaultRowMemory, a.note, fs.Changed
 	fs.StringVar(&l.window, "window", "10", "of captures: rows of a window, a time (1s), or cic: by class, as the dataset has it")
 	fs.Var(&l.as, "as", "of captures: whose numbers: extractor, pipeline, released or fixed")
-	fs.StringVar(&l.label, "label", "folder", "of captures, and tables without labels: folder (the class), map=FILE (pattern and label a line) or text=LABEL")
+	fs.StringVar(&l.label, "label", "folder", "of captures, and tables without a column Label: folder (the class), map=FILE (pattern and label a line) or text=LABEL")
 	fs.StringVar(&l.truth, "truth", "", "of captures: file of attackers' MAC and IP addresses, cic, or beside: CAPTURE.truth.csv; all windows else are benign")
 	fs.Float64Var(&l.share, "truth-share", 0, "least share of a window's rows that must be an attack's, with --truth (0: one row)")
 	fs.StringVar(&l.benign, "benign", "", "label of benign traffic (default: BENIGN, or Benign with a --group)")
@@ -223,10 +228,14 @@ func (l *labelledFlags) grouping() (func(string) (string, error), error) {
 			switch {
 			case benign(label):
 				return l.benignLabel(), nil
-			case isAttack(label) || slices.Contains(*strangers, label):
+			case isAttack(label) || slices.Contains(l.own, label) || slices.Contains(*strangers, label):
 			case l.guessed && l.truth == "":
-				return "", fmt.Errorf("label %q: neither benign nor attack nor a class of CIC-IoT-2023, so what it is cannot be told: --benign %q if it is benign "+
-					"traffic's, --group map=FILE to say what each label is, or --group binary to take all such for attacks", label, label)
+				or := fmt.Sprintf("--benign %q if it is benign traffic's, ", label)
+				if l.benign != "" {
+					or = ""
+				}
+				return "", fmt.Errorf("label %q: neither benign nor attack nor a class of CIC-IoT-2023, so what it is cannot be told: %s--group map=FILE to say what "+
+					"each label is, or --group binary to take all such for attacks", label, or)
 			default:
 				*strangers = append(*strangers, label)
 			}
@@ -317,10 +326,11 @@ func (l *labelledFlags) sources(files []string) ([]labelled.Source, error) {
 		if file == stdin {
 			return nil, usagef("standard input can be read once, and rows are read again and again: name a file")
 		}
-		synthetic := strings.HasPrefix(file, synthPrefix)
+		synthetic, table := strings.HasPrefix(file, synthPrefix), false
 		if !synthetic {
-			table, labels, err := labelled.KindOf(file)
-			if err != nil {
+			var labels bool
+			var err error
+			if table, labels, err = labelled.KindOf(file); err != nil {
 				return nil, err
 			}
 			if table { // has no windows to cut, and perhaps its own labels
@@ -353,13 +363,85 @@ func (l *labelledFlags) sources(files []string) ([]labelled.Source, error) {
 			return nil, err
 		}
 		s.Span, s.Label, s.Open = made[0].Span, made[0].Label, made[0].Open
+		if table {
+			if err := l.unlabelled(file, s.Label); err != nil {
+				return nil, err
+			}
+		}
 		if l.group == groupBinary && features.label == "folder" && l.truth == "" && !isBenign(s.Label) && s.Label != l.benignLabel() && !isAttack(s.Label) {
+			or := fmt.Sprintf(", or --benign %q", s.Label)
+			if l.benign != "" {
+				or = ""
+			}
 			return nil, usagef("%s: is it benign traffic or an attack? The name of its folder, %q, does not say so: --label text=BENIGN, map=FILE (a pattern and a label a "+
-				"line), or --benign %q", file, s.Label, s.Label)
+				"line)%s", file, s.Label, or)
 		}
 		sources = append(sources, s)
 	}
 	return sources, nil
+}
+
+// idle refuses labels that would concern none of the files, all of a command, and notes what else does not.
+func (l *labelledFlags) idle(files []string) error {
+	tables, captures, err := byKind(files)
+	if err != nil || len(captures) > 0 {
+		return err
+	}
+	if l.truth != "" {
+		return usagef("--truth %s is of captures, and there are only tables, whose labels stay as they are: leave it out", l.truth)
+	}
+	own := 0
+	for _, file := range tables {
+		if _, labels, err := labelled.KindOf(file); err == nil && labels {
+			own++
+		}
+	}
+	if own == len(tables) && l.given("label") {
+		return usagef("--label %s is of captures and of tables without labels, and all tables have a column Label: leave it out, or call labels otherwise with --group map=FILE",
+			l.label)
+	}
+	var without []string
+	for _, flag := range []string{"window", "as"} {
+		if l.given(flag) {
+			without = append(without, "--"+flag)
+		}
+	}
+	if len(without) > 0 {
+		l.note("%s: of captures, and there are only tables, whose vectors are as they are", strings.Join(without, ", "))
+	}
+	return nil
+}
+
+// unlabelled refuses a table without a column Label where its folder does not say what it is, or a column of it seems to, unless the
+// user gave --label: then it says which label was taken.
+func (l *labelledFlags) unlabelled(file, label string) error {
+	seem, err := labelled.SeemLabels(file)
+	if err != nil {
+		return err
+	}
+	seems := ""
+	for i, name := range seem {
+		seem[i] = strconv.Quote(name)
+	}
+	if len(seem) > 0 {
+		seems = ", but " + strings.Join(seem, ", ")
+	}
+	if l.given("label") {
+		l.note("%s: no column Label%s: all rows have the label %s, as --label %s says", file, seems, label, l.label)
+		return nil
+	}
+	_, known, err := classOf(file)
+	switch {
+	case err != nil:
+		return err
+	case len(seem) > 0:
+		return usagef("%s: no column Label%s: if that has the labels, rename it to Label; else --label folder takes %s for all rows, --label text=LABEL another label", file,
+			seems, label)
+	case !known && !isBenign(label) && !isAttack(label) && label != l.benignLabel():
+		return usagef("%s: no column Label, and the name of its folder, %q, is no class of CIC-IoT-2023: name the column with the labels Label, or give --label text=LABEL, "+
+			"map=FILE (a pattern and a label a line), or folder to take that name all the same", file, label)
+	}
+	return nil
 }
 
 // open opens files as one set of rows. cfg is of config, with the caller's own fields.

@@ -114,6 +114,9 @@ func (f *liveFlags) prepare(c *cobra.Command, a *app, args []string) error {
 	if err := f.check(args); err != nil {
 		return err
 	}
+	if err := notZero(c.Flags(), "trial", "repeats", "width"); err != nil {
+		return err
+	}
 	p := &f.plan
 	if f.quick {
 		p.Quick = true

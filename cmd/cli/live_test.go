@@ -84,7 +84,7 @@ func TestLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(results.Engines) != 1 || len(results.Engines[0].Loads) != 2 || results.Engines[0].Ceiling.N != 1 || results.Engines[0].Memory.N != 1 ||
-		results.Engines[0].Loads[1].Counts.Sent != 200 || len(results.Backends) != 1 {
+		results.Engines[0].Loads[1].Counts.Sent+results.Engines[0].Loads[1].Shortfall != 200 || len(results.Backends) != 1 {
 		t.Errorf("%s", stdout)
 	}
 	header, records, err := report.ReadLive(folder)

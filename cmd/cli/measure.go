@@ -13,6 +13,10 @@ import (
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
+	"pcaplab/analysis/validation"
+	"pcaplab/parse"
+	"pcaplab/parse/model"
+	"pcaplab/replay"
 	"pcaplab/replay/rewrite"
 	"pcaplab/replay/trial"
 	"pcaplab/replay/trial/search"
@@ -36,7 +40,8 @@ type measureFlags struct {
 	json      bool
 	whole     bool // --json prints the records themselves
 	failIf    string
-	shard     shardFlag // of ceiling and sweep
+	given     func(flag string) bool // whether the user gave it
+	shard     shardFlag              // of ceiling and sweep
 }
 
 func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
@@ -56,7 +61,8 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 	fs.StringVar(&m.settings.Clock, "clock", "", "warp (skips idle time), system (waits) or cpu (warp; service in CPU time of the thread) (default warp; of a ring feed system)")
 	fs.StringVar(&m.settings.Feed, "feed", "virtual", "virtual (queue computed on the parser's thread) or ring (a second thread)")
 	fs.IntVar(&m.settings.Batch, "batch", 0, "frames per clock reading at most; 1 is exact (0: by the queue)")
-	fs.StringVar(&m.settings.Stamp, "stamp", "due", "time that stages see: due or capture")
+	fs.StringVar(&m.settings.Stamp, "stamp", stampDue, "time that stages see: due or capture (default due; capture where a model is a stage, whose vectors the load would change)")
+	fs.Lookup("stamp").DefValue, m.given = "", fs.Changed
 	fs.BoolVar(&m.settings.RepeatTimes, "repeat-times", false, "capture times repeat in each pass over the capture instead of going on")
 	fs.BoolVar(&m.settings.MoveAddresses, "move-addresses", false, "each copy of the capture in memory gets addresses of its own")
 	fs.StringVar(&m.settings.GOGC, "gogc", "", "GOGC of the measuring processes (default: as inherited)")
@@ -71,8 +77,17 @@ func (m *measureFlags) add(a *app, fs *pflag.FlagSet) {
 	fs.BoolVar(&m.json, "json", false, "print results as JSON lines instead of a table")
 	m.edit.add(fs, false)
 	fs.StringVar(&m.cachefile, "cachefile", "", cachefileUsage)
-	fs.StringVar(&m.failIf, "fail-if", "", "exit 3 if true of any result, as 'ndr<20000', 'cost[direct]>100' or 'loss>0.1%'")
+	failIfVar(fs, &m.failIf, "exit 3 if true of any result, as 'ndr<20000', 'cost[direct]>100' or 'loss>0.1%'")
 }
+
+// modelStage is the stage that tells the class of vectors, which are of the times that stages see.
+const modelStage = "model"
+
+// Times that stages see.
+const (
+	stampDue     = string(replay.StampDue)
+	stampCapture = string(replay.StampCapture)
+)
 
 // plan checks the flags that all measuring commands share.
 func (m *measureFlags) plan(a *app) (trial.Plan, error) {
@@ -87,6 +102,21 @@ func (m *measureFlags) plan(a *app) (trial.Plan, error) {
 		}
 	}
 	m.settings.Seed = m.seed
+	for _, stage := range m.settings.Stages {
+		name, value, _ := strings.Cut(stage, "=")
+		if name != modelStage {
+			continue
+		}
+		if !m.given("stamp") {
+			m.settings.Stamp = stampCapture
+		}
+		if i := slices.IndexFunc(a.Stages, func(k parse.StageKind) bool { return k.Name == name && k.File != nil }); i >= 0 {
+			path := a.Stages[i].File(value)
+			if opened, err := model.Open(path); err == nil && len(opened.Columns()) == 0 { // what cannot be opened is said where it is used
+				a.note("%s: %s", path, validation.ByPosition(opened.Width()))
+			}
+		}
+	}
 	var err error
 	if m.settings.Edits, err = m.edit.edits(); err != nil {
 		return p, err
@@ -133,6 +163,9 @@ of the goal ndr, sums of 300 ms and bounds of 5 %.` + shardHelp("some cells are 
   ` + a.Name + ` ceiling --shard 2/4 -o shards capture.pcapng     # then: ` + a.Name + ` merge shards -o results
   ` + a.Name + ` ceiling --quick --engines direct --fail-if 'ndr<1M' capture.pcap.gz`,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := notZero(c.Flags(), "trial", "repeats", "width"); err != nil {
+				return err
+			}
 			plan, err := m.plan(a)
 			if err != nil {
 				return err
@@ -200,6 +233,16 @@ of the goal ndr, sums of 300 ms and bounds of 5 %.` + shardHelp("some cells are 
 	return c
 }
 
+// notZero refuses a 0 that the user gave to flags for which it would be taken as their default.
+func notZero(fs *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		if f := fs.Lookup(name); f != nil && f.Changed && (f.Value.String() == "0" || f.Value.String() == "0s") {
+			return usagef("--%s 0: want more than 0", name)
+		}
+	}
+	return nil
+}
+
 // quickly applies a default of --quick unless the user set the flag.
 func quickly(fs *pflag.FlagSet, name string, set func()) {
 	if !fs.Changed(name) {
@@ -219,6 +262,9 @@ loads evenly on a logarithmic axis; FROM..TO is 8 of them, and 1x where it lies 
 		Example: `  ` + a.Name + ` sweep --rates 0.1x..3x/12 --engines direct,gopacket-eager synth:iot-1 -o sweep
   ` + a.Name + ` sweep --rates 10k,100k,1M --sizes 64,512,1518 --json capture.pcap`,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := notZero(c.Flags(), "trial", "repeats"); err != nil {
+				return err
+			}
 			plan, err := m.plan(a)
 			if err != nil {
 				return err
@@ -255,6 +301,9 @@ loop, and the trial). Without --rate, or with --rate 0, the feed is a closed loo
 			}
 			if !c.Flags().Changed("repeats") {
 				m.repeats = 1
+			}
+			if err := notZero(c.Flags(), "trial", "repeats"); err != nil {
+				return err
 			}
 			plan, err := m.plan(a)
 			if err != nil {

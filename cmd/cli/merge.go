@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pcaplab/analysis"
 	"pcaplab/datasets/extract"
 	"pcaplab/datasets/shard"
 )
@@ -20,6 +19,7 @@ import (
 // merger joins all shards of a job into what a single run would have made, octet for octet.
 type merger struct {
 	makes  string // what it writes, for people
+	unit   string // of the weights of its shards
 	stream bool   // it writes a file, so standard output will do
 	// merge joins the shards of a job, in order, each once. It writes output whole or not at all; that is "-" for standard output only
 	// where stream is set. What it reads it compares with the shards' records.
@@ -29,11 +29,11 @@ type merger struct {
 // mergers are by kind of job.
 func (a *app) mergers() map[string]merger {
 	return map[string]merger{
-		extract.ShardKind: {"a file of vectors", true, a.mergeFeatures},
-		scanKind:          {"a manifest", true, a.mergeScan},
-		synthKind:         {"a folder", false, a.mergeSynth},
-		studyKind:         {"a results folder", false, a.mergeStudy},
-		classesKind:       {"a results folder", false, a.mergeClasses},
+		extract.ShardKind: {"a file of vectors", "packets", true, a.mergeFeatures},
+		scanKind:          {"a manifest", "octets", true, a.mergeScan},
+		synthKind:         {"a folder", "packets", false, a.mergeSynth},
+		studyKind:         {"a results folder", "ms", false, a.mergeStudy},
+		classesKind:       {"a results folder", "ms", false, a.mergeClasses},
 	}
 }
 
@@ -68,12 +68,9 @@ What it can join: ` + strings.Join(kinds, ", ") + `.`,
 			if output == "" {
 				return usagef("say where the result goes: -o OUT")
 			}
-			if failIf != "" {
-				condition, err := analysis.ParseCondition(failIf)
-				if err != nil {
-					return usagef("--fail-if: %w", err)
-				}
-				a.mergeCondition = &condition
+			var err error
+			if a.mergeCondition, err = studyCondition(failIf); err != nil {
+				return err
 			}
 			return shownLines(a.merge(c.Context(), args, output, job, asJSON))
 		},
@@ -81,7 +78,7 @@ What it can join: ` + strings.Join(kinds, ", ") + `.`,
 	c.Flags().StringVarP(&output, "output", "o", "", "file or folder to write, as the single run has it; - for standard output where that is a file")
 	c.Flags().StringVar(&job, "job", "", "of several jobs in the folders, the one whose id begins like this")
 	c.Flags().BoolVar(&a.mixedMachines, "mixed-machines", false, "of measurements: join also what machines that differ have measured; the result says so")
-	c.Flags().StringVar(&failIf, "fail-if", "", "of measurements: exit 3 if true, as 'ndr<400k', and the result is written all the same")
+	failIfVar(c.Flags(), &failIf, "of measurements: exit 3 if true, as 'ndr<400k', and the result is written all the same")
 	c.Flags().BoolVar(&asJSON, "json", false, "print what was joined as JSON (on standard error with -o -)")
 	return c
 }
@@ -103,7 +100,7 @@ func (a *app) merge(ctx context.Context, dirs []string, output, job string, asJS
 	}
 	a.notePassed(set)
 	if err := set.Complete(); err != nil {
-		return a.incomplete(err, dirs)
+		return a.incomplete(err, dirs, job)
 	}
 	main := set.Main()
 	joining := *a
@@ -269,7 +266,15 @@ func (a *app) verifyShards(ctx context.Context, shards []*shard.Shard) (faults m
 	return faults, nil
 }
 
-// readShards finds the shards in folders; with job, those of the one job whose id begins so.
+// noJobError says that folders have no shard of a job, and what they have.
+type noJobError struct {
+	usageError
+	set *shard.Set // faults and notes
+}
+
+func (e noJobError) Unwrap() error { return e.usageError }
+
+// readShards finds the shards in folders; with job, those of the one job whose id begins so, or a noJobError.
 func readShards(dirs []string, job string) (*shard.Set, error) {
 	set, err := shard.Read(dirs...)
 	if err != nil || job == "" {
@@ -285,7 +290,7 @@ func readShards(dirs []string, job string) (*shard.Set, error) {
 	}
 	switch len(ids) {
 	case 0:
-		return nil, usagef("--job %s: no shard of such a job in %s", job, strings.Join(dirs, ", "))
+		return nil, noJobError{usageError{fmt.Errorf("--job %s: no shard of such a job in %s", job, strings.Join(dirs, ", "))}, some}
 	case 1:
 		return some, nil
 	}
@@ -293,14 +298,18 @@ func readShards(dirs []string, job string) (*shard.Set, error) {
 }
 
 // incomplete adds to why a set is not a whole job what to do about all of it at once.
-func (a *app) incomplete(err error, dirs []string) error {
+func (a *app) incomplete(err error, dirs []string, job string) error {
 	var why *shard.IncompleteError
 	if !errors.As(err, &why) || why.Job == nil {
 		return err
 	}
 	if len(why.Missing) > 0 {
-		err = fmt.Errorf("%w\nmissing of %d: %s; their commands: %s shards status --commands %s", err, why.Job.Count(), indices(why.Missing), a.Name,
-			quotedWords(dirs))
+		words := []string{"--commands"} // which prints nothing where there are several jobs
+		if job != "" || len(why.Foreign) > 0 {
+			words = append(words, "--job", why.Job.ID()[:12])
+		}
+		err = fmt.Errorf("%w\nmissing of %d: %s; their commands: %s shards status %s", err, why.Job.Count(), indices(why.Missing), a.Name,
+			quotedWords(append(words, dirs...)))
 	}
 	if len(why.Foreign) > 0 {
 		err = fmt.Errorf("%w\nseveral jobs: --job %.12s joins the one of %s", err, why.Job.ID(), why.Job.Kind)

@@ -182,6 +182,7 @@ type player struct {
 	edited, moved  parse.Frame
 	out            parse.Frame // given last
 	uncounted      bool        // out is in flows only when the next one is asked for
+	put            bool        // and only if it, or a part of it, was put on a wire
 	finished       bool        // base gave all
 	given, counted uint64
 	begun          uint64       // given before this pass
@@ -293,7 +294,8 @@ func (p *playFlags) loaded(ctx context.Context, a *app, args []string, limit uin
 	defer a.interruptible(ctx, args, func() {})()
 	bar := a.octetsBar("reading")
 	defer bar.done()
-	cfg := datasets.LoadConfig{OpenConfig: datasets.OpenConfig{Salvage: p.salvage, Stdin: a.stdin}, MemoryLimit: int64(p.memoryLimit), Progress: bar.set, Merge: p.merge, Continue: !p.merge}
+	cfg := datasets.LoadConfig{OpenConfig: datasets.OpenConfig{Salvage: p.salvage, Stdin: a.stdin}, MemoryLimit: int64(p.memoryLimit), Progress: bar.set, Merge: p.merge, Continue: !p.merge,
+		Instead: "or leave out -K to read them while sending"}
 	if edits, _ := p.edits(); p.loop == 1 && len(p.include) == 0 && len(p.exclude) == 0 && p.cachefile == "" && !p.merge && edits.Zero() {
 		cfg.Packets = limit // each frame read is one sent
 	}
@@ -361,19 +363,35 @@ func (pl *player) Next(f *parse.Frame) error {
 			*f = pl.moved
 		}
 		if pl.flows != nil {
-			pl.out, pl.uncounted = *f, true
+			pl.out, pl.uncounted, pl.put = *f, true, false
 		}
 		pl.given++
 		return nil
 	}
 }
 
-// count brings the frame given last into the flows.
+// tap returns a function that sees what is put on a wire, of which next, where given, sees all too.
+func (pl *player) tap(next func(side int, data []byte)) func(side int, data []byte) {
+	if pl.flows == nil {
+		return next
+	}
+	return func(side int, data []byte) {
+		pl.put = true
+		if next != nil {
+			next(side, data)
+		}
+	}
+}
+
+// count brings the frame given last into the flows, if it was sent.
 func (pl *player) count() error {
 	if !pl.uncounted {
 		return nil
 	}
 	pl.uncounted = false
+	if !pl.put { // left out: above the MTU, or shorter than a link header
+		return nil
+	}
 	pl.counted++
 	return pl.counting.WriteFrame(&pl.out)
 }

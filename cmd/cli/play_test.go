@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/big"
@@ -37,24 +38,29 @@ func TestReplayUsage(t *testing.T) {
 	}{
 		{"nothing", "", "want a capture"},
 		{"no way out", in, "(-i) or a file to write (-w)"},
-		{"two ways out", "-i nowhere0 -w out " + in, "(-i) or a file to write (-w)"},
+		{"two ways out", "-i nowhere0 -w out " + in, "-i sends and -w writes a file instead: choose one"},
+		{"one interface twice", "-i nowhere0 -I nowhere0 -c x " + in, "-I nowhere0 is the interface of -i too"},
 		{"no capture", "-i nowhere0", "want a capture"},
 		{"rate and bit rate", "-i nowhere0 -p 1 -M 1 " + in, "--pps and --mbps: choose one timing"},
 		{"top speed and recorded", "-i nowhere0 -t -x 2 " + in, "--multiplier and --topspeed: choose one"},
 		{"one at a time and rate", "-i nowhere0 -o -p 1 " + in, "--pps and --oneatatime: choose one"},
 		{"three timings", "-i nowhere0 -t -p 1 -M 1 " + in, "--pps and --mbps and --topspeed: choose one"},
-		{"multiplier 0", "-i nowhere0 -x 0 " + in, "must be above 0"},
+		{"multiplier 0", "-i nowhere0 -x 0 " + in, "--multiplier 0: must be above 0"},
 		{"multiplier below 0", "-i nowhere0 -x -1 " + in, "must be above 0"},
-		{"multiplier that is none", "-i nowhere0 -x nan " + in, "must be above 0"},
+		{"multiplier that is none", "-i nowhere0 -x nan " + in, "--multiplier NaN: must be above 0"},
 		{"rate below 0", "-i nowhere0 -p -1 " + in, "is not a number"},
 		{"rate that is none", "-i nowhere0 -p fast " + in, "is not a number such as"},
 		{"rate of two units", "-i nowhere0 -p 1kM " + in, "is not a number such as"},
-		{"rate out of range", "-i nowhere0 -p 1e300 " + in, "out of range"},
+		{"rate out of range", "-i nowhere0 -p 1e300 " + in, "--pps: rate of 1e+300 pps: out of range"},
+		{"bit rate out of range", "-i nowhere0 -M 1e300 " + in, "--mbps: "},
+		{"multiplier out of range", "-i nowhere0 -x 1e300 " + in, "--multiplier: "},
+		{"cap out of range", "-i nowhere0 --max-pps 1e300 " + in, "--max-pps: "},
 		{"bit rate that is none", "-i nowhere0 -M x " + in, "is not a number such as"},
 		{"cap that is none", "-i nowhere0 --max-pps nan " + in, "is not a number such as"},
 		{"pattern without a rate", "-i nowhere0 --pattern poisson " + in, "need a rate: -p"},
 		{"pattern at top speed", "-i nowhere0 -p 0 --pattern poisson " + in, "need a rate above 0"},
-		{"pattern that is none", "-i nowhere0 -p 5 --pattern now " + in, `"now"`},
+		{"pattern that is none", "-i nowhere0 -p 5 --pattern now " + in, `--pattern "now": want constant, poisson, burst:N, onoff:ON/OFF or ramp:FROM-TO/TIME`},
+		{"pattern with a fault", "-i nowhere0 -p 5 --pattern onoff:1 " + in, "--pattern: "},
 		{"pattern of another command", "-i nowhere0 -p 5 --pattern recorded " + in, "want constant, poisson"},
 		{"pattern and bursts", "-i nowhere0 -p 5 --pattern poisson --pps-multi 2 " + in, "give one"},
 		{"bursts of none", "-i nowhere0 -p 5 --pps-multi 0 " + in, "1 or more"},
@@ -309,7 +315,7 @@ func reconciled(t *testing.T, stdout string) playResult {
 	if c.Read != c.Excluded+c.Deleted+c.Held+r.Frames || r.Frames+r.Pieces != r.Sent+r.Failed+r.Dropped+r.Runt+r.Skipped+r.Unsent {
 		t.Errorf("the counts do not add up: %+v of %+v", r, c)
 	}
-	if p.Flows != nil && p.Flows.Packets+p.Flows.NoFlow != r.Frames {
+	if left := r.Skipped + r.Runt; p.Flows != nil && r.Unsent == 0 && p.Flows.Packets+p.Flows.NoFlow != r.Frames-left {
 		t.Errorf("flows of %+v, %d frames", p.Flows, r.Frames)
 	}
 	var seconds, octets uint64
@@ -321,6 +327,84 @@ func reconciled(t *testing.T, stdout string) playResult {
 		t.Errorf("%d frames of %d octets in seconds, %d of %d sent", seconds, octets, r.Sent, r.Octets)
 	}
 	return p
+}
+
+// TestReplayOfMoreThanMemory: what is said to help is there.
+func TestReplayOfMoreThanMemory(t *testing.T) {
+	dir := t.TempDir()
+	in := write(t, filepath.Join(dir, "in"), captureOf(t, 20000, pcapio.WriterConfig{Nano: true}, nil))
+	_, stderr := run(t, ExitFailed, "replay", "-K", "--memory-limit", "1M", "-w", filepath.Join(dir, "out"), in)
+	if !strings.Contains(stderr, "allow more with --memory-limit, or leave out -K") || strings.Contains(stderr, "--packets") {
+		t.Error(stderr)
+	}
+}
+
+// TestReplayPrints: rates and shares are of times that mean something.
+func TestReplayPrints(t *testing.T) {
+	paced := func(sent uint64, elapsed, lasted time.Duration) inject.Result {
+		return inject.Result{Frames: sent, Sent: sent, Octets: 60 * sent, Elapsed: elapsed, Lasted: lasted, User: 30 * time.Millisecond, Backends: []string{"xdp"},
+			Lateness: replay.Lateness{Samples: sent}}
+	}
+	behind := paced(100, 500*time.Millisecond, 500*time.Millisecond)
+	behind.Missed = 4900
+	for _, tt := range []struct {
+		name string
+		res  inject.Result
+		loop int
+		err  error
+		want []string
+	}{
+		{"interrupted in its first gap", paced(1, 43*time.Microsecond, 3*time.Second), 1, context.Canceled, []string{"1 packets (60 bytes) sent in 3.000000 seconds\n", " 0.00 pps\n",
+			"Flows: 1 flows, 0.00 fps", "Sender: xdp, 1.0 % of a core,"}},
+		{"interrupted later", paced(3, 20*time.Second, 25*time.Second), 1, context.Canceled, []string{"sent in 25.000000 seconds\n", " 0.10 pps\n", "0.1 % of a core,"}},
+		{"one packet", paced(1, 43*time.Microsecond, 43*time.Microsecond), 1, nil, []string{"sent in 0.000043 seconds\n", " 0.00 pps\n", "Flows: 1 flows, 0.00 fps", "Sender: xdp, n/a of a core,"}},
+		{"to its end", paced(11, time.Second, 1100*time.Millisecond), 1, nil, []string{"sent in 1.000000 seconds\n", " 10.00 pps\n", "Sender: xdp, 2.7 % of a core,"}},
+		{"behind", behind, 0, nil, []string{"when --duration ended, about 4900 packets that were due by then were not sent\n"}},
+		{"behind, of a capture that ends", behind, 2, nil, []string{"when --duration ended, up to about 4900 packets that were"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			f := replayFlags{first: "veth0", playFlags: playFlags{loop: tt.loop}}
+			p := playResult{Result: tt.res, Flows: &flowCounts{Flows: 1, Packets: tt.res.Sent}}
+			if err := f.print(&app{stdout: &out}, &p, tt.err); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("no %q in\n%s", want, &out)
+				}
+			}
+			if strings.Contains(out.String(), "Note:") != (tt.res.Missed > 0) {
+				t.Error(out.String())
+			}
+		})
+	}
+}
+
+// TestReplayStatsLines: every time that the sender tells, a line is printed, the last before the end too.
+func TestReplayStatsLines(t *testing.T) {
+	for _, every := range []time.Duration{0, 100 * time.Millisecond, 2 * time.Second} {
+		var out, stderr bytes.Buffer
+		f := replayFlags{stats: statsFlag{set: true, every: every}}
+		var plan inject.Plan
+		done := f.watch(&app{stdout: &out, stderr: &stderr}, &plan, nil)
+		tell := plan.Each
+		if every == 0 {
+			tell = plan.Pass
+		}
+		if tell == nil || plan.Every != every {
+			t.Fatalf("%v: told every %v", every, plan.Every)
+		}
+		for i := range 5 {
+			tell(inject.Result{Sent: uint64(i + 1), Elapsed: time.Duration(i+1) * time.Second})
+		}
+		done()
+		for i := range 5 {
+			if want := fmt.Sprintf("Actual: %d packets (0 bytes) sent in %d.000000 seconds\n", i+1, i+1); strings.Count(out.String(), want) != 1 || stderr.Len() > 0 {
+				t.Errorf("%v: no %q in\n%s%s", every, want, &out, &stderr)
+			}
+		}
+	}
 }
 
 // TestReplayCountsAreIntegers: no count of the result has a point or an exponent, however large.

@@ -13,6 +13,7 @@ import (
 	"pcaplab/analysis/calibration"
 	"pcaplab/analysis/prediction"
 	"pcaplab/analysis/report"
+	"pcaplab/replay/external"
 )
 
 // predictFlags are those of pcaplab predict.
@@ -23,6 +24,7 @@ type predictFlags struct {
 	engines     []string
 	arch        string
 	link        countFlag
+	linkGiven   bool
 	failIf      string
 	json, csv   bool
 }
@@ -67,7 +69,10 @@ or have a note that speaks against them. With --csv the notes go to stderr.
   ` + a.Name + ` remote pi@raspberrypi calibrate -o pi.json && ` + a.Name + ` calibrate -o home.json
   ` + a.Name + ` predict --calibration pi.json --home home.json results
   ` + a.Name + ` predict --calibration pi.json --json | jq '.predictions[] | {engine, method, low_pps, high_pps}'`,
-		RunE: func(c *cobra.Command, args []string) error { return f.run(a, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			f.linkGiven = c.Flags().Changed("link")
+			return f.run(a, args)
+		},
 	}
 	fs := c.Flags()
 	fs.StringVar(&f.board, "board", "", "board to predict for, as pi3b; not needed where --calibration says which it is")
@@ -76,7 +81,7 @@ or have a note that speaks against them. With --csv the notes go to stderr.
 	fs.StringSliceVar(&f.engines, "engines", nil, "engines to predict for; default: those of the results, or as ceiling's")
 	fs.StringVar(&f.arch, "arch", "", "program on the board, where instructions count: arm64, armv7, armv6; default: the board's")
 	fs.Var(&f.link, "link", "rate of the board's link in bit/s, as 100M; default: the board's port")
-	fs.StringVar(&f.failIf, "fail-if", "", "exit 3 if true, as 'headroom<1' or 'low[direct]<150k'")
+	failIfVar(fs, &f.failIf, "exit 3 if true, as 'headroom<1' or 'low[direct]<150k'")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
 	fs.BoolVar(&f.csv, "csv", false, "print a CSV row for each prediction")
 	for name, complete := range map[string]cobra.CompletionFunc{
@@ -110,6 +115,14 @@ func (f *predictFlags) run(a *app, args []string) error {
 		if condition, err = analysis.ParseCondition(f.failIf); err != nil {
 			return usagef("--fail-if: %w", err)
 		}
+		for _, l := range condition.Limits() {
+			if !slices.Contains(predictionMetrics, l.Metric) {
+				return usagef("--fail-if %s: unknown metric %q; there are %s", l.Comparison, l.Metric, strings.Join(predictionMetrics, ", "))
+			}
+		}
+	}
+	if f.linkGiven && f.link == 0 {
+		return usagef("--link 0: no frame passes such a link: give its rate in bit/s, as 100M, or leave it out for the board's port")
 	}
 	q, err := f.question(a)
 	if err != nil {
@@ -119,6 +132,9 @@ func (f *predictFlags) run(a *app, args []string) error {
 		if err := a.readForPrediction(args[0], &q); err != nil {
 			return err
 		}
+	}
+	if err := f.knownEngines(a, &q); err != nil {
+		return err
 	}
 	if len(q.Engines) == 0 && q.Results == nil && q.Scenario == nil && q.Home == nil && q.There == nil {
 		q.Engines = a.defaultEngines()
@@ -135,6 +151,9 @@ func (f *predictFlags) run(a *app, args []string) error {
 	case errors.Is(err, prediction.ErrArch):
 		return usagef("--arch is for --board alone: %w", err)
 	case err != nil:
+		return err
+	}
+	if err := predictedEngines(condition, answer); err != nil {
 		return err
 	}
 	switch {
@@ -160,6 +179,51 @@ func (f *predictFlags) run(a *app, args []string) error {
 	}
 	if len(matches) > 0 {
 		return errMissed
+	}
+	return nil
+}
+
+// knownEngines refuses --engines that are neither of this program, nor another program that it knows, nor of what was read.
+func (f *predictFlags) knownEngines(a *app, q *prediction.Question) error {
+	known := prediction.Engines()
+	for _, e := range a.Engines {
+		known = append(known, e.Name)
+	}
+	for _, p := range external.Programs() {
+		known = append(known, p.Name)
+	}
+	if q.Results != nil {
+		known = append(known, q.Results.Header.Plan.Engines...)
+	}
+	if q.Scenario != nil {
+		known = append(known, q.Scenario.Header.Plan.Engines...)
+	}
+	for _, file := range []*calibration.File{q.There, q.Home} {
+		if file != nil {
+			known = append(known, file.Plan.Engines...)
+		}
+	}
+	slices.Sort(known)
+	for _, name := range f.engines {
+		if name != "all" && !slices.Contains(known, name) {
+			return usagef("--engines: no engine %q: there are %s", name, strings.Join(slices.Compact(known), ", "))
+		}
+	}
+	return nil
+}
+
+// predictedEngines refuses a condition on an engine that nothing is predicted of, before anything is printed.
+func predictedEngines(c analysis.Condition, answer *prediction.Answer) error {
+	var names []string
+	for i := range answer.Predictions {
+		if name := answer.Predictions[i].Engine; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, l := range c.Limits() {
+		if l.Engine != "" && !slices.Contains(names, l.Engine) {
+			return usagef("--fail-if %s: nothing is predicted of an engine %q; there are %s", l.Comparison, l.Engine, strings.Join(names, ", "))
+		}
 	}
 	return nil
 }
@@ -196,7 +260,7 @@ func (f *predictFlags) question(a *app) (prediction.Question, error) {
 			q.Engines = append(q.Engines, e.Name)
 		}
 	}
-	if f.link > 0 {
+	if f.linkGiven {
 		p := prediction.Ethernet(float64(f.link))
 		p.What = report.FormatBits(float64(f.link)) + ", as --link says"
 		q.Port = &p
@@ -246,6 +310,9 @@ func (a *app) readForPrediction(path string, q *prediction.Question) error {
 	q.Results = analysis.Analyze(header, records)
 	return nil
 }
+
+// predictionMetrics are the metrics of predictionMeasures.
+var predictionMetrics = []string{"low", "high", "headroom"}
 
 // predictionMeasures are what --fail-if compares.
 func predictionMeasures(answer *prediction.Answer) []analysis.Measure {

@@ -158,13 +158,18 @@ func TestPredictRefuses(t *testing.T) {
 		{"no calibration", ExitFailed, "not a calibration", []string{"--calibration", filepath.Join(results, "study.json")}},
 		{"the same file", ExitFailed, "the same one", []string{"--calibration", home, "--home", home, results}},
 		{"no results", ExitFailed, "is not a results folder", []string{"--board", "pi5", dir}},
-		{"no such engine", ExitFailed, "no mine engine", []string{"--board", "pi5", "--engines", "mine"}},
-		{"a metric that is none", ExitFailed, "ndr", []string{"--board", "pi5", "--fail-if", "ndr<1"}},
+		{"no such engine", ExitUsage, `no engine "mine": there are`, []string{"--board", "pi5", "--engines", "mine"}},
+		{"one of two is no engine", ExitUsage, `no engine "mine": there are`, []string{"--board", "pi5", "--engines", "direct,mine"}},
+		{"no such engine beside results", ExitUsage, `no engine "mine": there are`, []string{"--board", "pi5", "--engines", "all,mine", results}},
+		{"an engine that the results lack", ExitFailed, "no scapy engine", []string{"--board", "pi5", "--engines", "scapy", results}},
+		{"a metric that is none", ExitUsage, `unknown metric "ndr"; there are low, high, headroom`, []string{"--board", "pi5", "--fail-if", "low<1,ndr<1"}},
+		{"a condition on no engine", ExitUsage, `of an engine "mine"; there are direct`, []string{"--board", "pi5", "--engines", "direct", "--fail-if", "low[mine]<1"}},
+		{"a link without a rate", ExitUsage, "--link 0", []string{"--board", "pi5", "--link", "0"}},
 		{"a line rate that is not known", ExitFailed, "--link", []string{"--board", "picm5", "--fail-if", "headroom<1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, stdout, stderr := runIn(t.Context(), strings.NewReader(""), append([]string{"predict"}, tt.args...)...)
-			if code != tt.code || !strings.Contains(stderr, tt.want) {
+			if code != tt.code || !strings.Contains(stderr, tt.want) || code == ExitUsage && stdout != "" {
 				t.Errorf("exit code %d, want %d with %q\n%s%s", code, tt.code, tt.want, stdout, stderr)
 			}
 		})

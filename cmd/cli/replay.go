@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pcaplab/analysis/report"
+	"pcaplab/datasets"
 	"pcaplab/datasets/pcapio"
 	"pcaplab/parse"
 	"pcaplab/replay"
@@ -54,6 +54,8 @@ type replayFlags struct {
 	verify          string
 	list            bool
 	json            bool
+
+	recorded bool // timing
 }
 
 const replayLong = `Sends the frames of captures through a network interface, when they were captured or at a rate, and says what became of each. The flags are
@@ -130,10 +132,10 @@ func (f *replayFlags) add(a *app, c *cobra.Command) {
 	fs.Var((*countFlag)(&f.maxPPS), "max-pps", "never more packets a second than this, whatever the timing says")
 	f.playFlags.add(fs)
 	fs.Int64Var(&f.loopDelayMs, "loopdelay-ms", 0, "pause between passes, ms")
-	fs.Uint64VarP(&f.plan.Frames, "limit", "L", 0, "end after so many packets (0: all)")
-	fs.Var(&f.duration, "duration", "end after this time: seconds, or as 1m30s")
+	fs.VarP((*packetsFlag)(&f.plan.Frames), "limit", "L", "end after so many packets, as 5000 or 1e6 (0: all)")
+	fs.Var(&f.duration, "duration", "end after this time, also where a rate could not be kept: seconds, or as 1m30s")
 
-	fs.StringVarP(&f.write, "write", "w", "", "write a capture instead of sending, each frame at the time at which it is due (.pcapng, else pcap with ns)")
+	fs.StringVarP(&f.write, "write", "w", "", "write a capture instead of sending, each frame at the time at which it is due (.pcapng, else pcap with ns; .gz, .zst)")
 	fs.StringVar(&f.socket.Oversize, "oversize", inject.OversizeError, "frames above the MTU: error, skip, truncate, or segment (TCP segments, IP fragments)")
 	fs.StringVar(&f.socket.Backend, "backend", inject.Auto, "auto (the fastest that works), sendto, sendmmsg, txring or xdp")
 	fs.IntVar(&f.socket.Batch, "batch", 0, "most frames in one system call (0: 64, xdp 32)")
@@ -258,13 +260,22 @@ func (f *replayFlags) timing(fs *pflag.FlagSet) (replay.Pacer, string, error) {
 		if ns := float64(f.maxSleep) * 1e6 * f.multiplier; f.maxSleep > 0 && ns < math.MaxInt64 {
 			gap = max(time.Duration(ns), 1)
 		}
-		pacer, err = replay.Recorded(f.multiplier, gap)
+		if !(f.multiplier > 0) || math.IsInf(f.multiplier, 0) {
+			return nil, "", usagef("--multiplier %g: must be above 0 (-t is top speed)", f.multiplier)
+		}
+		f.recorded = true
+		if pacer, err = replay.Recorded(f.multiplier, gap); err != nil {
+			err = fmt.Errorf("--multiplier: %w", err)
+		}
 		text = fmt.Sprintf("recorded x%g", f.multiplier)
 		if f.maxSleep > 0 {
 			text += fmt.Sprintf(", gaps of %d ms at most", f.maxSleep)
 		}
 	case timing == "pps" && f.pps > 0:
-		spec := f.pattern
+		spec, flag := f.pattern, "--pps"
+		if spec != "" {
+			flag = "--pattern"
+		}
 		if fs.Changed("pps-multi") {
 			if spec != "" {
 				return nil, "", usagef("--pps-multi N is --pattern burst:N: give one")
@@ -272,16 +283,26 @@ func (f *replayFlags) timing(fs *pflag.FlagSet) (replay.Pacer, string, error) {
 			spec = fmt.Sprintf("burst:%d", f.ppsMulti)
 		}
 		switch kind, _, _ := strings.Cut(spec, ":"); kind {
-		case "bits", "recorded", "unpaced":
-			return nil, "", usagef("--pattern %s: want constant, poisson, burst:N, onoff:ON/OFF or ramp:FROM-TO/TIME", spec)
+		case "", "constant", "poisson", "burst", "onoff", "ramp":
+		default:
+			return nil, "", usagef("--pattern %q: want constant, poisson, burst:N, onoff:ON/OFF or ramp:FROM-TO/TIME", spec)
 		}
-		pacer, err = replay.ParsePacer(spec, f.pps, f.seed)
+		if spec == "" {
+			pacer, err = replay.ConstantPPS(f.pps)
+		} else {
+			pacer, err = replay.ParsePacer(spec, f.pps, f.seed)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", flag, err)
+		}
 		text = fmt.Sprintf("%g pps", f.pps)
 		if spec != "" {
 			text += ", " + spec
 		}
 	case timing == "mbps" && f.mbps > 0:
-		pacer, err = replay.ConstantBits(f.mbps * 1e6)
+		if pacer, err = replay.ConstantBits(f.mbps * 1e6); err != nil {
+			err = fmt.Errorf("--mbps: %w", err)
+		}
 		text = fmt.Sprintf("%g Mbit/s", f.mbps)
 	case timing == "oneatatime":
 		text = "one at a time"
@@ -289,7 +310,9 @@ func (f *replayFlags) timing(fs *pflag.FlagSet) (replay.Pacer, string, error) {
 		text = "top speed"
 	}
 	if err == nil && f.maxPPS > 0 {
-		pacer, err = replay.Cap(pacer, f.maxPPS)
+		if pacer, err = replay.Cap(pacer, f.maxPPS); err != nil {
+			err = fmt.Errorf("--max-pps: %w", err)
+		}
 		text += fmt.Sprintf(", %g pps at most", f.maxPPS)
 	}
 	if err != nil {
@@ -338,6 +361,9 @@ func (f *replayFlags) run(c *cobra.Command, a *app, args []string) error {
 	} else {
 		res, verified, err = f.toWire(ctx, a, play)
 	}
+	if total := play.total(); total >= 0 {
+		res.Missed = min(res.Missed, uint64(total)-min(res.Frames, uint64(total)))
+	}
 	if endErr := play.ended(res.Frames); err == nil {
 		err = endErr
 	}
@@ -377,6 +403,9 @@ func (f *replayFlags) explain(err error, res *inject.Result, play *player) error
 	if errors.As(err, new(*inject.LinkError)) || errors.As(err, new(*inject.OversizeFrameError)) {
 		err = fmt.Errorf("%s: %w", play.where(), err)
 	}
+	if !f.salvage {
+		err = datasets.Explain(err)
+	}
 	if f.write != "" {
 		return fmt.Errorf("wrote %d packets to %s, then %w", res.Sent, f.write, err)
 	}
@@ -406,7 +435,10 @@ func (f *replayFlags) check(fs *pflag.FlagSet, args []string, pacer replay.Pacer
 	default:
 		return usagef("--spin %s: want auto, on or off", f.spin)
 	}
-	if (f.first == "") == (f.write == "") {
+	if f.first != "" && f.write != "" {
+		return usagef("-i sends and -w writes a file instead: choose one")
+	}
+	if f.first == "" && f.write == "" {
 		return usagef("want an interface to send through (-i) or a file to write (-w); --listnics lists the interfaces")
 	}
 	if f.write != "" {
@@ -423,6 +455,9 @@ func (f *replayFlags) check(fs *pflag.FlagSet, args []string, pacer replay.Pacer
 		case f.loop == 0 && f.plan.Frames == 0 && !timed:
 			return usagef("-w and -l 0 make a file without end: add -L or --duration")
 		}
+	}
+	if f.second != "" && f.second == f.first {
+		return usagef("-I %s is the interface of -i too: name the one for the server's frames, or leave out -I", f.second)
 	}
 	if f.second != "" && f.cachefile == "" {
 		return usagef("-I needs a file that says which frames are the server's: -c (see 'split')")
@@ -481,6 +516,16 @@ func (f *replayFlags) toWire(ctx context.Context, a *app, play *player) (res inj
 		}
 		plan.Tap = check.Sent
 	}
+	plan.Tap = play.tap(plan.Tap)
+	if f.recorded && f.loopDelayMs < 10_000 && !a.progress() {
+		said := false
+		plan.Long = func(wait time.Duration) {
+			if !said {
+				a.note("the next packet is due in %v, as captured; --maxsleep limits waits", wait.Round(time.Second))
+			}
+			said = true
+		}
+	}
 	defer f.watch(a, &plan, play)()
 	res, err = inject.RunPair(ctx, sockets, play, plan)
 	if check != nil {
@@ -490,17 +535,21 @@ func (f *replayFlags) toWire(ctx context.Context, a *app, play *player) (res inj
 	return res, verified, err
 }
 
-// watch shows how far a run is, on another thread, and prints --stats. The function that it returns ends this.
+// watch has --stats printed, or shows how far a run is, on another thread. The function that it returns ends this.
 func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func()) {
-	if f.stats.set && f.stats.every == 0 {
-		return f.watchPasses(a, plan)
+	if f.stats.set {
+		tell, done := f.printing(a)
+		if f.stats.every == 0 {
+			plan.Pass = tell
+		} else {
+			plan.Each, plan.Every = tell, f.stats.every
+		}
+		return done
 	}
-	if !f.stats.set && !a.progress() {
+	if !a.progress() {
 		return func() {}
 	}
 	var latest atomic.Pointer[inject.Result]
-	every := cmp.Or(f.stats.every, time.Second)
-	plan.Every = min(every, time.Second)
 	plan.Each = func(r inject.Result) {
 		r.Seconds, r.Delays = nil, nil
 		latest.Store(&r)
@@ -509,7 +558,7 @@ func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func(
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(every)
+		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		var shown *progressbar.ProgressBar
 		for {
@@ -523,10 +572,6 @@ func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func(
 			}
 			r := latest.Load()
 			if r == nil {
-				continue
-			}
-			if f.stats.set {
-				f.printRates(a.stdout, r)
 				continue
 			}
 			if shown == nil {
@@ -543,14 +588,14 @@ func (f *replayFlags) watch(a *app, plan *inject.Plan, play *player) (done func(
 	}
 }
 
-// unprinted is how many passes --stats 0 keeps for a slow reader of its lines before it leaves some out, and says so.
+// unprinted is how many lines --stats keeps for a slow reader of them before it leaves some out, and says so.
 const unprinted = 1024
 
-// watchPasses prints a line after each pass, on another thread. The function that it returns ends this.
-func (f *replayFlags) watchPasses(a *app, plan *inject.Plan) (done func()) {
+// printing returns a function for the sender that has a line printed, on another thread; done ends this, with all lines printed.
+func (f *replayFlags) printing(a *app) (tell func(inject.Result), done func()) {
 	over := make(chan inject.Result, unprinted)
 	left := 0 // written by the sender, read when it has ended
-	plan.Pass = func(r inject.Result) {
+	tell = func(r inject.Result) {
 		r.Seconds, r.Delays = nil, nil
 		select {
 		case over <- r:
@@ -562,14 +607,14 @@ func (f *replayFlags) watchPasses(a *app, plan *inject.Plan) (done func()) {
 	go func() {
 		defer close(printed)
 		for r := range over {
-			f.printRates(a.stdout, &r)
+			printRates(a.stdout, &r, r.Elapsed)
 		}
 	}()
-	return func() {
+	return tell, func() {
 		close(over)
 		<-printed
 		if left > 0 {
-			fmt.Fprintf(a.stderr, "--stats 0: %d passes have no line: they ended faster than lines are taken\n", left)
+			fmt.Fprintf(a.stderr, "--stats %s: %d lines are left out: they came faster than they are taken\n", &f.stats, left)
 		}
 	}
 }
@@ -644,13 +689,15 @@ func (a *app) asking(ctx context.Context, play *player) func(*parse.Frame) error
 // toFile writes.
 func (f *replayFlags) toFile(ctx context.Context, play *player) (res inject.Result, err error) {
 	var damage error
-	err = report.WriteFile(f.write, func(w io.Writer) error {
-		sink := &captureSink{w: w, ng: strings.HasSuffix(f.write, ".pcapng")}
+	err = writeCaptureFile(f.write, func(w io.Writer) error {
+		sink := &captureSink{w: w, ng: containerByName(f.write) == pcapio.PcapNG}
 		socket, err := inject.To(sink, f.write, f.socket, 0)
 		if err != nil {
 			return err
 		}
-		res, err = inject.Run(ctx, socket, play, f.plan)
+		plan := f.plan
+		plan.Tap = play.tap(nil)
+		res, err = inject.Run(ctx, socket, play, plan)
 		switch {
 		case err == nil:
 			err = play.complete()

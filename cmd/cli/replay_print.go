@@ -2,11 +2,14 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"pcaplab/analysis/report"
 	"pcaplab/replay/inject"
@@ -44,8 +47,12 @@ func (f *replayFlags) settings(timing string, args []string, play *player) playS
 	return s
 }
 
-func (f *replayFlags) printRates(w io.Writer, r *inject.Result) {
-	fmt.Fprintf(w, "Actual: %d packets (%d bytes) sent in %.6f seconds\n", r.Sent, r.Octets, r.Elapsed.Seconds())
+// shortRun is what a run must last for its share of a core to mean something.
+const shortRun = 50 * time.Millisecond
+
+// printRates prints what was sent in a time.
+func printRates(w io.Writer, r *inject.Result, in time.Duration) {
+	fmt.Fprintf(w, "Actual: %d packets (%d bytes) sent in %.6f seconds\n", r.Sent, r.Octets, in.Seconds())
 	fmt.Fprintf(w, "Rated: %.1f Bps, %.3f Mbps, %.2f pps\n", r.BitRate()/8, r.BitRate()/1e6, r.Rate())
 }
 
@@ -61,11 +68,15 @@ func (f *replayFlags) print(a *app, p *playResult, err error) error {
 	}
 	w := bufio.NewWriter(a.stdout)
 	r := &p.Result
-	f.printRates(w, r)
+	in := r.Elapsed
+	if errors.Is(err, context.Canceled) {
+		in = r.Lasted // also the wait that the signal ended
+	}
+	printRates(w, r, in)
 	if fl := p.Flows; fl != nil {
 		fps := 0.0
-		if r.Elapsed > 0 {
-			fps = float64(fl.Flows) / r.Elapsed.Seconds()
+		if in > 0 && r.Rate() > 0 {
+			fps = float64(fl.Flows) / in.Seconds()
 		}
 		fmt.Fprintf(w, "Flows: %d flows, %.2f fps, %d unique flow packets, %d unique non-flow packets\n", fl.Flows, fps, fl.Packets, fl.NoFlow)
 	}
@@ -109,10 +120,20 @@ func (f *replayFlags) print(a *app, p *playResult, err error) error {
 		if l := r.Lateness; l.Samples > 0 {
 			fmt.Fprintf(w, "Schedule: %v late (median), %v (p99), %v (most); %d of %d packets %v late or more\n", l.P50, l.P99, l.Max, r.Late, l.Samples, f.late)
 		}
-		if r.Elapsed > 0 {
-			fmt.Fprintf(w, "Sender: %s, %.1f %% of a core, %d system calls, %d involuntary switches\n", strings.Join(r.Backends, " and "),
-				100*float64(r.User+r.System)/float64(r.Elapsed), r.Calls, r.Switched)
+		if r.Lasted > 0 {
+			share := "n/a"
+			if r.Lasted >= shortRun {
+				share = fmt.Sprintf("%.1f %%", 100*float64(r.User+r.System)/float64(r.Lasted))
+			}
+			fmt.Fprintf(w, "Sender: %s, %s of a core, %d system calls, %d involuntary switches\n", strings.Join(r.Backends, " and "), share, r.Calls, r.Switched)
 		}
+	}
+	if r.Missed > 0 {
+		bound := "about"
+		if f.loop > 0 { // if the capture has as many
+			bound = "up to about"
+		}
+		fmt.Fprintf(w, "Note: the timing could not be kept: when --duration ended, %s %d packets that were due by then were not sent\n", bound, r.Missed)
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintln(w, "Note:", n)

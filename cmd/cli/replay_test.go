@@ -473,7 +473,7 @@ func TestReplayRefuses(t *testing.T) {
 		{"damage, one by one", "-i a0 -t --backend sendto " + cut, 29, cut + ": record 30"},
 		{"damage, merged", "-i a0 -t --merge " + in + " " + cut, 58, cut + ": record 30"},
 		{"damage, loaded", "-i a0 -t -K " + cut, -1, cut + ": record 30"},
-		{"no such CPU", "-i a0 --cpu 900 " + in, -1, "CPU 900"},
+		{"no such CPU", "-i a0 --cpu 900 " + in, -1, "run on CPU 900: invalid argument: there is, for this process, CPU "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := w.facts(t, "a1").Counters
@@ -538,6 +538,34 @@ func TestReplayRefuses(t *testing.T) {
 	})
 }
 
+// TestReplayDurationOfARateThatIsTooHigh: the run ends with its duration, and what was due is said.
+func TestReplayDurationOfARateThatIsTooHigh(t *testing.T) {
+	w := newWires(t)
+	in := write(t, filepath.Join(t.TempDir(), "in"), captureOf(t, 400, pcapio.WriterConfig{Nano: true}, nil))
+	for _, tt := range []struct {
+		args string
+		due  uint64 // 0: unknown
+	}{
+		{"-p 100M --duration 0.2 -l 0 -K", 20_000_000},
+		{"-p 100M --duration 0.2 -l 0", 20_000_000},
+		{"-p 100M --duration 0.2 -l 30000 -K", 12_000_000},
+		{"-M 100000 --duration 0.2 -l 0 -K", 0},
+		{"-x 1e6 --duration 0.2 -l 0 -K", 0},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			stdout, _ := w.replay(t, ExitDone, append([]string{"-i", "a0", "--json", in}, strings.Fields(tt.args)...)...)
+			r := reconciled(t, stdout).Result
+			if due := r.Frames + r.Missed; r.Missed == 0 || r.Sent == 0 || tt.due > 0 && (due < tt.due-1 || due > tt.due+1) {
+				t.Errorf("%d and %d missed, want %d", r.Frames, r.Missed, tt.due)
+			}
+		})
+	}
+	stdout, _ := w.replay(t, ExitDone, "-i", "a0", "-p", "100M", "--duration", "0.1", "-l", "0", "-K", in)
+	if !regexp.MustCompile(`(?m)^Note: .* about \d+ packets that were due by then were not sent$`).MatchString(stdout) {
+		t.Error(stdout)
+	}
+}
+
 // TestReplayStops: a signal ends a run wherever it waits, on one processor too, and what was sent is said.
 func TestReplayStops(t *testing.T) {
 	w := newWires(t)
@@ -598,6 +626,9 @@ func TestReplayStops(t *testing.T) {
 				t.Logf("ended after %v", took)
 				if code != ExitInterrupted || took > 10*time.Second || !strings.Contains(p.stderr.String(), "interrupted") {
 					t.Errorf("exit code %d after %v: %s", code, took, &p.stderr)
+				}
+				if long := strings.HasPrefix(tt.name, "long gap"); long != strings.Contains(p.stderr.String(), "the next packet is due in 2h46m40s, as captured; --maxsleep limits waits\n") {
+					t.Errorf("said %s", &p.stderr)
 				}
 				if !tt.block {
 					return

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,19 +52,20 @@ trial's counts and times, and what the machine is: board, processor, kernel, cac
 names, also in what other programs said, as far as they can be told from other text; relative ones stay as they were
 given. Folders are named as they are, of those called USER@HOST without the user: look at both before you publish.
 
---format md is for papers, csv has one number a row (source, of, engine, size, cache, workers, load, load_unit, measure,
+The format is that of the ending of -o FILE: .html or .htm, .md, .csv, .json; --format names it for standard output or another ending.
+Markdown is for papers, csv has one number a row (source, of, engine, size, cache, workers, load, load_unit, measure,
 unit, n, median, low, high, coverage, warnings), json has all that the page says, with a schema number. Equal
 folders give equal reports: no time of day is in them but those of the results.`,
 		Example: `  ` + a.Name + ` report results -o report.html
   ` + a.Name + ` report pi3 pi4 pi5 -o boards.html --title "Three boards"
-  ` + a.Name + ` report results --format md --figures figures -o paper.md
+  ` + a.Name + ` report results --figures figures -o paper.md
   ` + a.Name + ` report results --format csv | grep ,ndr,
   ` + a.Name + ` report results --format json | jq -r '.answer[]'`,
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c.Context(), a, args) },
 	}
 	fs := c.Flags()
-	fs.StringVarP(&f.output, "output", "o", "", "file to write, or - for standard output (default, but for html)")
-	fs.StringVar(&f.format, "format", formatHTML, "html, md, csv or json")
+	fs.StringVarP(&f.output, "output", "o", "", "file to write, as report.html, or - for standard output (default, but for html)")
+	fs.StringVar(&f.format, "format", "", "html, md, csv or json (default: by the ending of -o, else html)")
 	fs.StringVar(&f.figures, "figures", "", "folder for each figure as PNG and SVG, and its numbers as CSV")
 	fs.StringVar(&f.title, "title", "", "title of the report (default: the names of the folders)")
 	fs.BoolVar(&f.noRaw, "no-raw", false, "do not embed headers and records in the page")
@@ -78,6 +81,9 @@ func (f *reportFlags) check(a *app, args []string) error {
 	if len(args) == 0 {
 		return usagef("no results folder: name what -o of a measuring command wrote")
 	}
+	if err := f.byEnding(); err != nil {
+		return err
+	}
 	switch f.format {
 	case formatHTML:
 		if f.output == "" {
@@ -92,6 +98,27 @@ func (f *reportFlags) check(a *app, args []string) error {
 		}
 	default:
 		return usagef("--format %q: want html, md, csv or json", f.format)
+	}
+	return nil
+}
+
+// byEnding chooses the format by the ending of the file where --format does not, and refuses a file of another format.
+func (f *reportFlags) byEnding() error {
+	ending := ""
+	if f.output != stdin {
+		ending = strings.ToLower(filepath.Ext(f.output))
+	}
+	of := map[string]string{".html": formatHTML, ".htm": formatHTML, ".md": formatMarkdown, ".csv": formatCSV, ".json": formatJSON}[ending]
+	switch {
+	case f.format == "" && of == "" && ending != "":
+		return usagef("-o %s: no format of a report ends in %s: want .html, .md, .csv or .json, or say which with --format", f.output, ending)
+	case f.format == "":
+		f.format = of
+		if of == "" {
+			f.format = formatHTML
+		}
+	case of != "" && of != f.format && slices.Contains([]string{formatHTML, formatMarkdown, formatCSV, formatJSON}, f.format):
+		return usagef("-o %s with --format %s: that ending is of %s: leave out --format, or name another file", f.output, f.format, of)
 	}
 	return nil
 }

@@ -61,6 +61,18 @@ func TestReport(t *testing.T) {
 		t.Errorf("without records: %d octets, with them %d", len(bare), len(one))
 	}
 
+	for ending, want := range map[string]string{"md": "# ", "csv": "source,of,engine", "JSON": "{", "htm": "<!doctype html>", "txt": "source,of,engine", "": "<!doctype html>"} {
+		name := strings.TrimSuffix(at("by-ending."+ending), ".")
+		args := []string{"report", at("ceilings"), "-o", name}
+		if ending == "txt" {
+			args = append(args, "--format", "csv")
+		}
+		run(t, ExitDone, args...)
+		if text, err := os.ReadFile(name); err != nil || !strings.HasPrefix(strings.ToLower(string(text)), want) {
+			t.Errorf("%s begins with %q, want %q: %v", name, text[:min(len(text), 20)], want, err)
+		}
+	}
+
 	markdown, _ := run(t, ExitDone, "report", at("ceilings"), "--format", "md", "-o", at("paper/paper.md"), "--figures", at("paper/figures"))
 	if markdown != "" {
 		t.Errorf("on standard output: %q", markdown)
@@ -137,7 +149,7 @@ func TestReportSparesResults(t *testing.T) {
 		name, want string
 		args       []string
 	}{
-		{"records", "a file of the results", []string{"-o", at("sweep/" + report.RecordsFile)}},
+		{"records", "a file of the results", []string{"-o", at("sweep/" + report.RecordsFile), "--format", "json"}},
 		{"the header", "a file of the results", []string{"-o", at("sweep/" + report.HeaderFile), "--format", "json"}},
 		{"its table", "a file of the results", []string{"-o", at("sweep/" + report.CSVFile), "--format", "csv"}},
 		{"a link", "a file of the results", []string{"-o", at("link.html")}},
@@ -172,6 +184,10 @@ func TestReportRefuses(t *testing.T) {
 		{"no folder", ExitUsage, []string{"-o", "x.html"}, "no results folder"},
 		{"no file", ExitUsage, []string{dir}, "-o report.html"},
 		{"a format", ExitUsage, []string{dir, "--format", "pdf"}, "html, md, csv or json"},
+		{"an ending", ExitUsage, []string{dir, "-o", filepath.Join(dir, "x.pdf")}, "want .html, .md, .csv or .json"},
+		{"a format of another ending", ExitUsage, []string{dir, "--format", "html", "-o", filepath.Join(dir, "x.csv")}, "that ending is of csv"},
+		{"a format and an ending", ExitUsage, []string{dir, "--format", "pdf", "-o", filepath.Join(dir, "x.csv")}, "html, md, csv or json"},
+		{"records in Markdown", ExitUsage, []string{dir, "-o", filepath.Join(dir, "x.md"), "--no-raw"}, "--no-raw"},
 		{"records in a table", ExitUsage, []string{dir, "--format", "csv", "--no-raw"}, "--no-raw"},
 		{"no results", ExitFailed, []string{dir, "-o", filepath.Join(dir, "x.html")}, "it holds a.txt"},
 		{"a folder that is not there", ExitFailed, []string{filepath.Join(dir, "no"), "-o", filepath.Join(dir, "x.html")}, "no"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"pcaplab/analysis/report"
 	"pcaplab/datasets"
 	"pcaplab/datasets/pcapio"
 	"pcaplab/parse"
@@ -24,6 +24,7 @@ type editFlags struct {
 	set                    rewrite.Edits
 	tos, tclass, flowlabel givenFlag
 	ports                  []string
+	flags                  *pflag.FlagSet
 }
 
 // add adds the flags, with the shorthands of tcprewrite if short; --sizes and --mtu not where fs has them already.
@@ -34,6 +35,7 @@ func (e *editFlags) add(fs *pflag.FlagSet, short bool) {
 		}
 		return ""
 	}
+	e.flags = fs
 	s := &e.set
 	fs.BoolVarP(&s.EFCS, "efcs", letter("E"), false, "drop the last 4 octets of Ethernet frames: an FCS that the capture kept; not where the packet reaches into them")
 	fs.StringVar(&s.DLT, "dlt", "", "`enet` makes Ethernet frames of raw IP, loopback and cooked ones; needs --enet-dmac, and --enet-smac")
@@ -77,6 +79,11 @@ func (e *editFlags) add(fs *pflag.FlagSet, short bool) {
 
 // edits returns what was asked for, or a usage error that names all faults.
 func (e *editFlags) edits() (rewrite.Edits, error) {
+	if e.flags != nil {
+		if err := notZero(e.flags, "fuzz-factor"); err != nil {
+			return rewrite.Edits{}, err
+		}
+	}
 	s := e.set
 	s.TOS, s.TClass, s.FlowLabel = e.tos.n, e.tclass.n, e.flowlabel.n
 	s.PortMap = strings.Join(e.ports, ",")
@@ -159,8 +166,9 @@ func (a *app) rewriteCommand() *cobra.Command {
 		Use:   "rewrite [flags] IN OUT",
 		Short: "Change addresses, ports, tags, lengths and checksums in a capture",
 		Long: `Writes the frames of a capture with changes: what tcprewrite does, with its flag names, for every format that is read here. "-" is
-standard input or output. OUT is a plain pcap or pcapng, as IN is or as --format says, with the times of IN, and is written whole or not at
-all; it may be IN. Comments, interface names and other options of pcapng are not kept. Without an edit OUT is a copy. A capture that is damaged in the middle gives the frames before the damage, and exit code 1.
+standard input or output. OUT is pcap or pcapng by its name (else as IN is) or as --format says, compressed by its name (.gz, .zst), with the times of
+IN, and is written whole or not at all; it may be IN. Comments, interface names and other options of pcapng are not kept. Without an edit OUT is a copy.
+A capture that is damaged in the middle gives the frames before the damage, and exit code 1.
 
 ` + editHelp + `
 
@@ -197,7 +205,7 @@ anonymization. Unicast stays unicast and multicast stays multicast; loopback, 0.
 	fs := c.Flags()
 	flags.add(fs, true)
 	fs.StringVarP(&r.cachefile, "cachefile", "c", "", "cache `file` of 'split' or tcpprep that tells who sends each frame")
-	fs.StringVar(&r.format, "format", "", "pcap or pcapng (default: as IN)")
+	fs.StringVar(&r.format, "format", "", "pcap or pcapng (default: by the name of OUT, else as IN)")
 	fs.BoolVar(&r.salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
 	fs.BoolVar(&r.json, "json", false, "print what was done as a JSON object")
 	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -244,8 +252,8 @@ func (r *rewriting) run(ctx context.Context, a *app, edits rewrite.Edits, args [
 	if err := (&captureFlags{}).check(args[:1]); err != nil {
 		return err
 	}
-	if strings.HasPrefix(args[0], synthPrefix) {
-		return usagef("%s is not a file: write it with '%s synth' first", args[0], a.Name)
+	if err := a.filesOnly(args[:1]); err != nil {
+		return err
 	}
 	if flags := edits.Sided(); flags != "" && r.cachefile == "" {
 		return usagef("%s: there is a value for each side, and only --cachefile tells who sends a frame (see '%s split -h')", flags, a.Name)
@@ -267,7 +275,7 @@ func (r *rewriting) run(ctx context.Context, a *app, edits rewrite.Edits, args [
 	bar := a.octetsBar("rewriting")
 	done := rewritten{In: args[0], Out: args[1], Container: r.format}
 	if done.Container == "" {
-		done.Container = in.Container()
+		done.Container = cmp.Or(containerByName(args[1]), in.Container())
 	}
 	plain, err := rewrite.NewEditor(plainEdits(&edits))
 	if err != nil {
@@ -282,7 +290,7 @@ func (r *rewriting) run(ctx context.Context, a *app, edits rewrite.Edits, args [
 	if args[1] == stdin {
 		err = write(a.stdout)
 	} else {
-		err = report.WriteFile(args[1], write)
+		err = writeCaptureFile(args[1], write)
 	}
 	bar.done()
 	if err != nil {
@@ -295,6 +303,9 @@ func (r *rewriting) run(ctx context.Context, a *app, edits rewrite.Edits, args [
 		a.note("%s: %v", args[0], l)
 	}
 	if damage != nil {
+		if !r.salvage {
+			damage = datasets.Explain(damage)
+		}
 		damage = fmt.Errorf("%w; the %d frames before it are in %s", damage, frames-done.Deleted-plain.Report().Deleted, args[1])
 		text := damage.Error()
 		done.Error = &text

@@ -492,3 +492,39 @@ func TestMeasuringTakesEdits(t *testing.T) {
 		t.Errorf("said %q", stderr)
 	}
 }
+
+func TestOutputIsWhatItsNameSays(t *testing.T) {
+	folder := t.TempDir()
+	path := func(name string) string { return filepath.Join(folder, name) }
+	if err := os.WriteFile(path("in.pcap"), captureOf(t, 40, pcapio.WriterConfig{}, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path("in.pcapng"), captureOf(t, 40, pcapio.WriterConfig{Container: pcapio.PcapNG}, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ in, out, format, container, compression string }{
+		{"in.pcap", "a.pcapng", "", pcapio.PcapNG, "none"}, {"in.pcapng", "b.pcap.gz", "", pcapio.Pcap, "gzip"}, {"in.pcap", "c.pcapng.zst", "", pcapio.PcapNG, "zstd"},
+		{"in.pcapng", "d.cap", "", pcapio.PcapNG, "none"}, {"in.pcap", "e.gz", "", pcapio.Pcap, "gzip"}, {"in.pcap", "f.pcap", pcapio.PcapNG, pcapio.PcapNG, "none"},
+	} {
+		for _, command := range []string{"rewrite", "replay"} {
+			args := []string{"rewrite", path(tt.in), path(tt.out)}
+			if tt.format != "" {
+				args = append(args, "--format", tt.format)
+			}
+			if command == "replay" {
+				if tt.format != "" || tt.out == "d.cap" {
+					continue
+				}
+				args = []string{"replay", "-t", "-w", path(tt.out), path(tt.in)}
+			}
+			run(t, ExitDone, args...)
+			written, err := os.ReadFile(path(tt.out))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if frames, facts := framesOf(t, written); len(frames) != 40 || facts.Container != tt.container || facts.Compression != tt.compression {
+				t.Errorf("%s %s: %d frames, %s %s", command, tt.out, len(frames), facts.Container, facts.Compression)
+			}
+		}
+	}
+}

@@ -59,7 +59,7 @@ command and of train takes them.`,
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, a, args) },
 	}
 	fs := c.Flags()
-	f.add(fs)
+	f.add(a, fs)
 	fs.StringVar(&f.columns, "columns", "", "columns to rank, joined by commas, or a file of names (default: all)")
 	fs.StringVar(&f.drop, "drop", "", "columns to leave out, joined by commas, or a file of names; window-length for those that tell the window's length")
 	f.nonFinite.Policy = labelled.Fail
@@ -130,6 +130,9 @@ func (f *selectFlags) run(c *cobra.Command, a *app, args []string) error {
 		return err
 	}
 	if err := f.writable(); err != nil {
+		return err
+	}
+	if err := f.idle(args); err != nil {
 		return err
 	}
 	cfg.NonFinite = f.nonFinite.Policy
@@ -306,7 +309,7 @@ func (s *selectJSON) enough(t *selection.Table) error {
 	case len(t.Classes) > 1:
 		return nil
 	case len(s.Classes) == 1:
-		return fmt.Errorf("all rows are of the class %s: there is nothing to tell; name files of other classes too, or another --group", t.Classes[0])
+		return fmt.Errorf("all rows are of the class %s: there is nothing to tell; name files of other classes too (a table needs a column Label), or another --group", t.Classes[0])
 	case int64(s.Sampled) < s.Rows-s.Dropped && slices.ContainsFunc(s.Classes, func(c selectedClass) bool { return c.Class != t.Classes[0] && c.Rows > 0 }):
 		return fmt.Errorf("all rows that were sampled (%s) are of the class %s, though %d classes were read: a larger --sample, or another --seed, has others",
 			datasets.FormatCount(uint64(s.Sampled)), t.Classes[0], len(s.Classes))

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -83,4 +85,46 @@ func (a *app) notePassed(set *shard.Set) {
 	for _, n := range set.Notes {
 		a.note("%s", shown(n))
 	}
+}
+
+// notShard refuses to go on in the folder of a shard, whose record has the sums of what is in it, in the hidden folder in which one is measured, and
+// in a class's folder of either.
+func (a *app) notShard(path string) error {
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if real, err := filepath.EvalSymlinks(whole); err == nil {
+		whole = real
+	}
+	for _, dir := range []string{whole, filepath.Dir(whole)} {
+		in, name := filepath.Split(dir)
+		in = filepath.Clean(in)
+		if _, err := os.Lstat(filepath.Join(dir, shard.RecordName)); err == nil {
+			what := "a shard, whose record (" + shard.RecordName + ") cannot be taken"
+			if set, err := shard.Read(dir); err == nil && len(set.Shards) == 1 {
+				s := set.Shards[0]
+				if what = fmt.Sprintf("shard %v, whole", s.Part()); s.Verify() != nil {
+					what = fmt.Sprintf("shard %v, damaged", s.Part())
+				}
+			}
+			return usagef("--resume %s: this is %s, and going on would change it: merge the folder, '%s merge %s -o OUT' ('%[3]s shards status --verify %[4]s' "+
+				"says what is missing)", path, what, a.Name, quoted(in))
+		}
+		id, rest, ok := strings.Cut(strings.TrimPrefix(name, "."), ".")
+		if !ok || name[0] != '.' || len(id) != 64 || !strings.HasSuffix(rest, workSuffix) {
+			continue
+		}
+		how := "the command that was interrupted, with its --shard and -o"
+		if set, err := shard.Read(in); err == nil {
+			for _, s := range set.Shards {
+				if i := slices.Index(s.Shards, id); i >= 0 && s.Job.Command(i+1) != "" {
+					how = s.Job.Command(i + 1)
+					break
+				}
+			}
+		}
+		return usagef("--resume %s: a shard is measured in it: to go on with that, repeat its command: %s", path, how)
+	}
+	return nil
 }

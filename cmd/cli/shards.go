@@ -45,7 +45,7 @@ Kubernetes, GNU parallel, or by hand; then '` + a.Name + ` merge' joins them. Th
 would be, 'status' says what there is and what is missing, so that it can be submitted again.`,
 		Example: `  ` + a.Name + ` shards plan 16 features --window cic --manifest manifest.json -o shards PCAP/*/*.pcap
   ` + a.Name + ` shards status shards
-  sbatch --array="$(` + a.Name + ` shards status --missing shards)" array.sbatch   # where some are missing`,
+  missing=$(` + a.Name + ` shards status --missing shards); [ $? -ne 3 ] || sbatch --array="$missing" array.sbatch`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -69,19 +69,23 @@ type plannedShard struct {
 }
 
 func (a *app) shardsPlanCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, id bool
 	c := &cobra.Command{
 		Use:   "plan [flags] N COMMAND [ARG]...",
 		Short: "Say what each of N shards of a command would be, without making any",
-		Long: `Prints for each of N shards where it begins and ends, its cost in the command's unit (packets, octets, seconds), its share of the whole, and
-its id, under which it will be found. COMMAND is one that has --shard, with all its flags, -o too. Nothing is made. Where the command needs a manifest
-and has none, it reads the captures for one, and says so: 'dataset scan' keeps it.
+		Long: `Prints for each of N shards where it begins and ends, its weight, which is its cost in the command's unit (packets, octets, or about how many
+milliseconds a study takes), its share of the whole, and its id, under which it will be found. COMMAND is one that has --shard, with all its flags, -o
+too. Nothing is made. Where the command needs a manifest and has none, it reads the captures for one, and says so: 'dataset scan' keeps it.
 
 The last line says how much more than its share the heaviest shard has: on as many machines as shards the job takes that much longer. With
---json each shard of features also names the captures that it reads, for machines that have some of them on disks of their own.`,
+--json each shard of features also names the captures that it reads, for machines that have some of them on disks of their own.
+
+--id prints only the id of the job: other settings, other captures or another number of shards make another job. With it 'status --job ID --of N' and
+'merge --job ID' take the shards of this command only, in a folder that has those of others.`,
 		Example: `  ` + a.Name + ` shards plan 16 features --window cic --manifest manifest.json -o shards PCAP/*/*.pcap
   ` + a.Name + ` shards plan --json 4 dataset scan -o shards PCAP | jq -r '.shards[] | [.index, .weight] | @tsv'
-  ` + a.Name + ` shards plan --json 16 features -o shards PCAP/*/*.pcap | jq -r '.shards[] | [.index, .captures[]] | @tsv'`,
+  ` + a.Name + ` shards plan --json 16 features -o shards PCAP/*/*.pcap | jq -r '.shards[] | [.index, .captures[]] | @tsv'
+  ` + a.Name + ` shards plan --id 16 features --window cic --manifest manifest.json -o shards PCAP/*/*.pcap`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return usagef("want a number of shards, and the command (see '%s -h')", c.CommandPath())
@@ -90,8 +94,15 @@ The last line says how much more than its share the heaviest shard has: on as ma
 			if err != nil || n < 1 || n > shard.MaxCount {
 				return usagef("%q: want a number of shards from 1 to %d", args[0], shard.MaxCount)
 			}
+			if id && asJSON {
+				return usagef("--id and --json are two ways to print the same: choose one")
+			}
 			job, err := a.planOf(c.Context(), n, args[1:])
 			if err != nil || job == nil {
+				return err
+			}
+			if id {
+				_, err := fmt.Fprintln(a.stdout, job.ID())
 				return err
 			}
 			return a.writePlan(job, asJSON)
@@ -99,6 +110,7 @@ The last line says how much more than its share the heaviest shard has: on as ma
 	}
 	c.Flags().SetInterspersed(false)
 	c.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
+	c.Flags().BoolVar(&id, "id", false, "print only the id of the job")
 	return c
 }
 
@@ -165,6 +177,7 @@ func (a *app) writePlan(j *shard.Job, asJSON bool) error {
 	if total > 0 {
 		imbalance = float64(most) * float64(j.Count()) / float64(total)
 	}
+	unit := a.mergers()[j.Kind].unit
 	shards, ids := make([]plannedShard, j.Count()), j.IDs()
 	for i, r := range j.Ranges {
 		shards[i] = plannedShard{Index: i + 1, ID: ids[i], Range: r, Captures: capturesOf(j, i+1), Command: j.Command(i + 1)}
@@ -177,11 +190,12 @@ func (a *app) writePlan(j *shard.Job, asJSON bool) error {
 			Job       string         `json:"job"`
 			Kind      string         `json:"kind"`
 			Weight    uint64         `json:"weight"`
+			Unit      string         `json:"unit"`      // of weights
 			Imbalance float64        `json:"imbalance"` // the heaviest shard's weight to a fair share; 1 is even
 			Shards    []plannedShard `json:"shards"`
-		}{j.ID(), j.Kind, total, imbalance, shards})
+		}{j.ID(), j.Kind, total, unit, imbalance, shards})
 	}
-	t := list("shard", "from", "to", "weight", "share", "id")
+	t := list("shard", "from", "to", "weight ("+unit+")", "share", "id")
 	t.Columns[0].Right, t.Columns[3].Right, t.Columns[4].Right = true, true, true
 	for _, s := range shards {
 		t.Add(report.Text(fmt.Sprint(s.Index)), report.Text(shown(s.From)), report.Text(shown(s.To)), report.Text(datasets.FormatCount(s.Weight)),
@@ -219,17 +233,19 @@ func (a *app) shardsStatusCommand() *cobra.Command {
 		Use:   "status [flags] DIR...",
 		Short: "Tell which shards are done, and which are missing or damaged",
 		Long: `Looks through folders of shards: which are there, missing, damaged, there twice with other content, or of another job. Every shard knows the
-ids of all shards of its job, so one is enough to tell what is missing. Payloads are read only with --verify.
+ids of all shards of its job, so one is enough to tell what is missing. A shard whose files are gone or of another size is damaged; what is in them
+is read only with --verify.
 
 --missing prints nothing but the numbers that are to be made, as Slurm takes them (3,7-9), and --commands the command of each, a line each.
 A damaged shard is among them, unless a whole copy is there too, which merge takes: it is replaced when it is made again in its folder.
 Commands are as the shards' records have them: where those come from others, read them before a shell does. They begin from the folder that
-the shards were made from. In a folder without any shard nothing says how many there should be: --of does.
+the shards were made from. In a folder without any shard nothing says how many there should be: --of does, also where there are shards of other jobs
+and none of --job, which must then be a whole id, as 'plan --id' prints it.
 
 The exit code is 0 if the job can be merged, 3 if shards are to be made and nothing else is wrong, 1 if a person must look: one shard
-with two contents, shards of several jobs (--job names one), records that cannot be read.`,
+with two contents, shards of several jobs (--job names one), records that cannot be read. Then --missing and --commands print nothing.`,
 		Example: `  ` + a.Name + ` shards status shards
-  missing=$(` + a.Name + ` shards status --verify --missing shards); [ -z "$missing" ] || sbatch --array="$missing" array.sbatch
+  missing=$(` + a.Name + ` shards status --verify --missing shards); [ $? -ne 3 ] || sbatch --array="$missing" array.sbatch
   ` + a.Name + ` shards status --commands shards | parallel --sshlogin pc1,pc2 --workdir "$PWD"
   ` + a.Name + ` shards status --json shards | jq .missing`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -242,12 +258,15 @@ with two contents, shards of several jobs (--job names one), records that cannot
 				return usagef("--missing, --commands and --json are three ways to print the same: choose one")
 			}
 			set, err := readShards(args, job)
-			if err != nil {
+			var none noJobError
+			if errors.As(err, &none) && of > 0 && wholeID.MatchString(job) {
+				set = none.set
+			} else if err != nil {
 				return shownError(err)
 			}
 			a.notePassed(set)
 			if len(set.Shards) == 0 && len(set.Faults) == 0 && of > 0 {
-				return a.tellNone(of, missing, commands, asJSON)
+				return a.tellNone(job, of, missing, commands, asJSON)
 			}
 			list, others, err := a.status(c.Context(), set, verify)
 			if err != nil {
@@ -268,8 +287,11 @@ with two contents, shards of several jobs (--job names one), records that cannot
 	return c
 }
 
+// wholeID matches the id of a job.
+var wholeID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
 // tellNone says that all shards are missing.
-func (a *app) tellNone(of int, missing, commands, asJSON bool) error {
+func (a *app) tellNone(job string, of int, missing, commands, asJSON bool) error {
 	all := make([]int, of)
 	for i := range all {
 		all[i] = i + 1
@@ -278,7 +300,7 @@ func (a *app) tellNone(of int, missing, commands, asJSON bool) error {
 	case commands:
 		return errors.New("there is no shard yet that says how it is made")
 	case asJSON:
-		err := json.NewEncoder(a.stdout).Encode([]jobStatus{{Shards: of, Done: []int{}, Missing: all, Array: indices(all)}})
+		err := json.NewEncoder(a.stdout).Encode([]jobStatus{{Job: job, Shards: of, Done: []int{}, Missing: all, Array: indices(all)}})
 		return errors.Join(err, errIncomplete)
 	case missing:
 		fmt.Fprintln(a.stdout, indices(all))
@@ -304,15 +326,21 @@ func (a *app) status(ctx context.Context, set *shard.Set, verify bool) (list []*
 			jobs = append(jobs, &s.Job)
 		}
 	}
-	var damaged map[*shard.Shard]error
+	damaged := make(map[*shard.Shard]error)
 	if verify {
 		if damaged, err = a.verifyShards(ctx, set.Shards); err != nil {
 			return nil, nil, err
 		}
+	} else {
 		for _, s := range set.Shards {
-			if damaged[s] != nil {
-				a.note("%v", shownLines(damaged[s]))
+			if err := s.Present(); err != nil {
+				damaged[s] = err
 			}
+		}
+	}
+	for _, s := range set.Shards {
+		if damaged[s] != nil {
+			a.note("%v", shownLines(damaged[s]))
 		}
 	}
 	faults := slices.Clone(set.Faults)
@@ -373,7 +401,14 @@ func (a *app) tellStatus(list []*jobStatus, others []error, missing, commands, a
 		return errors.Join(append(others, errors.New("no shards: a shard is a folder with a file "+shard.RecordName))...)
 	}
 	first := list[0]
+	if len(list) > 1 {
+		others = append(others, fmt.Errorf("shards of %d jobs: --job %.12s is the one with most", len(list), first.Job))
+	}
+	for _, d := range first.Doubled {
+		others = append(others, fmt.Errorf("%s are the same shard with other content: remove one", strings.Join(d, " and ")))
+	}
 	switch {
+	case len(others) > 0 && (missing || commands): // what is printed is run
 	case asJSON:
 		if err := json.NewEncoder(a.stdout).Encode(list); err != nil {
 			return err
@@ -397,12 +432,6 @@ func (a *app) tellStatus(list []*jobStatus, others []error, missing, commands, a
 				return err
 			}
 		}
-	}
-	if len(list) > 1 {
-		others = append(others, fmt.Errorf("shards of %d jobs: --job %.12s is the one with most", len(list), first.Job))
-	}
-	for _, d := range first.Doubled {
-		others = append(others, fmt.Errorf("%s are the same shard with other content: remove one", strings.Join(d, " and ")))
 	}
 	if len(others) > 0 {
 		return errors.Join(others...)

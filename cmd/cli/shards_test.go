@@ -52,6 +52,7 @@ func TestShardsPlanIsWhatIsMade(t *testing.T) {
 		Job       string
 		Kind      string
 		Weight    uint64
+		Unit      string
 		Imbalance float64
 		Shards    []plannedShard
 	}
@@ -80,12 +81,19 @@ func TestShardsPlanIsWhatIsMade(t *testing.T) {
 		t.Errorf("the shares add up to %g; imbalance %g", share, plan.Imbalance)
 	}
 	text, notes := run(t, ExitDone, "shards", "plan", "4", "dataset", "scan", "-o", elsewhere, tree)
+	if plan.Unit != "octets" || !strings.Contains(text, "weight (octets)") {
+		t.Errorf("weights are in %q:\n%s", plan.Unit, text)
+	}
+	if out, _ := run(t, ExitDone, "shards", "plan", "--id", "4", "dataset", "scan", "-o", elsewhere, tree); out != plan.Job+"\n" {
+		t.Errorf("--id prints %q, want %s", out, plan.Job)
+	}
 	if strings.Count(text, "\n") != 6 || !strings.Contains(text, plan.Shards[2].ID[:16]) || !strings.Contains(notes, "fair share") {
 		t.Errorf("%s%s", text, notes)
 	}
 	for _, args := range [][]string{
 		{"4"}, {"x", "dataset", "scan", tree}, {"0", "dataset", "scan", tree}, {"99999", "dataset", "scan", tree}, {"4", "nothing", tree},
 		{"4", "dataset", "scan", "-o", elsewhere, "--shard", "1/2", tree}, {"4", "info", tree},
+		{"--id", "--json", "4", "dataset", "scan", "-o", elsewhere, tree},
 	} {
 		exits(t, ExitUsage, append([]string{"shards", "plan"}, args...)...)
 	}
@@ -141,6 +149,24 @@ func TestShardsStatus(t *testing.T) {
 		run(t, ExitDone, "dataset", "scan", "-o", dir, "--shard", fmt.Sprintf("%d/6", i), tree)
 	}
 	exits(t, ExitDone, "shards", "status", "--verify", dir)
+
+	// Files that are gone, or of another size, are seen without reading them.
+	payload := filepath.Join(shardIn(t, dir, 3).Dir, third.Files[0].Name)
+	whole := mustRead(t, payload)
+	for what, change := range map[string]func() error{
+		"no such file":  func() error { return os.Remove(payload) },
+		"octets, its r": func() error { return os.WriteFile(payload, whole[1:], 0o666) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if out, notes := exits(t, ExitMissed, "shards", "status", "--missing", dir); out != "3\n" || !strings.Contains(notes, what) && what != "no such file" ||
+			!strings.Contains(notes, payload) {
+			t.Errorf("%s: %q, %s", what, out, notes)
+		}
+		run(t, ExitDone, "dataset", "scan", "-o", dir, "--shard", "3/6", tree)
+		exits(t, ExitDone, "shards", "status", dir)
+	}
 
 	// The same shard again from elsewhere is harmless; with other content a person must look.
 	other := filepath.Join(t.TempDir(), "other")
@@ -245,6 +271,34 @@ func TestShardsOfSeveralJobs(t *testing.T) {
 	if !strings.Contains(text, "another job: hash is false, not true") || !strings.Contains(notes, "shards of 2 jobs: --job ") {
 		t.Errorf("%s%s", text, notes)
 	}
+	// Nothing is printed for sbatch or a shell where a person must look.
+	for _, what := range []string{"--missing", "--commands"} {
+		if out, notes := exits(t, ExitFailed, "shards", "status", what, dir); out != "" || !strings.Contains(notes, "shards of 2 jobs") {
+			t.Errorf("%s: %q, %s", what, out, notes)
+		}
+	}
+	// Of a job that nobody has begun all shards are missing, if it is known by all of its id, and how many they are.
+	plan, _ := run(t, ExitDone, "shards", "plan", "--id", "3", "dataset", "scan", "-o", dir, tree)
+	third := strings.TrimSpace(plan)
+	if out, _ := exits(t, ExitMissed, "shards", "status", "--missing", "--job", third, "--of", "3", dir); out != "1-3\n" {
+		t.Errorf("missing of a job not begun: %q", out)
+	}
+	if out, _ := exits(t, ExitMissed, "shards", "status", "--json", "--job", third, "--of", "3", dir); !strings.Contains(out, third) {
+		t.Errorf("%s", out)
+	}
+	exits(t, ExitUsage, "shards", "status", "--missing", "--job", third, dir)
+	exits(t, ExitUsage, "shards", "status", "--missing", "--job", third[:16], "--of", "3", dir)
+	several := filepath.Join(t.TempDir(), "several")
+	copyDir(t, dir, several)
+	run(t, ExitDone, "dataset", "scan", "-o", several, "--shard", "1/3", tree)
+	if _, notes := exits(t, ExitFailed, "merge", "--job", third, several, "-o", filepath.Join(t.TempDir(), "m.json")); !strings.Contains(notes,
+		"shards status --commands --job "+third[:12]+" "+several) {
+		t.Errorf("%s", notes)
+	}
+	if out, _ := exits(t, ExitMissed, "shards", "status", "--commands", "--job", third[:12], several); strings.Count(out, "\n") != 2 {
+		t.Errorf("commands of one of several jobs: %q", out)
+	}
+	exits(t, ExitUsage, "merge", "--job", third, dir, "-o", filepath.Join(t.TempDir(), "m.json"))
 	output := filepath.Join(t.TempDir(), "manifest.json")
 	_, notes = exits(t, ExitFailed, "merge", dir, "-o", output)
 	if !strings.Contains(notes, "of another job: hash is false, not true") || !strings.Contains(notes, "--job ") {

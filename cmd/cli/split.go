@@ -193,6 +193,9 @@ func (f *splitFlags) run(c *cobra.Command, a *app, args []string) error {
 	if err := (&captureFlags{}).check(args); err != nil {
 		return err
 	}
+	if err := a.filesOnly(args); err != nil {
+		return err
+	}
 	if c.Flags().Changed("nonip") && (args[0] == "client" || args[0] == "server") {
 		return usagef("--nonip %[1]s: a side is written as --nonip=%[1]s, and a capture of that name as ./%[1]s", args[0])
 	}
@@ -278,6 +281,9 @@ func (f *splitFlags) frames(ctx context.Context, a *app, args []string, splitter
 	}
 	if err == io.EOF {
 		err = nil
+	}
+	if !f.salvage {
+		err = datasets.Explain(err)
 	}
 	return errors.Join(err, series.Close())
 }

@@ -230,10 +230,15 @@ func TestModelsAsStages(t *testing.T) {
 			if !strings.Contains(stdout, "model=lr.onnx:clamp: ") || !strings.Contains(stdout, " vectors: ") {
 				t.Errorf("no predictions in\n%s", stdout)
 			}
+			if !strings.Contains(stdout, "stamp capture") || strings.Contains(stdout, "have its times") { // the load must not change what is said
+				t.Errorf("not at the capture's times:\n%s", stdout)
+			}
 		})
 	}
-	if err := os.WriteFile("no.onnx", []byte("not a model"), 0o644); err != nil {
-		t.Fatal(err)
+	for name, content := range map[string]string{"no.onnx": "not a model", "pickle": "\x80\x04\x95"} {
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, tt := range []struct {
 		stages string
@@ -243,6 +248,7 @@ func TestModelsAsStages(t *testing.T) {
 		{"features,model", "stage model takes a value"},
 		{"features,model=", "needs a file"},
 		{"features,model=none.onnx", "none.onnx"},
+		{"features,model=pickle", "export it to ONNX, or run it in the program that knows it with 'validate --python'"},
 		{"features,model=no.onnx:drop", "no.onnx"},
 		{"features,model=.", "not a regular file"},
 	} {
@@ -250,6 +256,21 @@ func TestModelsAsStages(t *testing.T) {
 		if !strings.Contains(stderr, tt.want) {
 			t.Errorf("--stages %s: %s", tt.stages, stderr)
 		}
+	}
+	// The stage before was named, and is at fault itself.
+	if _, stderr := run(t, ExitUsage, "trial", "--stages", "features=cic,model=lr.onnx", "no-such.pcap"); strings.Contains(stderr, "name that before it") || !strings.Contains(stderr, "features=cic") {
+		t.Errorf("%s", stderr)
+	}
+	stdout, notes := run(t, ExitDone, append(append([]string{"trial", "--rate", "0.5x", "--stamp", "due"}, tiny...), "--stages", "features=20,model=lr.onnx:clamp", "--engines", "direct",
+		"synth:iot-1:500")...)
+	if !strings.Contains(stdout, "under a load these vectors have its times") || strings.Contains(stdout, "stamp capture") {
+		t.Errorf("nothing of the times in\n%s", stdout)
+	}
+	if !strings.Contains(notes, "lr.onnx: 39 columns by position: the model names none") {
+		t.Errorf("%s", notes)
+	}
+	if stdout, _ := run(t, ExitDone, append(append([]string{"trial", "--json"}, tiny...), "--stages", "features", "--engines", "direct", "synth:iot-1:500")...); strings.Contains(stdout, `"stamp":"capture"`) {
+		t.Errorf("without a model:\n%s", stdout)
 	}
 	// A window of one row has no deviation.
 	if _, stderr := run(t, ExitFailed, append(append([]string{"trial"}, tiny...), "--stages", "features=1,model=lr.onnx", "--engines", "direct", "synth:iot-1:500")...); !strings.Contains(stderr, "Std is NaN") {

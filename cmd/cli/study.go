@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pcaplab/analysis"
 	"pcaplab/analysis/report"
@@ -165,6 +166,9 @@ func (a *app) perform(ctx context.Context, j *job, e *events) error {
 			a.note("a copy with addresses of its own: %v", rep)
 		}
 	}
+	if err := s.Decodable(frames); err != nil {
+		return fmt.Errorf("%s: %w", captureNames(h), err)
+	}
 	s.Frames = func(size string) (trial.Sized, error) { return a.sized(frames, size, h, e) }
 	if err := e.ready(ready{Header: *h, Frames: frames.Len(), Octets: frames.Octets(), Expected: s.Expected()}); err != nil {
 		return err
@@ -223,12 +227,19 @@ type visit struct {
 	made    bool           // whether the folder was made for this
 	bar     *studyBar
 	records []trial.Record
+	ready   bool // nothing was found that keeps it from being measured
 }
 
 // run runs the study. Its header and records are then in v, of an interrupted one too.
 func (v *visit) run(ctx context.Context) error {
 	v.records = slices.Clone(v.job.Done)
+	resizing := v.job.Header.Resizing
 	v.job.Header.Resizing = nil // is counted again
+	defer func() {
+		if !v.ready {
+			v.job.Header.Resizing = resizing
+		}
+	}()
 	return v.bench.study(ctx, &v.job, &events{
 		ready: func(r ready) error {
 			files := v.job.Header.StageFiles // where they are here
@@ -253,6 +264,7 @@ func (v *visit) run(ctx context.Context) error {
 				}
 				v.folder = folder
 			}
+			v.ready = true
 			v.a.note("%s%s", v.prefix(), describe(&r, len(v.job.Cells)))
 			v.bar.expect(r.Header.Settings.Unit, r.Expected)
 			return nil
@@ -470,6 +482,9 @@ func (m *measureFlags) before(v *visit, condition *analysis.Condition) error {
 
 // open takes a study up again: all that decides its results comes from its folder.
 func (m *measureFlags) open(c *cobra.Command, v *visit, path string, args []string) error {
+	if err := v.a.notShard(path); err != nil {
+		return err
+	}
 	if err := onlyResume(c, path); err != nil {
 		return err
 	}
@@ -478,12 +493,10 @@ func (m *measureFlags) open(c *cobra.Command, v *visit, path string, args []stri
 
 // reopen is open for a study whose settings are known to be those of the flags.
 func (m *measureFlags) reopen(c *cobra.Command, v *visit, path string, args []string) error {
-	folder, header, done, err := report.Resume(path)
+	header, err := report.ReadHeader(path) // Resume changes what is in the folder
 	if err != nil {
 		return err
 	}
-	v.folder, v.path = folder, path
-	v.job.Header, v.job.Done = header, done
 	if header.Command != c.Name() {
 		return usagef("%s holds a %s: go on with '%s'", path, header.Command, v.a.again(header.Command, m.resume))
 	}
@@ -491,6 +504,12 @@ func (m *measureFlags) reopen(c *cobra.Command, v *visit, path string, args []st
 		return fmt.Errorf("%s was begun by pcaplab %s; this is pcaplab %s: results of the two must not be pooled; start into a new folder",
 			path, header.Version, version())
 	}
+	folder, header, done, err := report.Resume(path)
+	if err != nil {
+		return err
+	}
+	v.folder, v.path = folder, path
+	v.job.Header, v.job.Done = header, done
 	if len(args) == 0 {
 		for _, c := range header.Captures {
 			switch {
@@ -524,13 +543,40 @@ func (m *measureFlags) reopenSides(v *visit) (err error) {
 	return err
 }
 
-func (m *measureFlags) condition() (*analysis.Condition, error) {
-	if m.failIf == "" {
+// failIfVar defines --fail-if. An empty one is refused: a script's variable that is not set would be a gate that is always open.
+func failIfVar(fs *pflag.FlagSet, text *string, usage string) {
+	fs.Var((*conditionText)(text), "fail-if", usage)
+}
+
+// conditionText is the value of --fail-if.
+type conditionText string
+
+func (t *conditionText) String() string { return string(*t) }
+func (t *conditionText) Type() string   { return "condition" }
+
+func (t *conditionText) Set(text string) error {
+	if strings.TrimSpace(text) == "" {
+		return errors.New("it is empty: want a condition, or leave --fail-if out")
+	}
+	*t = conditionText(text)
+	return nil
+}
+
+func (m *measureFlags) condition() (*analysis.Condition, error) { return studyCondition(m.failIf) }
+
+// studyCondition reads a condition on the measures of a study; "" is none.
+func studyCondition(text string) (*analysis.Condition, error) {
+	if text == "" {
 		return nil, nil
 	}
-	c, err := analysis.ParseCondition(m.failIf)
+	c, err := analysis.ParseCondition(text)
 	if err != nil {
 		return nil, usagef("--fail-if: %w", err)
+	}
+	for _, l := range c.Limits() {
+		if strings.HasSuffix(strings.TrimSpace(l.Comparison), "%") && l.Metric != "loss" && l.Metric != "soak" {
+			return nil, usagef("--fail-if %s: only loss and soak are shares; %s is a number of its unit (a change in percent is for 'compare')", l.Comparison, l.Metric)
+		}
 	}
 	return &c, nil
 }
@@ -545,7 +591,7 @@ func (m *measureFlags) show(a *app, visits []*visit, condition *analysis.Conditi
 		}
 		results := analysis.Analyze(v.job.Header, v.records)
 		boards = append(boards, report.Board{Name: v.name, Results: results})
-		if v.folder != nil {
+		if v.folder != nil && v.ready { // else it stays as it was
 			if err := finish(v.folder, results); err != nil {
 				failed = errors.Join(failed, v.named(fmt.Errorf("%w; what was measured until then is in %s, and '%s' goes on with it", err,
 					v.path, a.again(v.job.Header.Command, cmp.Or(m.resume, m.output)))))
@@ -630,19 +676,24 @@ func (t tagger) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// describe says before the start what will be done and how long it takes; cells 0: all of the plan.
-func describe(r *ready, cells int) string {
-	h := &r.Header
-	p := &h.Plan
-	if cells == 0 {
-		cells = len(p.Cells())
-	}
+// captureNames names the captures of a study, of many the first.
+func captureNames(h *trial.Header) string {
 	var names []string
 	for _, c := range h.Captures {
 		names = append(names, c.Name)
 	}
 	if len(names) > 3 {
 		names = append(names[:2], fmt.Sprintf("%d more", len(names)-2))
+	}
+	return strings.Join(names, ", ")
+}
+
+// describe says before the start what will be done and how long it takes; cells 0: all of the plan.
+func describe(r *ready, cells int) string {
+	h := &r.Header
+	p := &h.Plan
+	if cells == 0 {
+		cells = len(p.Cells())
 	}
 	length := fmt.Sprintf("trials of %v", p.Trial)
 	if n := h.Settings.Passes; n > 0 {
@@ -656,6 +707,6 @@ func describe(r *ready, cells int) string {
 		about = fmt.Sprintf("; about %v", r.Expected.Round(time.Second))
 	}
 	return fmt.Sprintf("%s: %d packets, %s; %d cells x %d repeats, %s, clock %s, queue %s%s",
-		strings.Join(names, ", "), r.Frames, report.FormatOctets(float64(r.Octets)),
+		captureNames(h), r.Frames, report.FormatOctets(float64(r.Octets)),
 		cells, p.Repeats, length, h.Settings.Clock, h.Settings.Queue, about)
 }

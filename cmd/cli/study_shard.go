@@ -292,8 +292,10 @@ func wholeShard(dir, id string) bool {
 
 // workFolder is where a machine measures a shard: each has its own, so that no cell is of two machines, or of one that was started again.
 func workFolder(dir, id string, host meter.Host) string {
-	return filepath.Join(dir, "."+id+"."+fileName(cmp.Or(host.Boot, host.Name))+".study")
+	return filepath.Join(dir, "."+id+"."+fileName(cmp.Or(host.Boot, host.Name))+workSuffix)
 }
+
+const workSuffix = ".study"
 
 // makeWork makes the hidden folder of a shard, or leaves the one that is there for a study to go on with.
 func makeWork(work string, host meter.Host) error {
@@ -318,7 +320,7 @@ func discardOrphans(dir, id, own string) {
 	}
 	for _, e := range entries {
 		name := filepath.Join(dir, e.Name())
-		if !e.IsDir() || name == own || !strings.HasPrefix(e.Name(), "."+id+".") || !strings.HasSuffix(e.Name(), ".study") {
+		if !e.IsDir() || name == own || !strings.HasPrefix(e.Name(), "."+id+".") || !strings.HasSuffix(e.Name(), workSuffix) {
 			continue
 		}
 		live := false

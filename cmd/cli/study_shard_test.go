@@ -373,6 +373,80 @@ func TestMeasureShards(t *testing.T) {
 	}
 }
 
+// Nobody goes on in the folder of a shard, or in the hidden one in which one is measured, by --resume; reports take neither for results.
+func TestShardsAreNoResultsFolders(t *testing.T) {
+	once := measuredOnce(t)
+	dir := filepath.Join(t.TempDir(), "shards")
+	job, cells, err := studyJob(&once.header, []string{"synth:iot-1:300"}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job.Again = "pcaplab ceiling --in-process -o shards synth:iot-1:300 --shard %s"
+	partly(t, dir, job, 1, once.header, once.records, cells[0], meter.Host{Name: "one", Boot: "1"})
+	work := workFolder(dir, job.ShardID(2), meter.Host{Boot: "1"})
+	below := filepath.Join(shardIn(t, dir, 1).Dir, "XSS")
+	for _, d := range []string{work, below} {
+		if err := errors.Join(os.Mkdir(d, 0o777), payload(d, once.header, once.records, cells[1], meter.Host{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := treeOf(t, dir)
+	for path, want := range map[string]string{
+		shardIn(t, dir, 1).Dir: "this is shard 1/2, whole", below: "this is shard 1/2, whole",
+		work: "repeat its command: pcaplab ceiling --in-process -o shards synth:iot-1:300 --shard 2/2",
+	} {
+		for _, command := range []string{"ceiling", "sweep"} {
+			if _, stderr := run(t, ExitUsage, command, "--resume", path); !strings.Contains(stderr, want) {
+				t.Errorf("%s --resume %s: %s", command, path, stderr)
+			}
+		}
+	}
+	for _, path := range []string{dir, shardIn(t, dir, 1).Dir} {
+		if _, stderr := run(t, ExitFailed, "report", path, "-o", filepath.Join(t.TempDir(), "r.html")); !strings.Contains(stderr, "'pcaplab merge "+dir+" -o OUT' first") {
+			t.Errorf("report %s: %s", path, stderr)
+		}
+	}
+	sameTrees(t, "after refusals", treeOf(t, dir), before)
+}
+
+// A study that is refused is left as it was, to the octet.
+func TestRefusedResumeChangesNothing(t *testing.T) {
+	once := measuredOnce(t)
+	dir := filepath.Join(t.TempDir(), "results")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		want   string
+		change func(h *trial.Header)
+	}{
+		{"was begun by pcaplab 0.0.1", func(h *trial.Header) { h.Version = "0.0.1" }},
+		{"holds a sweep", func(h *trial.Header) { h.Command = "sweep" }},
+		{"is not what the study began with", func(h *trial.Header) {
+			h.Captures = slices.Clone(h.Captures)
+			h.Captures[0].SHA256 = strings.Repeat("0", 64)
+		}},
+		{"must not be pooled", func(h *trial.Header) { h.Environment.CPU = "another one" }},
+	} {
+		h := once.header
+		tt.change(&h)
+		if err := payload(dir, h, once.records, h.Plan.Cells(), meter.Host{}); err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(dir, report.RecordsFile)
+		if tt.want != "is not what the study began with" && tt.want != "must not be pooled" { // what is cut may go before captures are read
+			if err := os.WriteFile(name, append(mustRead(t, name), "{"...), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := treeOf(t, dir)
+		if code, _, stderr := runIn(context.Background(), nil, "ceiling", "--resume", dir); code == ExitDone || !strings.Contains(stderr, tt.want) {
+			t.Errorf("exit code %d, want %q: %s", code, tt.want, stderr)
+		}
+		sameTrees(t, tt.want, treeOf(t, dir), before)
+	}
+}
+
 // Shards on one machine take turns.
 func TestShardsTakeTurns(t *testing.T) {
 	if !flock.Here {

@@ -75,7 +75,7 @@ func (f *trainFlags) add(a *app, c *cobra.Command, split string) {
 	}
 	fs.StringVar(&f.ways, "split", split, "keep rows back for a test: capture (whole files), time (the last of each file), random, or none"+byDefault)
 	fs.Float64Var(&f.split.TestShare, "test-share", labelled.DefaultTestShare, "of the rows, with --split")
-	f.labelledFlags.add(fs)
+	f.labelledFlags.add(a, fs)
 	fs.BoolVar(&f.json, "json", false, "print everything as a JSON object")
 	a.offer(c, map[string][]string{
 		"split": pairs(labelled.ByCapture, "whole captures and tables", labelled.ByTime, "the last rows of each", labelled.ByChance, "each row by lot",
@@ -203,6 +203,9 @@ func (f *trainFlags) begin(c *cobra.Command, a *app, args []string, kind string)
 	if err != nil {
 		return nil, err
 	}
+	if err := f.idle(append(slices.Clone(files), f.test.files...)); err != nil {
+		return nil, err
+	}
 	cfg.NonFinite, cfg.Columns = f.nonFinite.Policy, t.columns
 	cfg.Progress = func(done, total int64) {
 		if t.show != nil {
@@ -278,11 +281,10 @@ func checkOutput(flag, path string, reads []string) error {
 	if err != nil {
 		target = path
 	}
-	probe, err := os.CreateTemp(filepath.Dir(target), ".*.tmp")
-	if err != nil {
+	if err := canWrite(target); err != nil {
 		return fmt.Errorf("%s %s: %w", flag, path, err)
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	return nil
 }
 
 // samePath reports whether two paths are of one file, which need not be there.
@@ -341,7 +343,7 @@ func (t *training) part(ctx context.Context, kind string) error {
 		}
 		t.noteEmpty(all)
 		if t.classes(all) < 2 {
-			return fmt.Errorf("%d rows of %s: two classes at least are needed to tell them apart (--label says how captures are labelled)", all.Rows,
+			return fmt.Errorf("%d rows of %s: two classes at least are needed to tell them apart (a table needs a column Label; --label says how captures are labelled)", all.Rows,
 				cmp.Or(strings.Join(labelNames(all.Labels), ", "), "no class"))
 		}
 		t.train, r.Learnt = t.set, all

@@ -192,6 +192,62 @@ func TestTrainGroups(t *testing.T) {
 	}
 }
 
+// TestTablesWithoutLabels: rows are not labelled by their folder in silence.
+func TestTablesWithoutLabels(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "m.json")
+	table := func(header string, folders ...string) (paths []string) {
+		for _, folder := range folders {
+			if err := os.MkdirAll(filepath.Join(dir, folder), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			path := tableOf(t, filepath.Join(dir, folder, "t.csv"), inTurn(60, "BENIGN", "DDoS-SYN_Flood"))
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(string(text), "\n")
+			lines[0] = strings.TrimSuffix(lines[0], ",Label") + header
+			if header == "" { // nor is the column there
+				for i, line := range lines[1:] {
+					lines[1+i] = line[:max(0, strings.LastIndexByte(line, ','))]
+				}
+			}
+			if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			paths = append(paths, path)
+		}
+		return paths
+	}
+	classes, homes := []string{"Benign_Final", "DDoS-SYN_Flood"}, []string{"home", "lab"}
+	for _, c := range []struct {
+		name    string
+		code    int
+		header  string
+		folders []string
+		flags   []string
+		want    string
+	}{
+		{"blank before", ExitDone, ", Label", homes, nil, ""},
+		{"capitals", ExitDone, ",LABEL", homes, nil, ""},
+		{"a class", ExitUsage, ",class", classes, nil, `no column Label, but "class": if that has the labels, rename it to Label; else --label folder takes BENIGN`},
+		{"text by another name", ExitUsage, ",Kind of it", classes, nil, `but "Kind of it"`},
+		{"a class, and its folder taken", ExitDone, ",class", classes, []string{"--label", "folder"}, `no column Label, but "class": all rows have the label BENIGN, as --label folder says`},
+		{"known folders", ExitDone, "", classes, nil, ""},
+		{"other folders", ExitUsage, "", homes, nil, `no column Label, and the name of its folder, "home", is no class of CIC-IoT-2023`},
+		{"other folders, taken", ExitDone, "", homes, []string{"--label", "folder"}, "all rows have the label lab, as --label folder says"},
+		{"windows of tables", ExitDone, ", Label", homes, []string{"--window", "cic"}, "--window: of captures, and there are only tables"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := slices.Concat([]string{"train", "lr", "--split", "none", "-o", out}, c.flags, []string{"--data"}, table(c.header, c.folders...))
+			if _, stderr := run(t, c.code, args...); !strings.Contains(stderr, c.want) || c.want == "" && strings.Contains(stderr, "Label") {
+				t.Errorf("want %q: %s", c.want, stderr)
+			}
+		})
+	}
+}
+
 func TestTrainHoeffding(t *testing.T) {
 	dir := t.TempDir()
 	sorted := slices.Concat(slices.Repeat([]string{"BENIGN"}, 2000), slices.Repeat([]string{"DDoS-SYN_Flood"}, 2000))
@@ -261,6 +317,8 @@ func TestTrainUsage(t *testing.T) {
 	}
 	out, grown, names, groups := filepath.Join(dir, "m.json"), filepath.Join(dir, "grown.json"), filepath.Join(dir, "names.json"), filepath.Join(dir, "groups.tsv")
 	train(t, "hoeffding", "--data", table, "-o", grown)
+	regression := filepath.Join(dir, "regression.json")
+	train(t, "lr", "--data", table, "-o", regression)
 	for path, text := range map[string]string{names: "AVG\n", groups: "DDOS*\tbad\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
@@ -304,6 +362,10 @@ func TestTrainUsage(t *testing.T) {
 		{"learnt and tested", ExitUsage, []string{"lr", "--data", table, "--test", table, "-o", out}, "both learnt from and tested with"},
 		{"named twice", ExitFailed, []string{"lr", "--data", table, table, "-o", out}, "named twice"},
 		{"one class", ExitFailed, []string{"lr", "--data", one, "-o", out}, "two classes at least"},
+		{"one class of tables", ExitFailed, []string{"lr", "--data", one, "-o", out}, "a table needs a column Label"},
+		{"labels of labelled tables", ExitUsage, []string{"lr", "--data", table, "--label", "text=x", "-o", out}, "all tables have a column Label"},
+		{"truth of tables", ExitUsage, []string{"lr", "--data", table, "--truth", "beside", "-o", out}, "there are only tables"},
+		{"another model to go on with", ExitFailed, []string{"hoeffding", "--data", table, "--resume-from", regression, "-o", out}, `kind "logistic-regression": not a Hoeffding tree`},
 		{"not finite", ExitFailed, []string{"lr", "--data", infinite, "-o", out}, `inf.csv: row 61, column "Header_Length" is +Inf`},
 		{"cut", ExitFailed, []string{"lr", "--data", cut, "-o", out}, "the file was cut"},
 		{"no labels", ExitFailed, []string{"lr", "--data", plain, "--label", "text=", "-o", out}, "--label"},

@@ -102,7 +102,7 @@ are one class. A model that tells benign from attack, or categories, has the lab
 	fs := c.Flags()
 	f.data = f.files.add(fs, "data", "tables (CSV, Parquet) and captures to validate on; all `FILE`s behind it too")
 	f.reference = f.files.add(fs, "reference", "tables or captures that the model learnt from, to compare the data with; all `FILE`s behind it too")
-	f.labelledFlags.add(fs)
+	f.labelledFlags.add(a, fs)
 	fs.StringVar(&f.python, "python", "", "run MODEL in this Python program (a worker as --print-worker shows)")
 	fs.StringVar(&f.interpreter, "interpreter", "", "Python for --python (default python3)")
 	fs.BoolVar(&f.printWorker, "print-worker", false, "print a worker for --python to start from")
@@ -114,7 +114,7 @@ are one class. A model that tells benign from attack, or categories, has the lab
 	fs.BoolVar(&f.confusion, "confusion", false, "print the whole confusion matrix")
 	fs.BoolVar(&f.json, "json", false, "print the report as JSON")
 	fs.StringVarP(&f.output, "output", "o", "", "folder for the report as JSON and text, and its tables as CSV")
-	fs.StringVar(&f.failIf, "fail-if", "", "exit code 3 if a comparison holds, as 'macro_f1<0.9, recall[DDOS-SYN_FLOOD]<95%, false_alarms_per_hour>2'")
+	failIfVar(fs, &f.failIf, "exit code 3 if a comparison holds, as 'macro_f1<0.9, recall[DDOS-SYN_FLOOD]<95%, false_alarms_per_hour>2'")
 	f.speed.add(a, fs)
 	f.load.add(fs)
 	c.ValidArgsFunction = func(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
@@ -185,6 +185,9 @@ func (f *validateFlags) run(c *cobra.Command, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.idle(append(slices.Clone(data), f.reference.files...)); err != nil {
+		return err
+	}
 	if err := v.validate(c.Context(), tables, captures); err != nil {
 		return err
 	}
@@ -240,6 +243,9 @@ func (v *validated) nameClasses(flags *pflag.FlagSet) error {
 			v.a.note("labels are grouped as the model's classes are: --group %s", f.group)
 		}
 	}
+	if f.group == groupBinary {
+		f.own = attackOf(names, f.benign)
+	}
 	relabel, err := f.relabel()
 	if err != nil {
 		return err
@@ -258,7 +264,11 @@ func (v *validated) nameClasses(flags *pflag.FlagSet) error {
 	}
 	v.classes = names
 	v.benign = f.benignLabel()
-	if !slices.Contains(names, v.benign) {
+	switch {
+	case slices.Contains(names, v.benign):
+	case f.benign != "":
+		v.a.note("the model has no class %s, but %s: --benign says which of them is benign traffic's, --class-names A,B,... what numbers mean", v.benign, strings.Join(names, ", "))
+	default:
 		v.a.note("the model has no class %s: --benign LABEL says which of its classes is benign traffic's, --class-names A,B,... what numbers mean", v.benign)
 	}
 	return nil
@@ -281,6 +291,15 @@ func (f *validateFlags) areGroups(names []string) (bool, error) {
 	}
 	groups := m.Labels()
 	return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(groups, name) }), nil
+}
+
+// attackOf returns that of two classes of which the other is benign; nil of others.
+func attackOf(names []string, benignLabel string) []string {
+	attacks := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return isBenign(name) || name == benignLabel })
+	if len(names) != 2 || len(attacks) != 1 {
+		return nil
+	}
+	return attacks
 }
 
 // groupOf returns the --group that gives labels of CIC-IoT-2023 the names of a model's classes.
@@ -552,6 +571,11 @@ func (v *validated) validate(ctx context.Context, tables, captures []string) (er
 	}
 	if taken := f.takenForAttacks(); taken != "" {
 		v.report.Warnings = append(v.report.Warnings, taken)
+	}
+	if f.group == groupNone && attackOf(v.classes, f.benign) != nil && slices.ContainsFunc(v.report.Sets, func(s validation.SetReport) bool {
+		return slices.ContainsFunc(s.Labels, func(l validation.Label) bool { return l.Unknown })
+	}) {
+		v.a.note("the model has one class besides %s, the data have several: --group binary takes all of them for one", v.benign)
 	}
 	v.report.Version = version()
 	v.report.Settings.Group = f.group

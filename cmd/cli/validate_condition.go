@@ -70,17 +70,32 @@ func (v *validated) condition(tables, captures bool) (*analysis.Condition, error
 	if err != nil {
 		return nil, usagef("--fail-if: %w", err)
 	}
+	for _, l := range c.Limits() {
+		if !slices.Contains(countMetrics, l.Metric) && (l.Value > 1 || l.Value < -1) {
+			if strings.HasSuffix(l.Comparison, "%") {
+				return nil, usagef("--fail-if: %s: %s is at most 100%%", l.Comparison, l.Metric)
+			}
+			return nil, usagef("--fail-if: %s: %s is at most 1: write %g%% for %[3]g in a hundred", l.Comparison, l.Metric, l.Value)
+		}
+	}
 	return &c, nil
 }
 
-// checked compares the report with a condition.
+// checked compares the report with a condition. What has no value is an error only where nothing else is true.
 func (v *validated) checked(c *analysis.Condition) ([]analysis.Match, error) {
-	found, err := c.Check(v.measures())
+	found, err := c.CheckEach(v.measures())
 	if err != nil { // engines are what a condition else speaks of
-		return nil, fmt.Errorf("--fail-if: %s", strings.ReplaceAll(err.Error(), " of engine ", " of "))
+		err = fmt.Errorf("--fail-if: %s", strings.ReplaceAll(err.Error(), " of engine ", " of "))
+		if len(found) > 0 {
+			v.a.note("%v", err)
+			err = nil
+		}
 	}
-	return found, nil
+	return found, err
 }
+
+// countMetrics are those that are no shares.
+var countMetrics = []string{"dropped", "false_alarms", perHourMetric}
 
 var classMetrics = []string{"precision", "recall", "f1"}
 

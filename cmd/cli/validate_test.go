@@ -335,6 +335,98 @@ func TestValidateUnknownLabels(t *testing.T) {
 	}
 }
 
+// A model of two classes by other names than the data's, and the user says which is benign: the other is the attack.
+func TestValidateTwoClasses(t *testing.T) {
+	dir := t.TempDir()
+	table := func(name string, labels ...string) string {
+		return tableOf(t, filepath.Join(dir, name), inTurn(200, labels...))
+	}
+	model := func(name, data string) string {
+		run(t, ExitDone, "train", "lr", "--split", "none", "-o", filepath.Join(dir, name), "--data", data)
+		return filepath.Join(dir, name)
+	}
+	// tableOf tells DDoS-SYN_Flood from all else.
+	renamed := func(from, name, benign, attack string) string {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = []byte(strings.NewReplacer(",BENIGN\n", ","+benign+"\n", ",DDoS-SYN_Flood\n", ","+attack+"\n").Replace(string(text)))
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(dir, name)
+	}
+	published := table("published.csv", "BENIGN", "DDoS-SYN_Flood")
+	words, numbers := renamed(published, "words.csv", "normal", "malicious"), renamed(published, "numbers.csv", "0", "1")
+	strange := renamed(published, "strange.csv", "normal", "what")
+	ofWords, ofNumbers := model("words.json", words), model("numbers.json", numbers)
+	for _, tt := range []struct{ model, data, benign string }{
+		{ofWords, words, "normal"}, {ofWords, published, "normal"}, {ofNumbers, numbers, "0"}, {ofNumbers, numbers, "1"}, {ofNumbers, published, "0"},
+	} {
+		r, notes := validatedReport(t, tt.model, "--no-ablation", "--data", tt.data, "--benign", tt.benign)
+		s := &r.Sets[0]
+		if s.Metrics.Macro.F1 < 0.98 || s.Alarms == nil || s.Alarms.BenignRows != 100 || !sameNames(s.Confusion.Classes, []string{"Attack", tt.benign}) || strings.Contains(notes, "--benign") {
+			t.Errorf("%+v: macro-F1 %v, %q, %+v, %s", tt, s.Metrics.Macro.F1, s.Confusion.Classes, s.Alarms, notes)
+		}
+	}
+	for _, tt := range []struct {
+		code              int
+		benign, want, not string
+	}{
+		{ExitFailed, "normal", `label "what": neither benign nor attack nor a class of CIC-IoT-2023, so what it is cannot be told: --group map=FILE`, "--benign"},
+		{ExitDone, "other", "the model has no class other, but malicious, normal: --benign says which of them", "--benign LABEL"},
+	} {
+		if _, stderr := run(t, tt.code, "validate", ofWords, "--no-speed", "--no-ablation", "--data", strange, "--benign", tt.benign); !strings.Contains(stderr, tt.want) || strings.Contains(stderr, tt.not) {
+			t.Errorf("--benign %s: %s", tt.benign, stderr)
+		}
+	}
+	// One class of attacks, and data of several.
+	three := table("three.csv", "BENIGN", "DDoS-SYN_Flood", "XSS")
+	if _, notes := validatedReport(t, model("published.json", published), "--no-ablation", "--data", three); !strings.Contains(notes, "--group binary") {
+		t.Errorf("%s", notes)
+	}
+	// What concerns none of the data.
+	for flag, code := range map[string]int{"--label=text=x": ExitUsage, "--truth=beside": ExitUsage, "--window=cic": ExitDone, "--as=fixed": ExitDone} {
+		if _, stderr := run(t, code, "validate", ofWords, "--no-speed", "--no-ablation", "--benign", "normal", "--data", words, flag); !strings.Contains(stderr, "of captures") {
+			t.Errorf("%s: %s", flag, stderr)
+		}
+	}
+	// Shares are at most 1; what is true wins over what has no value, which is said.
+	benign := table("benign.csv", "DDoS-SYN_Flood")
+	for condition, want := range map[string]struct {
+		code int
+		says string
+	}{
+		"macro_f1<90": {ExitUsage, "write 90%"}, "recall>2": {ExitUsage, "recall is at most 1"}, "macro_f1>=90%": {ExitMissed, "macro_f1"}, "false_alarms>5, mcc<-1": {ExitFailed, "has no value"},
+		"recall<101%": {ExitUsage, "recall is at most 100%"}, "recall<=100%": {ExitMissed, "recall of BENIGN, tables has no value: no vector is of it"}, "recall<5%": {ExitFailed, "has no value"},
+	} {
+		code, _, stderr := runIn(t.Context(), strings.NewReader(""), "validate", filepath.Join(dir, "published.json"), "--no-speed", "--no-ablation", "--data", benign, "--fail-if", condition)
+		if code != want.code || !strings.Contains(stderr, want.says) {
+			t.Errorf("%s: exit code %d: %s", condition, code, stderr)
+		}
+	}
+}
+
+// A model that names no columns may have been trained on them in another order, and that does not pass in silence.
+func TestValidateColumnsByPosition(t *testing.T) {
+	model, dir := modelFile(t), t.TempDir()
+	table := tableOf(t, filepath.Join(dir, "t.csv"), inTurn(60, "BENIGN", "DDoS-SYN_Flood"))
+	out, _ := run(t, ExitDone, "validate", model, "--no-speed", "--no-ablation", "--data", table)
+	if !strings.Contains(strings.Join(strings.Fields(out), " "), "39 columns by position: the model names none, so it must take them in the order of 'features'") {
+		t.Errorf("%s", out)
+	}
+	if out, _ = run(t, ExitDone, "validate", model, "--no-speed", "--no-ablation", "--json", "--data", table); !strings.Contains(out, `"columns_named":false`) {
+		t.Errorf("%s", out)
+	}
+	named := filepath.Join(dir, "lr.json")
+	run(t, ExitDone, "train", "lr", "--split", "none", "-o", named, "--data", table)
+	if out, _ = run(t, ExitDone, "validate", named, "--no-speed", "--no-ablation", "--json", "--data", table); !strings.Contains(out, `"columns_named":true`) ||
+		strings.Contains(out, "by position") {
+		t.Errorf("%s", out)
+	}
+}
+
 func sameNames(a, b []string) bool {
 	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
 	return slices.Equal(a, b)

@@ -19,6 +19,7 @@ func main() {
 			parse.DirectEngine(), // one of ours, to compare with
 			{Name: "mine", Doc: "IPv4 over Ethernet: addresses, ports, nothing else", New: newParser},
 		},
+		// The stages of pcaplab are flow.Kind(flow.Config{}), feature.Kind() and model.Kind(): see cmd/pcaplab/main.go.
 		Stages: []parse.StageKind{{
 			Name: "privileged", Doc: "count packets to ports below 1024",
 			New: func() (parse.Stage, error) { return &privileged{}, nil },

@@ -117,7 +117,7 @@ func (r rule) matches(parts []string) bool {
 
 func newRule(fields []string) (rule, error) {
 	if len(fields) != 2 {
-		return rule{}, fmt.Errorf("want 2 columns, a pattern and a label, not %d", len(fields))
+		return rule{}, fmt.Errorf("want 2 columns, a pattern and a label with a comma or a tab between them, not %d", len(fields))
 	}
 	for _, f := range fields {
 		if strings.ContainsFunc(f, unicode.IsControl) {

@@ -92,7 +92,7 @@ func TestLabelMapErrors(t *testing.T) {
 		{"header only", "file,label\n", "map: no labels"},
 		{"one column", "a,b\nc\n", "map: line 2: want 2 columns"},
 		{"three columns", "# x\na,b,c\n", "map: line 2: want 2 columns"},
-		{"semicolon", "a;b\n", "map: line 1: want 2 columns"},
+		{"semicolon", "a;b\n", "map: line 1: want 2 columns, a pattern and a label with a comma or a tab between them"},
 		{"no pattern", "a,b\n,c\n", "map: line 2: no pattern"},
 		{"no label", "a,b\nc,\n", "map: line 2: no label"},
 		{"no label after a tab", "a\tb\nc\t \n", "map: line 2: no label"},

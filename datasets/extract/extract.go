@@ -37,6 +37,11 @@ type Source struct {
 	Label string `json:"label,omitempty"`
 	// Open, if set, gives the frames instead of a file at Path. Times are in ns, as of a capture in ns.
 	Open func() (Frames, error) `json:"-"`
+	// Truth is the table of what each packet is by which Tell gives labels; "" where the frames tell it.
+	Truth string `json:"truth,omitempty"`
+	// Tell, if set, gives each window a label of its own instead of Label, with Config.Labelled. It is called once a reading, with what
+	// Open gave, nil for a file.
+	Tell func(Frames) (Teller, error) `json:"-"`
 
 	part   *part   // what a shard has of it; nil for all
 	replay *replay // with MergeShards: what shards have made of it
@@ -45,6 +50,17 @@ type Source struct {
 // Frames gives frames until io.EOF. It allocates nothing per frame.
 type Frames interface {
 	Next(f *parse.Frame) error
+}
+
+// Teller gives the windows of one reading of a source their labels, on the goroutine that reads. Its errors are none of the capture: they
+// end a run as that of a full disk does.
+type Teller interface {
+	Frame() error           // the next frame is read
+	Row()                   // it counts in the window under way
+	Window() (label string) // that window ends
+	// End is called at the end of a source that was read to it, with what salvage skipped.
+	End(losses []string) error
+	Close() error
 }
 
 // Config says what to compute. The zero value is the scripts' numbers as CSV without labels.
@@ -110,7 +126,7 @@ func (s *SourceSummary) count(c feature.Counters) {
 	}
 }
 
-// FaultError says that captures could not be read to their end. What they gave before is in the output.
+// FaultError says that captures were damaged and could not be read to their end. What they gave before is in the output.
 type FaultError struct {
 	Faults []error
 }
@@ -133,6 +149,9 @@ func (c *Config) check(sources []Source) error {
 		faults = append(faults, errors.New("no captures"))
 	}
 	for _, s := range sources {
+		if s.Tell != nil && (!c.Labelled || c.Attackers != nil) {
+			faults = append(faults, fmt.Errorf("%s: windows with labels of their own need a column for them, and no attackers", s.Path))
+		}
 		if err := s.Span.Check(); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", s.Path, err))
 		}
@@ -178,10 +197,41 @@ func (e *ConfigError) Error() string { return e.Err.Error() }
 // Unwrap returns the fault, or several joined.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-// Stream writes the vectors of all sources in order to w. The error is a *FaultError where captures were damaged and all
-// else was written; any other error leaves a part in w.
+// look opens all files, so that what is no capture, or has a truth that is none, is told before there is an output. Pipes, which are
+// read once, end the run later.
+func look(cfg *Config, sources []Source) error {
+	var faults []error
+	for _, s := range sources {
+		info, err := os.Stat(s.Path)
+		if s.Open == nil && s.Path != "-" && (err != nil || info.Mode().IsRegular() || info.IsDir()) {
+			c, err := datasets.Open(s.Path, datasets.OpenConfig{Salvage: cfg.Salvage})
+			if err == nil {
+				err = c.Close()
+			}
+			if err != nil {
+				faults = append(faults, err)
+			}
+		}
+		if s.Tell != nil && s.Open == nil {
+			t, err := s.Tell(nil)
+			if err == nil {
+				err = t.Close()
+			}
+			if err != nil {
+				faults = append(faults, err)
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Stream writes the vectors of all sources in order to w. A source that cannot be opened is an error before anything is written, if it
+// is a file. The error is a *FaultError where captures were damaged and all else was written; any other error leaves a part in w.
 func Stream(ctx context.Context, w io.Writer, cfg Config, sources []Source) (*Summary, error) {
 	if err := cfg.check(sources); err != nil {
+		return nil, err
+	}
+	if err := look(&cfg, sources); err != nil {
 		return nil, err
 	}
 	j := newJob(cfg, sources, &stream{w: w})
@@ -249,9 +299,7 @@ func (j *job) run(parent context.Context, from position) (*Summary, error) {
 		j.free <- new(batch)
 	}
 	j.work = make(chan *batch, cap(j.free))
-	if err := j.order.start(); err != nil {
-		return nil, err
-	}
+	j.order.start()
 
 	var workers, producers sync.WaitGroup
 	for range j.cfg.Workers {

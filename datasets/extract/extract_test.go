@@ -22,6 +22,7 @@ import (
 	"pcaplab/datasets/synth"
 	"pcaplab/parse"
 	"pcaplab/parse/feature"
+	"pcaplab/parse/feature/vectorio"
 )
 
 // child is the environment variable that makes this test a run that a test kills.
@@ -356,22 +357,22 @@ func TestDamage(t *testing.T) {
 	if err := os.WriteFile(cut, text[:len(text)-7], 0o666); err != nil {
 		t.Fatal(err)
 	}
-	none := filepath.Join(dir, "none.pcap")
-	if err := os.WriteFile(none, []byte("no capture at all"), 0o666); err != nil {
+	shorter := filepath.Join(dir, "shorter.pcap")
+	if err := os.WriteFile(shorter, text[:len(text)-9], 0o666); err != nil {
 		t.Fatal(err)
 	}
 	target := filepath.Join(dir, "out.csv")
-	s, err := extract.File(context.Background(), target, extract.Config{}, sourcesOf([]string{good, cut, none, good}))
+	s, err := extract.File(context.Background(), target, extract.Config{}, sourcesOf([]string{good, cut, shorter, good}))
 	fault := new(extract.FaultError)
 	if !errors.As(err, &fault) || len(fault.Faults) != 2 {
 		t.Fatalf("want two faults: %v", err)
 	}
-	for i, want := range []string{"cut.pcap: record 500 at offset", "none.pcap: not a pcap"} {
+	for i, want := range []string{"cut.pcap: record 500 at offset", "shorter.pcap: record 500 at offset"} {
 		if !strings.Contains(fault.Faults[i].Error(), want) {
 			t.Errorf("fault %v, want %s", fault.Faults[i], want)
 		}
 	}
-	if s.Sources[1].Frames != 499 || s.Sources[1].Error == "" || s.Sources[2].Frames != 0 || s.Sources[3].Frames != 500 {
+	if s.Sources[1].Frames != 499 || s.Sources[1].Error == "" || s.Sources[2].Frames != 499 || s.Sources[3].Frames != 500 {
 		t.Errorf("%+v", s.Sources)
 	}
 	got, err := os.ReadFile(target)
@@ -385,8 +386,171 @@ func TestDamage(t *testing.T) {
 	if err != nil || len(salvaged.Sources[0].Losses) != 1 || salvaged.Sources[0].Frames != 499 {
 		t.Errorf("salvaged: %v, %+v", err, salvaged)
 	}
-	if left := hidden(t, dir, "good.pcap", "cut.pcap", "none.pcap", "out.csv"); len(left) > 0 {
+	if left := hidden(t, dir, "good.pcap", "cut.pcap", "shorter.pcap", "out.csv"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestNoCaptureLeavesTheOutput: what is no capture ends a run before it writes, and an output that is there stays.
+func TestNoCaptureLeavesTheOutput(t *testing.T) {
+	dir := t.TempDir()
+	good := capture(t, filepath.Join(dir, "good.pcap"), 1, 500)
+	octets, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string, text []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	target := filepath.Join(dir, "out.csv")
+	for _, c := range []struct{ path, want string }{
+		{write("text.pcap", []byte("no capture at all")), "text.pcap: not a pcap"}, {write("empty.pcap", nil), "empty.pcap: empty"},
+		{write("cut.pcap", octets[:20]), "cut.pcap: "}, {dir, "is a directory"}, {filepath.Join(dir, "none"), "no such file"}, {"-", "standard input: not a pcap"},
+	} {
+		for _, format := range []string{extract.CSV, extract.Parquet} {
+			for _, list := range [][]string{{c.path}, {good, c.path}} {
+				write("out.csv", []byte("rows of before"))
+				cfg := func() extract.Config {
+					return extract.Config{Format: format, Stdin: strings.NewReader("no capture\n"), Workers: 1}
+				}
+				s, err := extract.File(context.Background(), target, cfg(), sourcesOf(list))
+				if s != nil || err == nil || !strings.Contains(err.Error(), c.want) || errors.As(err, new(*extract.FaultError)) {
+					t.Errorf("%v: %v, %v", list, s, err)
+				}
+				if text, err := os.ReadFile(target); err != nil || string(text) != "rows of before" {
+					t.Errorf("%v: left is %.80q, %v", list, text, err)
+				}
+				var out bytes.Buffer
+				s, err = extract.Stream(context.Background(), &out, cfg(), sourcesOf(list))
+				if s != nil || err == nil || len(list) == 1 && out.Len() > 0 {
+					t.Errorf("%v: %v, %v, %d octets", list, s, err, out.Len())
+				}
+			}
+		}
+	}
+	if left := hidden(t, dir, "good.pcap", "text.pcap", "empty.pcap", "cut.pcap", "out.csv"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestForeignNamesAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	good := sourcesOf([]string{capture(t, filepath.Join(dir, "good.pcap"), 1, 50)})
+	for name, want := range map[string]string{
+		"x.csv.gz": "-o - | gzip > ", "x.ZST": "-o - | zstd > ", "x.pq": "name it .parquet", "x.pcap": "name it .csv or .parquet", "x.json": "name it .csv or .parquet",
+	} {
+		if _, err := extract.File(context.Background(), filepath.Join(dir, name), extract.Config{}, good); !errors.As(err, new(*extract.ConfigError)) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if left := hidden(t, dir, "good.pcap"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	for name, format := range map[string]string{"x": extract.CSV, "x.csv": extract.CSV, "x.v2.txt": extract.CSV, "y.pq": extract.Parquet} {
+		if _, err := extract.File(context.Background(), filepath.Join(dir, name), extract.Config{Format: format}, good); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// counting labels windows with how many frames were read before they ended, and how many count in them.
+type counting struct {
+	frames, rows int
+	fail         int // at this frame
+	closed       *int
+}
+
+var errTold = errors.New("cannot be told")
+
+func (c *counting) Frame() error {
+	if c.frames++; c.frames == c.fail {
+		return errTold
+	}
+	return nil
+}
+func (c *counting) Row() { c.rows++ }
+func (c *counting) Window() string {
+	label := fmt.Sprint(c.frames, " ", c.rows)
+	c.rows = 0
+	return label
+}
+func (c *counting) End([]string) error { return nil }
+func (c *counting) Close() error       { *c.closed++; return nil }
+
+// TestToldLabels compares the labels of windows with the windows, in all ways in which they are made, and in runs that are resumed.
+func TestToldLabels(t *testing.T) {
+	extract.SetKeepEvery(0)
+	defer extract.SetKeepEvery(5 * time.Second)
+	dir := t.TempDir()
+	first, second := capture(t, filepath.Join(dir, "a.pcap"), 1, 30_000), capture(t, filepath.Join(dir, "b.pcap"), 2, 60_000)
+	closed := 0
+	told := func(s extract.Source, span feature.Span) extract.Source {
+		s.Span, s.Tell = span, func(extract.Frames) (extract.Teller, error) { return &counting{closed: &closed}, nil }
+		return s
+	}
+	numbers := func(path string) (rows []string) {
+		r, err := vectorio.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		var rec vectorio.Record
+		for {
+			err := r.Next(&rec)
+			if err == io.EOF {
+				return rows
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprint(rec.Values[feature.Number]); strings.Fields(rec.Label)[1] != want {
+				t.Fatalf("%s: row %d: label %q of a window of %s rows", path, len(rows)+1, rec.Label, want)
+			}
+			rows = append(rows, rec.Label)
+		}
+	}
+	for _, format := range []string{extract.CSV, extract.Parquet} {
+		if format == extract.Parquet && runtime.GOARCH == "arm" {
+			continue // not read there
+		}
+		for _, as := range []feature.As{feature.AsExtractor, feature.AsPipeline} {
+			for _, span := range []feature.Span{{Rows: 7}, {Rows: 5000}, {Time: 100 * time.Millisecond}} {
+				whole, again := filepath.Join(dir, "whole."+format), filepath.Join(dir, "again."+format)
+				cfg := extract.Config{As: as, Format: format, Labelled: true, Workers: 3}
+				if _, err := extract.File(context.Background(), whole, cfg, []extract.Source{told(stopping(first, 0, nil), span), told(stopping(second, 0, nil), span)}); err != nil {
+					t.Fatal(err)
+				}
+				want := numbers(whole)
+				for round, at := range []int{45_000, 1, 0} {
+					ctx, cancel := context.WithCancel(context.Background())
+					cfg.Workers, cfg.Resume = 1, round > 0
+					s, err := extract.File(ctx, again, cfg, []extract.Source{told(stopping(first, 0, nil), span), told(stopping(second, at, cancel), span)})
+					cancel()
+					if at > 0 && !errors.Is(err, context.Canceled) || at == 0 && (err != nil || format == extract.CSV && !s.Resumed) {
+						t.Fatalf("%s %v %v, round %d: %v", format, as, span, round, err)
+					}
+				}
+				if got := numbers(again); !slices.Equal(got, want) {
+					t.Errorf("%s %v %v: resumed, other labels", format, as, span)
+				}
+			}
+		}
+	}
+	opened := closed
+	failing := told(stopping(first, 0, nil), feature.Span{})
+	failing.Tell = func(extract.Frames) (extract.Teller, error) { return &counting{fail: 20_000, closed: &closed}, nil }
+	target := filepath.Join(dir, "failed.csv")
+	if _, err := extract.File(context.Background(), target, extract.Config{Labelled: true}, []extract.Source{failing}); !errors.Is(err, errTold) || errors.As(err, new(*extract.FaultError)) {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(target); err == nil || closed != opened+1 {
+		t.Errorf("%v, %d closed", err, closed-opened)
+	}
+	if _, err := extract.Stream(context.Background(), io.Discard, extract.Config{}, []extract.Source{failing}); !errors.As(err, new(*extract.ConfigError)) {
+		t.Errorf("labels without a column: %v", err)
 	}
 }
 

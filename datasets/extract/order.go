@@ -19,6 +19,7 @@ import (
 type deliver struct {
 	octets  []byte
 	tail    []feature.Vector // instead of octets: too few for a row group
+	told    []string         // labels of tail, where the source tells them
 	after   position         // where the source is behind it
 	vectors uint64
 	endless uint64
@@ -44,38 +45,36 @@ type order struct {
 	job   *job
 	begin position
 
-	mu      sync.Mutex
-	head    int
-	headNow atomic.Int64 // head, for who must not wait
-	parts   []progress
-	tail    []feature.Vector // of sources that ended, too few for a row group
-	labels  []string         // of tail
-	encoder *vectorio.ParquetEncoder
-	index   vectorio.ParquetIndex
-	lengths []int64    // of the row groups written
-	octets  int64      // written
-	good    checkpoint // from here a later run can go on
-	kept    time.Time
-	err     error
-	moved   chan struct{} // has a value after head moved
+	mu       sync.Mutex
+	head     int
+	headNow  atomic.Int64 // head, for who must not wait
+	parts    []progress
+	headless bool             // the header is still to be written
+	tail     []feature.Vector // of sources that ended, too few for a row group
+	labels   []string         // of tail
+	encoder  *vectorio.ParquetEncoder
+	index    vectorio.ParquetIndex
+	lengths  []int64    // of the row groups written
+	octets   int64      // written
+	good     checkpoint // from here a later run can go on
+	kept     time.Time
+	err      error
+	moved    chan struct{} // has a value after head moved
 }
 
 // keepEvery is how much work a killed run may lose.
 var keepEvery = 5 * time.Second
 
-// start writes what comes before the first vector, unless an earlier run has.
-func (o *order) start() error {
+// start begins where an earlier run ended.
+func (o *order) start() {
 	cfg := &o.job.cfg
 	o.parts[o.head].vectors, o.parts[o.head].endless = o.begin.Vectors, o.begin.Endless
 	o.kept = time.Now()
 	if cfg.Format == Parquet {
 		o.encoder = &vectorio.ParquetEncoder{Labelled: cfg.Labelled}
-		return nil
+		return
 	}
-	if o.begin != (position{}) || o.job.bare {
-		return nil
-	}
-	return o.append(vectorio.AppendHeader(nil, cfg.Labelled))
+	o.headless = o.begin == (position{}) && !o.job.bare
 }
 
 // isHead reports whether what source i makes goes straight to the output.
@@ -172,8 +171,15 @@ func (o *order) spill(p *progress, d deliver) (err error) {
 	return nil
 }
 
-// write writes a part of the source at the head.
+// write writes a part of the source at the head, and before the first what comes before the first vector: not earlier, as a pipe may turn
+// out to hold no capture.
 func (o *order) write(s *sourceRun, d deliver) error {
+	if o.headless {
+		o.headless = false
+		if err := o.append(vectorio.AppendHeader(nil, o.job.cfg.Labelled)); err != nil {
+			return err
+		}
+	}
 	if len(d.octets) > 0 {
 		if err := o.flush(); err != nil {
 			return err
@@ -186,7 +192,7 @@ func (o *order) write(s *sourceRun, d deliver) error {
 		for i := range d.tail {
 			o.tail = append(o.tail, d.tail[i])
 			if o.job.cfg.Labelled {
-				o.labels = append(o.labels, s.labelOf(&d.tail[i]))
+				o.labels = append(o.labels, s.labelOf(&d.tail[i], d.told, i))
 			}
 		}
 		if len(o.tail) >= segmentVectors {

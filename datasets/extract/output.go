@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -114,14 +115,20 @@ func globEscape(s string) string { return globEscaper.Replace(s) }
 
 // File writes the vectors of all sources in order to the file at path, which appears whole or not at all. A run that is
 // killed or interrupted leaves hidden files beside it, with which a run of the same job goes on if Config.Resume is set,
-// and which any other run to the same path replaces. After any other error nothing is left. The error is a *FaultError
-// where captures were damaged and all else was written.
+// and which any other run to the same path replaces. After any other error nothing is left, and what was at path stays; so it is where
+// a source is no capture. The error is a *FaultError where captures were damaged and all else was written.
 func File(ctx context.Context, path string, cfg Config, sources []Source) (*Summary, error) {
 	if err := cfg.check(sources); err != nil {
 		return nil, err
 	}
 	f, err := targetOf(path, sources)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkName(path, cfg.Format); err != nil {
+		return nil, err
+	}
+	if err := look(&cfg, sources); err != nil {
 		return nil, err
 	}
 	if f.job, err = digest(&cfg, sources); err != nil {
@@ -147,6 +154,27 @@ func File(ctx context.Context, path string, cfg Config, sources []Source) (*Summ
 		return nil, failed
 	}
 	return summary, err
+}
+
+// compressors are programs that make files with such names, which are compressed.
+var compressors = map[string]string{".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bzip2", ".xz": "xz", ".lz4": "lz4"}
+
+// foreign are endings of files that are neither CSV nor Parquet, whose readers would not take what is written.
+var foreign = []string{".tsv", ".json", ".jsonl", ".ndjson", ".xls", ".xlsx", ".feather", ".arrow", ".orc", ".avro", ".npy", ".npz", ".pkl", ".h5", ".hdf5", ".arff",
+	".zip", ".7z", ".pcap", ".pcapng", ".cap"}
+
+// checkName refuses a name that says something else than will be written.
+func checkName(path, format string) error {
+	end := strings.ToLower(filepath.Ext(path))
+	switch program, compressed := compressors[end]; {
+	case compressed:
+		return &ConfigError{fmt.Errorf("%s: what is written is not compressed: name it without %s, or compress it: -o - | %s > %s", path, filepath.Ext(path), program, path)}
+	case format != Parquet && slices.Contains([]string{".pq", ".parq"}, end):
+		return &ConfigError{fmt.Errorf("%s: by that ending it would be Parquet, but is %s: name it .parquet, which is Parquet, or .csv", path, format)}
+	case slices.Contains(foreign, end):
+		return &ConfigError{fmt.Errorf("%s: what is written is CSV or Parquet: name it .csv or .parquet", path)}
+	}
+	return nil
 }
 
 // targetOf returns the output at path, which must be none of the sources.
@@ -280,10 +308,18 @@ func digest(cfg *Config, sources []Source) (string, error) {
 		return "", err
 	}
 	sum.Write(text)
-	for _, s := range sources {
-		if info, err := os.Stat(s.Path); err == nil && s.Open == nil {
-			full, _ := filepath.Abs(s.Path)
+	add := func(path string) {
+		if info, err := os.Stat(path); err == nil {
+			full, _ := filepath.Abs(path)
 			sum.Write([]byte(full + " " + strconv.FormatInt(info.Size(), 10) + " " + strconv.FormatInt(info.ModTime().UnixNano(), 10) + "\n"))
+		}
+	}
+	for _, s := range sources {
+		if s.Open == nil {
+			add(s.Path)
+		}
+		if s.Truth != "" {
+			add(s.Truth)
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

@@ -33,6 +33,7 @@ type batch struct {
 	rows    []feature.Row
 	ends    []int            // of the windows in rows
 	vectors []feature.Vector // instead of rows, or made of them
+	labels  []string         // of the vectors, where the source tells them
 	text    []byte           // lines of them, with CSV
 	after   position         // where the source is behind the batch
 	last    bool             // of the source
@@ -42,7 +43,7 @@ type batch struct {
 
 func (b *batch) reset(s *sourceRun, number int) {
 	b.source, b.number = s, number
-	b.rows, b.ends, b.vectors, b.text = b.rows[:0], b.ends[:0], b.vectors[:0], b.text[:0]
+	b.rows, b.ends, b.vectors, b.labels, b.text = b.rows[:0], b.ends[:0], b.vectors[:0], b.labels[:0], b.text[:0]
 	b.last, b.vecs, b.endless = false, 0, 0
 }
 
@@ -59,6 +60,7 @@ type producer struct {
 	ctx     context.Context
 	frames  Frames
 	capture *datasets.Capture // nil for frames that are no capture
+	teller  Teller            // nil: all vectors have the label of the source
 	dec     *feature.Decoder
 	cut     *feature.Cutter
 	window  *feature.Window // of long windows
@@ -78,6 +80,11 @@ type producer struct {
 // errStopped says that the run was cancelled.
 var errStopped = errors.New("stopped")
 
+// fatalError is one that damage of a capture is not: the run ends.
+type fatalError struct{ error }
+
+func (e fatalError) Unwrap() error { return e.error }
+
 // produce reads the source from a position on. Faults of the capture end it early and are kept.
 func (s *sourceRun) produce(ctx context.Context, at position) {
 	p := &producer{sourceRun: s, ctx: ctx, at: at, iface: -1}
@@ -91,9 +98,17 @@ func (s *sourceRun) produce(ctx context.Context, at position) {
 		if p.capture != nil { // the run was stopped
 			p.capture.Close()
 		}
+		if p.teller != nil {
+			p.teller.Close()
+		}
 	}()
 	err := p.run()
 	if errors.Is(err, errStopped) || ctx.Err() != nil {
+		return
+	}
+	var fatal fatalError
+	if errors.As(err, &fatal) {
+		s.job.failed(fatal.error)
 		return
 	}
 	if err != nil && s.part != nil { // the manifest says that it is whole
@@ -120,6 +135,16 @@ func (p *producer) run() error {
 	if err := p.begin(lost); err != nil {
 		return err
 	}
+	if p.Tell != nil {
+		var frames Frames
+		if p.Open != nil {
+			frames = p.frames
+		}
+		var err error
+		if p.teller, err = p.Tell(frames); err != nil {
+			return fatalError{err}
+		}
+	}
 	if p.part != nil {
 		if err := p.enter(); err != nil {
 			return err
@@ -132,6 +157,11 @@ func (p *producer) run() error {
 	}
 	err := p.walk()
 	if p.part == nil {
+		if err == nil && p.teller != nil {
+			if err = p.teller.End(p.losses()); err != nil {
+				err = fatalError{err}
+			}
+		}
 		return err
 	}
 	if err != nil {
@@ -145,6 +175,9 @@ func (p *producer) begin(lost map[uint64]bool) (err error) {
 	cfg := &p.job.cfg
 	if p.frames, p.capture, err = p.open(!p.silent); err != nil {
 		p.capture = nil
+		if p.part == nil {
+			err = fatalError{err} // no damage: it is no capture
+		}
 		return err
 	}
 	p.dec = feature.NewDecoder(feature.DecoderConfig{
@@ -230,8 +263,39 @@ func (p *producer) skip(frames uint64) error {
 		} else if err != nil {
 			return fmt.Errorf("%s: ends at frame %d of %d that an earlier run had read: it is another file now; run without resuming", p.Path, n, frames)
 		}
+		if err := p.tellFrame(); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// tellFrame tells the teller of a frame.
+func (p *producer) tellFrame() error {
+	if p.teller == nil {
+		return nil
+	}
+	if err := p.teller.Frame(); err != nil {
+		return fatalError{err}
+	}
+	return nil
+}
+
+// label gives the window that ends its label.
+func (p *producer) label() {
+	if p.teller != nil {
+		p.batch.labels = append(p.batch.labels, p.teller.Window())
+	}
+}
+
+// losses are what salvage skipped.
+func (p *producer) losses() (list []string) {
+	if p.capture != nil {
+		for _, l := range p.capture.Losses() {
+			list = append(list, l.String())
+		}
+	}
+	return list
 }
 
 // decode decodes f into r.
@@ -273,6 +337,9 @@ func (p *producer) walk() error {
 			return err
 		}
 		p.at.Frames++
+		if err := p.tellFrame(); err != nil {
+			return err
+		}
 		if !usable {
 			continue
 		}
@@ -292,6 +359,9 @@ func (p *producer) walk() error {
 				p.summarise()
 			}
 			p.window.Add(&row)
+			if p.teller != nil {
+				p.teller.Row()
+			}
 			if after {
 				p.summarise()
 			}
@@ -303,8 +373,12 @@ func (p *producer) walk() error {
 			continue
 		}
 		p.batch.rows = append(p.batch.rows, row)
+		if p.teller != nil {
+			p.teller.Row()
+		}
 		if after {
 			p.batch.ends = append(p.batch.ends, len(p.batch.rows))
+			p.label()
 			if len(p.batch.rows) >= p.full {
 				if err := p.send(); err != nil {
 					return err
@@ -322,6 +396,7 @@ func (p *producer) end() {
 			p.summarise()
 		} else {
 			p.batch.ends = append(p.batch.ends, len(p.batch.rows))
+			p.label()
 		}
 	}
 	p.cut.Restart()
@@ -333,6 +408,7 @@ func (p *producer) summarise() {
 	b.vectors = append(b.vectors, feature.Vector{})
 	v := &b.vectors[len(b.vectors)-1]
 	p.window.Close(v)
+	p.label()
 	if p.decimal && v.RateNano == 0 {
 		b.endless++
 	}
@@ -391,9 +467,7 @@ func (p *producer) close() {
 		sum.Pieces = p.dec.Piece() + 1
 	}
 	if c := p.capture; c != nil {
-		for _, l := range c.Losses() {
-			sum.Losses = append(sum.Losses, l.String())
-		}
+		sum.Losses = p.losses()
 		if p.job.cfg.Hash && p.part == nil {
 			digest, err := c.SHA256()
 			sum.SHA256 = digest

@@ -90,11 +90,15 @@ func PlanShards(cfg Config, sources []Source, files []*manifest.File, n int, who
 	}
 	s.Job = shard.Job{Kind: ShardKind, Schema: shardSchema, Parameters: text, Again: again}
 	var weights []uint64
+	var none []error // they end a single run before it writes
 	for i := range sources {
 		f := files[i]
 		switch {
 		case sources[i].Open != nil || sources[i].Path == "-":
 			return nil, &ConfigError{fmt.Errorf("%s: shards are of files, whose SHA-256 is known", sources[i].Path)}
+		case f != nil && f.Error != nil && f.Error.Record == 0 && f.Packets == 0:
+			none = append(none, fmt.Errorf("%s: no capture: %s", sources[i].Path, strings.TrimPrefix(f.Error.Text, sources[i].Path+": ")))
+			continue
 		case f == nil || f.SHA256 == "":
 			return nil, &ConfigError{fmt.Errorf("%s: shards need its SHA-256, which the manifest has not: scan it with hashes", sources[i].Path)}
 		}
@@ -117,6 +121,9 @@ func PlanShards(cfg Config, sources []Source, files []*manifest.File, n int, who
 			}
 			s.units, weights = append(s.units, unit{i, e}), append(weights, end-f.Index[e].Packets)
 		}
+	}
+	if err := errors.Join(none...); err != nil {
+		return nil, err
 	}
 	s.spans = shard.Cut(weights, n)
 	for _, span := range s.spans {
@@ -295,6 +302,9 @@ func MergeShards(ctx context.Context, path string, cfg MergeConfig, shards []*sh
 		return nil, err
 	}
 	defer j.close()
+	if err := checkName(path, j.job.cfg.Format); err != nil {
+		return nil, err
+	}
 	parquet := strings.EqualFold(filepath.Ext(path), ".parquet")
 	if format := j.job.cfg.Format; parquet != (format == Parquet) && (parquet || strings.EqualFold(filepath.Ext(path), ".csv")) {
 		return nil, &ConfigError{fmt.Errorf("%s: the shards were made as %s: name it .%s, or make them with --format", path, format, format)}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -288,9 +289,10 @@ func TestShardsOfOddCaptures(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths := []string{
-		write("empty.pcap", nil), one, write("text.pcap", []byte("this is no capture, but has some octets\n")), write("header.pcap", octets[:24]),
-		write("half.pcap", octets[:30]), captureOf(t, filepath.Join(dir, "ten.pcap"), "iot-1", 2, 10, true), write("void.pcap", nil),
+		write("header.pcap", octets[:24]), one, write("half.pcap", octets[:30]), captureOf(t, filepath.Join(dir, "ten.pcap"), "iot-1", 2, 10, true),
+		write("header2.pcap", octets[:24]), write("empty.pcap", nil), write("text.pcap", []byte("this is no capture, but has some octets\n")), write("cut.pcap", octets[:9]),
 	}
+	const captures = 5
 	all, err := manifest.ScanFiles(context.Background(), paths, manifest.Config{Hash: true})
 	if err != nil {
 		t.Fatal(err)
@@ -299,6 +301,17 @@ func TestShardsOfOddCaptures(t *testing.T) {
 	for i := range all {
 		files = append(files, &all[i])
 	}
+	for i, path := range paths[captures:] { // shards refuse what a single run refuses
+		sources := sourcesOf([]string{one, path})
+		_, err := extract.PlanShards(extract.Config{}, sources, []*manifest.File{files[1], files[captures+i]}, 2, false, "")
+		if err == nil || !strings.Contains(err.Error(), path+": no capture: ") || strings.Count(err.Error(), path) != 1 {
+			t.Errorf("%s: %v", path, err)
+		}
+		if _, err := extract.Stream(context.Background(), io.Discard, extract.Config{}, sources); err == nil || errors.As(err, new(*extract.FaultError)) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	paths, files = paths[:captures], files[:captures]
 	random := rand.New(rand.NewPCG(3, 4))
 	for k := range 12 {
 		cfg := extract.Config{Format: []string{extract.CSV, extract.Parquet}[k%2], Version: "test", Workers: 2, Hash: k%4 < 2, Salvage: k%3 == 0}

@@ -13,6 +13,7 @@ const segmentVectors = 16 << 10
 // segment is a row group under way.
 type segment struct {
 	vectors       []feature.Vector
+	labels        []string // of the vectors, where the source tells them
 	vecs, endless uint64
 }
 
@@ -111,13 +112,16 @@ func (w *worker) vectorDone(b *batch, v *feature.Vector) {
 	}
 	b.text = vectorio.AppendCSV(b.text, v)
 	if w.job.cfg.Labelled {
-		b.text = vectorio.AppendLabel(b.text, b.source.labelOf(v))
+		b.text = vectorio.AppendLabel(b.text, b.source.labelOf(v, b.labels, int(b.vecs)-1))
 	}
 	b.text = append(b.text, '\n')
 }
 
-// labelOf returns the label of a vector.
-func (s *sourceRun) labelOf(v *feature.Vector) string {
+// labelOf returns the label of a vector, the i-th of those whose labels are told, if they are.
+func (s *sourceRun) labelOf(v *feature.Vector, told []string, i int) string {
+	if s.Tell != nil {
+		return told[i]
+	}
 	cfg := &s.job.cfg
 	if cfg.Attackers == nil {
 		return s.Label
@@ -152,13 +156,14 @@ func (w *worker) gather(b *batch) error {
 		}
 		g := s.segment
 		g.vectors = append(g.vectors, b.vectors...)
+		g.labels = append(g.labels, b.labels...)
 		g.vecs += b.vecs
 		g.endless += b.endless
 		full, last := len(g.vectors) >= segmentVectors, b.last
 		if full || last {
 			d := deliver{after: b.after, vectors: g.vecs, endless: g.endless, last: last}
 			if len(g.vectors) <= segmentVectors/4 {
-				d.tail = g.vectors
+				d.tail, d.told = g.vectors, g.labels
 			}
 			all = append(all, closed{s.segments, d, g})
 			s.segments++
@@ -170,7 +175,7 @@ func (w *worker) gather(b *batch) error {
 	for _, c := range all {
 		if c.tail == nil {
 			var err error
-			if c.octets, err = w.encode(s, c.segment.vectors); err != nil {
+			if c.octets, err = w.encode(s, c.segment); err != nil {
 				return err
 			}
 			w.job.vectors.Put(&c.segment.vectors)
@@ -183,16 +188,16 @@ func (w *worker) gather(b *batch) error {
 }
 
 // encode returns a row group; the octets are the caller's.
-func (w *worker) encode(s *sourceRun, vectors []feature.Vector) ([]byte, error) {
+func (w *worker) encode(s *sourceRun, g *segment) ([]byte, error) {
 	var labels []string
 	if w.job.cfg.Labelled {
-		labels = make([]string, len(vectors))
-		for i := range vectors {
-			labels[i] = s.labelOf(&vectors[i])
+		labels = make([]string, len(g.vectors))
+		for i := range g.vectors {
+			labels[i] = s.labelOf(&g.vectors[i], g.labels, i)
 		}
 	}
 	octets := w.job.spareOctets()
-	return w.encoder.Encode(octets, vectors, labels)
+	return w.encoder.Encode(octets, g.vectors, labels)
 }
 
 // spareVectors returns an empty slice for a row group, one that was used if there is one.

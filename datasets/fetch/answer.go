@@ -131,8 +131,11 @@ func wrongHead(name string, head []byte) error {
 	case len(head) == 0:
 		return fmt.Errorf("%w: nothing came instead of %s", ErrWrong, want)
 	case isPage(head):
-		return fmt.Errorf("%w: a web page came instead of %s (%q): the server may want to know who asks, or has another address for it",
-			ErrWrong, want, pageTitle(head))
+		page := "a web page"
+		if title := pageTitle(head); title != "" {
+			page = fmt.Sprintf("a web page (%q)", title)
+		}
+		return fmt.Errorf("%w: %s came instead of %s: the server may want to know who asks, or has another address for it", ErrWrong, page, want)
 	case isCapture(head):
 		return fmt.Errorf("%w: a capture came instead of %s", ErrWrong, want)
 	}

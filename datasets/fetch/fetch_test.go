@@ -144,6 +144,7 @@ func TestRefused(t *testing.T) {
 		{"500 for ever", 0, "", []answer{{status: 500}}, "500", nil, "", 4},
 		{"come back tomorrow", 0, "", []answer{{status: 503, header: "Retry-After: 86400\r\n"}}, "24h0m0s", nil, "", 1},
 		{"a page instead", 0, "", []answer{{body: titled("Request   access")}}, `"Request access"`, fetch.ErrWrong, "", 1},
+		{"a page without a title instead", 0, "", []answer{{body: []byte("<html>no</html>")}}, "a web page came instead of ", fetch.ErrWrong, "", 1},
 		{"a page instead, the size known", 100_000, "", []answer{{body: titled("Request access")}}, `"Request access"`, fetch.ErrWrong, "", 1},
 		{"packed though asked not to", 0, "", []answer{{header: "Content-Encoding: gzip\r\n"}}, "gzip", fetch.ErrWrong, "", 1},
 		{"nothing", 0, "", []answer{{body: []byte{}}}, "nothing came", fetch.ErrWrong, "", 1},

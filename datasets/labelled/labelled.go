@@ -194,7 +194,7 @@ func (s *source) look() (fs.FileInfo, error) {
 		return nil, err
 	}
 	s.size = info.Size()
-	if s.table, s.labelled, s.extra, err = kindOf(s.Path); err != nil {
+	if s.table, s.labelled, s.extra, _, err = kindOf(s.Path); err != nil {
 		return nil, err
 	}
 	if !s.table {
@@ -216,34 +216,47 @@ func (s *source) look() (fs.FileInfo, error) {
 
 // KindOf reports whether the file at path is a table of vectors, by its content, and whether that has labels. Else it is a capture.
 func KindOf(path string) (table, labels bool, err error) {
-	table, labels, _, err = kindOf(path)
+	table, labels, _, _, err = kindOf(path)
 	return table, labels, err
 }
 
-func kindOf(path string) (table, labels bool, extra []string, err error) {
+// SeemLabels returns the columns of a table without labels that are passed over though they look like labels: by their name, as
+// "class", or as they hold text.
+func SeemLabels(path string) ([]string, error) {
+	_, _, extra, texts, err := kindOf(path)
+	return slices.DeleteFunc(extra, func(name string) bool {
+		plain := strings.ToLower(strings.TrimSpace(name))
+		return !slices.Contains(texts, name) && !slices.Contains(labelNames, plain) && !strings.Contains(plain, "label")
+	}), err
+}
+
+// labelNames are what columns of labels are called elsewhere.
+var labelNames = []string{"class", "classes", "class_name", "target", "y", "category", "attack", "attack_type", "attack_cat", "attack_category", "attack type", "traffic"}
+
+func kindOf(path string) (table, labels bool, extra, texts []string, err error) {
 	switch info, err := os.Stat(path); { // opening a pipe would wait for who writes it
 	case err != nil:
-		return false, false, nil, err
+		return false, false, nil, nil, err
 	case info.IsDir():
-		return false, false, nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("is a folder: name the files in it")}
+		return false, false, nil, nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("is a folder: name the files in it")}
 	case !info.Mode().IsRegular():
-		return false, false, nil, fmt.Errorf("%s: not a regular file, and rows are read again and again: write it to a file first", path)
+		return false, false, nil, nil, fmt.Errorf("%s: not a regular file, and rows are read again and again: write it to a file first", path)
 	}
 	capture, err := datasets.Open(path, datasets.OpenConfig{})
 	if err == nil {
-		return false, false, nil, capture.Close()
+		return false, false, nil, nil, capture.Close()
 	}
 	if !errors.Is(err, pcapio.ErrUnknown) {
-		return false, false, nil, err
+		return false, false, nil, nil, err
 	}
 	r, err := vectorio.Open(path)
 	if err != nil {
 		if !errors.Is(err, vectorio.ErrOldRelease) {
 			err = fmt.Errorf("%w (nor is it a capture)", err)
 		}
-		return false, false, nil, err
+		return false, false, nil, nil, err
 	}
-	return true, r.Labelled(), r.Extra(), r.Close()
+	return true, r.Labelled(), r.Extra(), r.Texts(), r.Close()
 }
 
 // Len returns how many sources there are, those without rows of this set too.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"pcaplab/datasets"
 	"pcaplab/datasets/extract"
 	"pcaplab/datasets/truth"
 	"pcaplab/parse"
@@ -200,51 +201,34 @@ func (p *pool) readCapture(ctx context.Context, s *source, row *Row, sum *Source
 			return fmt.Errorf("%s: %w", s.Path, err)
 		}
 	}
-	marks := marks{pool: p}
+	told := teller{marks: marks{pool: p}, capture: s.Path, name: s.Truth}
 	visit := extract.Visitor{Read: read}
 	src.Open = s.Open
-	var table *truth.Reader
 	switch {
 	case s.TruthOfFrames && s.Open != nil:
 		src.Open = func() (extract.Frames, error) {
 			frames, err := s.Open()
 			if err == nil {
 				var ok bool
-				if marks.frames, ok = frames.(tellingFrames); !ok {
+				if told.frames, ok = frames.(tellingFrames); !ok {
 					err = fmt.Errorf("%s: its frames do not say what they are", s.Path)
 				}
 			}
 			return frames, err
 		}
-		visit.Frame = marks.ofFrames
+		visit.Frame = func(*parse.Frame) error { return told.Frame() }
 	case s.Truth != "":
-		file, err := os.Open(s.Truth)
-		if err != nil {
+		if err := told.open(); err != nil {
 			return err
 		}
-		defer file.Close()
-		if table, err = truth.NewReader(file); err != nil {
-			return fmt.Errorf("%s: %w", s.Truth, err)
-		}
-		visit.Frame = func(*parse.Frame) error {
-			packet, err := table.Next()
-			if err == io.EOF {
-				return fmt.Errorf("%s: ends after %d packets, its capture %s has more", s.Truth, marks.packets, s.Path)
-			} else if err != nil {
-				return fmt.Errorf("%s: %w", s.Truth, err)
-			}
-			marks.packets++
-			if err := marks.of(packet.Class, packet.Attack); err != nil {
-				return fmt.Errorf("%s: packet %d: %w", s.Truth, marks.packets, err)
-			}
-			return nil
-		}
+		defer told.Close()
+		visit.Frame = func(*parse.Frame) error { return told.Frame() }
 	}
 	var now clock
 	visit.Row = func(r *feature.Row) {
 		now.at(r.Nano)
 		if visit.Frame != nil {
-			marks.row()
+			told.Row()
 		}
 	}
 	n := 0
@@ -257,21 +241,17 @@ func (p *pool) readCapture(ctx context.Context, s *source, row *Row, sum *Source
 		row.Nano, row.Covered = now.last, now.take()
 		switch {
 		case visit.Frame != nil:
-			row.Label = marks.take(row.Rows)
+			row.Label = told.Window()
 		case p.cfg.Attackers != nil && !enough(v.AttackRows, row.Rows, p.cfg.TruthShare):
 			row.Label = p.cfg.Benign
 		}
 		return each()
 	}
 	seen, err := extract.Each(ctx, extract.Config{As: p.cfg.As, Attackers: p.cfg.Attackers, Salvage: p.cfg.Salvage}, src, visit)
-	if err == nil && table != nil {
-		if _, more := table.Next(); more == nil {
-			err = fmt.Errorf("%s: has more packets than the %d of its capture %s", s.Truth, marks.packets, s.Path)
-		} else if more != io.EOF {
-			err = fmt.Errorf("%s: %w", s.Truth, more)
-		} else if len(seen.Losses) > 0 {
-			err = fmt.Errorf("%s: %s: what %s says of the packets behind it cannot be told", s.Path, seen.Losses[0], s.Truth)
-		}
+	if err == nil {
+		err = told.End(seen.Losses)
+	} else if s.Truth == "" && !p.cfg.Salvage { // behind what is skipped a table cannot be followed
+		err = datasets.Explain(err)
 	}
 	sum.Frames, sum.NoRow, sum.Losses = seen.Frames, seen.NoRow, seen.Losses
 	return err
@@ -357,7 +337,7 @@ func (m *marks) of(class string, attack truth.Attack) (err error) {
 	return nil
 }
 
-func (m *marks) ofFrames(*parse.Frame) error {
+func (m *marks) ofFrames() error {
 	attack := truth.No
 	if m.frames.Attack() {
 		attack = truth.Yes

@@ -110,6 +110,9 @@ func (u *Unfinished) stage(path string) (*staged, error) {
 			u.files = append(u.files, s)
 			return s, nil
 		}
+		if at := new(fs.PathError); errors.As(err, &at) && !errors.Is(err, fs.ErrExist) { // the name is none that the user knows
+			err = &fs.PathError{Op: "make a file in", Path: filepath.Dir(target), Err: at.Err}
+		}
 		if !errors.Is(err, fs.ErrExist) || try == 100 {
 			return nil, err
 		}
@@ -188,6 +191,12 @@ func compressionOf(path string) string {
 		return Zstd
 	}
 	return None
+}
+
+// Compressed returns a writer that compresses into w as the end of a name says (.gz, .zst), else one that writes what it is given; its
+// Close does not close w.
+func Compressed(w io.Writer, name string) (io.WriteCloser, error) {
+	return compressor(w, compressionOf(name))
 }
 
 // compressor returns a writer that compresses into w; its Close does not close w.

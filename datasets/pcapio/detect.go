@@ -92,7 +92,8 @@ func (r *Reader) decompress() error {
 		if err != nil {
 			return err
 		}
-		r.src = z
+		z.Multistream(false)
+		r.src = &members{packed, z}
 		return nil
 	}
 	z, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -102,6 +103,38 @@ func (r *Reader) decompress() error {
 	}
 	r.src, r.close = z, z.Close
 	return nil
+}
+
+// members reads the members of a gzip stream one after another, as the decoder does by itself, but tells what is behind them from a member
+// that is cut or damaged.
+type members struct {
+	packed *bufio.Reader
+	z      *gzip.Reader
+}
+
+// errBehind says that the gzip stream is whole.
+var errBehind = errors.New("behind its end, up to which all was read, lie octets that are not gzip: cut them off")
+
+func (m *members) Read(p []byte) (n int, err error) {
+	for n == 0 {
+		if n, err = m.z.Read(p); err != io.EOF {
+			return n, err
+		}
+		head, err := m.packed.Peek(2)
+		switch {
+		case len(head) == 0:
+			return n, err
+		case len(head) < 2 && err != io.EOF:
+			return n, err
+		case len(head) < 2 || head[0] != 0x1f || head[1] != 0x8b:
+			return n, errBehind
+		}
+		if err := m.z.Reset(m.packed); err != nil {
+			return n, err
+		}
+		m.z.Multistream(false)
+	}
+	return n, nil
 }
 
 type failing struct{ err error }

@@ -2,6 +2,7 @@ package pcapio
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -227,6 +228,9 @@ func (r *Reader) cut(what string, from, to int, err error) error {
 	t := truncated(what, int64(max(r.end-r.pos-from, 0)), int64(to-from))
 	if err == io.EOF {
 		return t
+	}
+	if errors.Is(err, errBehind) && r.end == r.pos {
+		return r.streamError(err) // what is whole ends here
 	}
 	return fmt.Errorf("%w: %w", t, r.streamError(err))
 }

@@ -73,7 +73,7 @@ func PartOf(flag string, getenv func(string) string) (p Part, on bool, err error
 	case slurm != "" && kubernetes != "":
 		return Part{}, false, fmt.Errorf("shard %q: both SLURM_ARRAY_TASK_ID and JOB_COMPLETION_INDEX are set: name the index, as in 1%s", flag, flag)
 	case slurm != "" && getenv("SLURM_ARRAY_TASK_MIN") == "0":
-		return Part{}, false, fmt.Errorf("shard %q: the array is numbered from 0: submit it with --array=1-%d", flag, p.Count)
+		return Part{}, false, fmt.Errorf("shard %q: the array is numbered from 0: submit it with --array=1-%d, or use --shard env", flag, p.Count)
 	case slurm != "":
 		p.Index, err = number(name, slurm)
 	case kubernetes != "":
@@ -85,6 +85,9 @@ func PartOf(flag string, getenv func(string) string) (p Part, on bool, err error
 	}
 	if err == nil && (p.Index < 1 || p.Index > p.Count) {
 		err = fmt.Errorf("shard %q: %s makes it shard %d of %d", flag, name, p.Index, p.Count)
+		if slurm != "" {
+			err = fmt.Errorf("%w: number the array 1-%d, or use --shard env, which is for whole arrays that begin with 0 or 1", err, p.Count)
+		}
 	}
 	if err != nil {
 		return Part{}, false, err

@@ -172,23 +172,49 @@ func (s *Shard) Open(name string) (*os.File, error) {
 		return nil, err
 	}
 	defer root.Close()
-	path := filepath.FromSlash(name)
-	info, err := root.Stat(path) // before it is opened: that of a pipe does not end
-	switch {
-	case unreadable(err):
-		return nil, fmt.Errorf("%s: %w", filepath.Join(s.Dir, path), err)
-	case err != nil:
-		return nil, &CorruptError{s, name, err.Error()}
-	case !info.Mode().IsRegular():
-		return nil, &CorruptError{s, name, "is no regular file"}
-	case info.Size() != s.Files[i].Octets:
-		return nil, &CorruptError{s, name, fmt.Sprintf("has %d octets, its record says %d", info.Size(), s.Files[i].Octets)}
+	if err := s.present(root, &s.Files[i]); err != nil { // before it is opened: that of a pipe does not end
+		return nil, err
 	}
-	f, err := root.Open(path)
+	f, err := root.Open(filepath.FromSlash(name))
 	if err != nil && !unreadable(err) {
 		err = &CorruptError{s, name, err.Error()}
 	}
 	return f, err
+}
+
+// Present looks whether every payload file is there, with the size that the record says, and reads none. The error is a *CorruptError for the
+// first that is not.
+func (s *Shard) Present() error {
+	if len(s.Files) == 0 {
+		return nil
+	}
+	root, err := os.OpenRoot(s.Dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for i := range s.Files {
+		if err := s.present(root, &s.Files[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Shard) present(root *os.Root, file *File) error {
+	path := filepath.FromSlash(file.Name)
+	info, err := root.Stat(path)
+	switch {
+	case unreadable(err):
+		return fmt.Errorf("%s: %w", filepath.Join(s.Dir, path), err)
+	case err != nil:
+		return &CorruptError{s, file.Name, err.Error()}
+	case !info.Mode().IsRegular():
+		return &CorruptError{s, file.Name, "is no regular file"}
+	case info.Size() != file.Octets:
+		return &CorruptError{s, file.Name, fmt.Sprintf("has %d octets, its record says %d", info.Size(), file.Octets)}
+	}
+	return nil
 }
 
 // unreadable reports whether an error is the system's and says nothing of what a file is: such as of rights, or of a disk that fails.

@@ -119,7 +119,8 @@ func TestParts(t *testing.T) {
 		{"x/4", env(), "from 1 to 4"},
 		{"/16", slurm("3", "4", "1", "4", "1"), "3/16"},
 		{"/16", slurm("16", "1", "16", "16", "1"), "16/16"}, // one task submitted again
-		{"/16", slurm("17", "1", "17", "17", "1"), "shard 17 of 16"},
+		{"/16", slurm("17", "1", "17", "17", "1"), "shard 17 of 16: number the array 1-16, or use --shard env"},
+		{"/4", env("SLURM_ARRAY_TASK_ID", "0"), "shard 0 of 4: number the array 1-4, or use --shard env"},
 		{"/16", slurm("1", "16", "0", "15", "1"), "--array=1-16"},
 		{"/16", slurm("x", "16", "1", "15", "1"), "whole number"},
 		{"/16", env("JOB_COMPLETION_INDEX", "0"), "1/16"},
@@ -355,6 +356,10 @@ func TestDamagedIsFoundAndReplaced(t *testing.T) {
 			e := new(shard.CorruptError)
 			if err := set.Shards[0].Verify(); !errors.As(err, &e) || !strings.Contains(err.Error(), "make --shard 1/1") {
 				t.Errorf("%s: %v", c.what, err)
+			}
+			// All but an octet that is another one is seen without reading them.
+			if err := set.Shards[0].Present(); (c.what != "an octet") != errors.As(err, &e) {
+				t.Errorf("%s: present: %v", c.what, err)
 			}
 		}
 		write(t, dir, j, 1, "payload") // made again, not taken for one that is there

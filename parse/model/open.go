@@ -66,7 +66,7 @@ func Read(data []byte) (Model, error) {
 		return readJSON(text)
 	}
 	if what := foreign(data); what != "" {
-		return nil, fmt.Errorf("%s: it is never unpickled here; give the program that knows it with --python, or export it to ONNX", what)
+		return nil, fmt.Errorf("%s: it is never unpickled here; export it to ONNX, or run it in the program that knows it with 'validate --python'", what)
 	}
 	what := alien(data)
 	if what == "" {
@@ -109,7 +109,7 @@ func script(data []byte) string {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	switch {
 	case bytes.HasPrefix(head, []byte("#!")), bytes.HasPrefix(head, []byte("import ")), bytes.HasPrefix(head, []byte("from ")):
-		return "a program (Python's is given with --python)"
+		return "a program (Python's is run by 'validate --python')"
 	case bytes.IndexByte(line, ',') > 0:
 		return "a table (CSV)"
 	}

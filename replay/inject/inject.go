@@ -91,6 +91,9 @@ type Plan struct {
 	Spin     Spin          `json:"spin"`        // "" means SpinAuto
 	Frames   uint64        `json:"frames"`      // end after so many frames of the source; 0: all
 	Duration time.Duration `json:"duration_ns"` // end before the first frame that is due then, or at top speed then; 0: none
+	// Grace is how long after Duration frames may still leave that were due before: a run that is farther behind ends, and counts the
+	// rest as Result.Missed. 0 means 10 ms.
+	Grace time.Duration `json:"grace_ns"`
 	// LoopDelay is a pause between passes of a source that counts them (Loop() int).
 	LoopDelay time.Duration `json:"loop_delay_ns"`
 	FIFO      int           `json:"fifo"` // real-time priority of the sending thread, 1 to 99; 0 leaves the normal one
@@ -107,6 +110,8 @@ type Plan struct {
 	Each func(Result) `json:"-"`
 	// Every is how often Each is called; 0 means once a second.
 	Every time.Duration `json:"-"`
+	// Long is called before a wait of more than ten seconds for the next frame, with that wait, on the sending thread.
+	Long func(wait time.Duration) `json:"-"`
 	// Pass is called after each pass but the last of a source that counts them, before its pause, with the counts so far, on the sending thread.
 	Pass func(Result) `json:"-"`
 }
@@ -138,10 +143,14 @@ type Result struct {
 	Dropped   uint64 `json:"dropped"`   // the kernel took them, and the driver dropped them
 	Runt      uint64 `json:"runt"`      // left out: shorter than a link header
 	Unsent    uint64 `json:"unsent"`    // taken from the source and not sent, because the run ended
-	ENOBUFS   uint64 `json:"retried_enobufs"`
-	EAGAIN    uint64 `json:"retried_eagain"`
+	// Missed are frames that were due within Plan.Duration and not taken from the source, because the run was behind: of a constant
+	// rate to one frame, else at the mean rate of those before; as if the source went on, unless Plan.Frames ends it.
+	Missed  uint64 `json:"missed"`
+	ENOBUFS uint64 `json:"retried_enobufs"`
+	EAGAIN  uint64 `json:"retried_eagain"`
 
 	Elapsed  time.Duration   `json:"elapsed_ns"` // from the start until the last frame was sent
+	Lasted   time.Duration   `json:"lasted_ns"`  // from the start to the end, with what was waited after the last frame
 	Planned  time.Duration   `json:"planned_ns"` // when the last frame was due; 0 at top speed
 	Late     uint64          `json:"late"`       // frames later than Plan.Late
 	Lateness replay.Lateness `json:"lateness"`   // of every frame, up to the system call that sends it
@@ -191,9 +200,9 @@ func (r *Result) BitRate() float64 {
 	return float64(r.Octets) * 8 * r.gaps() / r.Elapsed.Seconds()
 }
 
-// gaps is the part of paced frames that has a gap behind it: Elapsed ends with the last frame, not with a gap.
+// gaps is the part of paced frames that has a gap behind it: Elapsed ends with the last frame, not with a gap. One frame has none.
 func (r *Result) gaps() float64 {
-	if r.Planned <= 0 || r.Sent < 2 {
+	if r.Lateness.Samples == 0 || r.Sent == 0 {
 		return 1
 	}
 	return float64(r.Sent-1) / float64(r.Sent)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/bits"
 	"runtime"
 	"time"
@@ -65,7 +66,11 @@ const (
 	endAfter = 40 * time.Millisecond
 	// maxSeconds bounds the series of a run without end.
 	maxSeconds = 1 << 20
-	forever    = time.Duration(1<<63 - 1)
+	// defaultGrace is Plan.Grace by default: more than waking up late takes, less than anyone misses.
+	defaultGrace = 10 * time.Millisecond
+	// longWait is what Plan.Long calls a long wait.
+	longWait = 10 * time.Second
+	forever  = time.Duration(1<<63 - 1)
 )
 
 // Run sends the frames of src through s until src, plan or ctx ends it. The Result holds what was sent, also with an error: of src, of
@@ -179,18 +184,25 @@ type run struct {
 	hist     *hdrhistogram.Histogram
 	cutter   segmenter
 	until    time.Duration
+	latest   time.Duration // when a paced run ends that is behind
 }
 
 func newRun(ctx context.Context, src replay.Source, plan Plan) (*run, error) {
-	r := &run{Plan: plan, ctx: ctx, src: src, until: forever}
-	if plan.Duration < 0 || plan.LoopDelay < 0 || plan.Late < 0 {
-		return nil, fmt.Errorf("duration %v, loop delay %v, late from %v: must not be negative", plan.Duration, plan.LoopDelay, plan.Late)
+	r := &run{Plan: plan, ctx: ctx, src: src, until: forever, latest: forever}
+	if plan.Duration < 0 || plan.LoopDelay < 0 || plan.Late < 0 || plan.Grace < 0 {
+		return nil, fmt.Errorf("duration %v, grace %v, loop delay %v, late from %v: must not be negative", plan.Duration, plan.Grace, plan.LoopDelay, plan.Late)
+	}
+	if r.Grace == 0 {
+		r.Grace = defaultGrace
 	}
 	if r.Late == 0 {
 		r.Late = defaultLate
 	}
 	if plan.Duration > 0 {
 		r.until = plan.Duration
+		if r.until < forever-r.Grace {
+			r.latest = r.until + r.Grace
+		}
 	}
 	if r.Every == 0 {
 		r.Every = time.Second
@@ -229,9 +241,11 @@ func (r *run) run() error {
 			err = fmt.Errorf("%s: %w", r.ports[i].name, settleErr)
 		}
 	}
+	r.now = r.clock.Now()
 	if r.Pacer == nil {
-		r.sentAt = r.clock.Now() // when all had left
+		r.sentAt = r.now // when all had left
 	}
+	r.tell()
 	return r.finish(err)
 }
 
@@ -243,6 +257,9 @@ func (r *run) load() error {
 			return nil
 		}
 		if r.now-r.looked >= lookAfter || r.res.Frames%checkEvery == 0 {
+			if r.pending == 0 && r.res.Frames > 0 {
+				r.now = r.clock.Now() // nothing may have been put for long: all left out
+			}
 			if err := r.look(); err != nil {
 				return err
 			}
@@ -271,6 +288,10 @@ func (r *run) load() error {
 		if due >= r.until {
 			return nil
 		}
+		if r.now >= r.latest { // never so on the clock of a file: it is where frames are due
+			r.res.Missed = r.missed(due)
+			return nil
+		}
 		r.res.Frames++
 		side := 0
 		if r.Side != nil {
@@ -288,6 +309,20 @@ func (r *run) load() error {
 		}
 		r.pos.Frame++
 	}
+}
+
+// missed returns how many frames were due before the end, from the one in hand on, which is due then.
+func (r *run) missed(due time.Duration) uint64 {
+	n := uint64(1) // the one in hand, at least
+	if due > 0 {
+		if all := math.Round(float64(r.res.Frames) / float64(due) * float64(r.until)); all > float64(r.res.Frames) && all < math.MaxInt64 {
+			n = max(n, uint64(all)-r.res.Frames)
+		}
+	}
+	if r.Frames > 0 {
+		n = min(n, r.Frames-r.res.Frames)
+	}
+	return n
 }
 
 // turn tells of a pass that is over, and adds the loop delay.
@@ -334,6 +369,9 @@ func (r *run) wait() (time.Duration, error) {
 	} else if err := r.flush(); err != nil {
 		return 0, err
 	}
+	if r.Long != nil && due-r.now > longWait {
+		r.Long(due - r.now)
+	}
 	return due, r.sleep(due)
 }
 
@@ -373,13 +411,19 @@ func (r *run) unpaced() (time.Duration, error) {
 // look ends a run that was cancelled, and tells how far it is.
 func (r *run) look() error {
 	r.looked = r.now
-	if r.Each != nil && r.now >= r.nextEach {
-		r.nextEach = r.now - r.now%r.Every + r.Every
-		r.collect()
-		r.res.Elapsed = r.now
-		r.Each(r.res)
-	}
+	r.tell()
 	return r.ctx.Err()
+}
+
+// tell calls Each if it is time to.
+func (r *run) tell() {
+	if r.Each == nil || r.now < r.nextEach {
+		return
+	}
+	r.nextEach = r.now - r.now%r.Every + r.Every
+	r.collect()
+	r.res.Elapsed = r.now
+	r.Each(r.res)
 }
 
 // send puts the frame, in pieces if need be.
@@ -522,12 +566,15 @@ func (r *run) collect() {
 		res.Calls += t.calls - from.calls
 	}
 	res.Seconds = r.seconds
+	if r.hist != nil {
+		res.Lateness.Samples = uint64(r.hist.TotalCount())
+	}
 }
 
 func (r *run) finish(err error) error {
 	res := &r.res
 	r.collect()
-	res.Elapsed = r.sentAt
+	res.Elapsed, res.Lasted = r.sentAt, r.now
 	for i := range r.ports {
 		p := &r.ports[i]
 		t := p.wire.tally()
@@ -540,7 +587,6 @@ func (r *run) finish(err error) error {
 	}
 	if r.hist != nil {
 		l := &res.Lateness
-		l.Samples = uint64(r.hist.TotalCount())
 		l.P50 = min(time.Duration(r.hist.ValueAtQuantile(50)), l.Max)
 		l.P99 = min(time.Duration(r.hist.ValueAtQuantile(99)), l.Max)
 		l.P999 = min(time.Duration(r.hist.ValueAtQuantile(99.9)), l.Max)

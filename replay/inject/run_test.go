@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -326,6 +327,135 @@ func TestEnds(t *testing.T) {
 				t.Errorf("ended after %v, want %v", res.Elapsed, c.after)
 			}
 		})
+	}
+}
+
+// TestEndsBehind: a run that cannot keep its rate ends with its duration too, and says what was due and did not leave.
+func TestEndsBehind(t *testing.T) {
+	pps, _ := replay.ConstantPPS(1e7)
+	bits, _ := replay.ConstantBits(8e9) // 1e7 frames of 100 octets a second
+	faster, _ := replay.Recorded(1e6, 0)
+	for _, c := range []struct {
+		name    string
+		plan    Plan
+		gap     time.Duration
+		each    time.Duration // that a frame takes
+		latest  time.Duration
+		due     float64 // frames; 0: unknown
+		missing bool
+	}{
+		{"rate", Plan{Pacer: pps}, 0, 5000, 60 * time.Millisecond, 500_000, true},
+		{"bit rate", Plan{Pacer: bits}, 0, 5000, 60 * time.Millisecond, 500_000, true},
+		{"recorded, far too fast", Plan{Pacer: faster}, time.Millisecond, 5000, 60 * time.Millisecond, 0, true},
+		{"less grace", Plan{Pacer: pps, Grace: time.Millisecond}, 0, 5000, 51 * time.Millisecond, 500_000, true},
+		{"number", Plan{Pacer: pps, Frames: 100_000}, 0, 5000, 60 * time.Millisecond, 100_000, true},
+		{"behind within the grace", Plan{Pacer: pps}, 0, 110, 60 * time.Millisecond, 500_000, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.plan.Duration = 50 * time.Millisecond
+			src := listOf(1000, func(int) int { return 100 }, func(int) time.Duration { return c.gap })
+			src.loops = 1_000_000
+			w := &fakeWire{clock: &fakeClock{}, batch: 8, each: c.each}
+			res, _, err := fakeRun(t, src, c.plan, w)
+			const batch = 50_000 // that it may take longer
+			if err != nil || res.Lasted > c.latest+batch || res.Elapsed > res.Lasted || res.Missed > 0 != c.missing {
+				t.Errorf("ended after %v, %d missed: %v", res.Lasted, res.Missed, err)
+			}
+			if c.missing && res.Lasted < c.latest {
+				t.Errorf("ended after %v, before %v", res.Lasted, c.latest)
+			}
+			if due := float64(res.Frames + res.Missed); c.due > 0 && math.Abs(due-c.due) > 1 {
+				t.Errorf("%d frames and %d missed, want %v", res.Frames, res.Missed, c.due)
+			}
+		})
+	}
+	t.Run("file", func(t *testing.T) { // it takes no time, however much is due
+		src := listOf(1000, func(int) int { return 100 }, func(int) time.Duration { return 0 })
+		src.loops = 1000
+		s, err := To(&replay.Discard{}, "nowhere", Config{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := Run(context.Background(), s, src, Plan{Pacer: pps, Duration: 50 * time.Millisecond}); err != nil || res.Sent != 500_000 || res.Missed != 0 {
+			t.Errorf("%d, %d missed: %v", res.Sent, res.Missed, err)
+		}
+	})
+	t.Run("nothing is put", func(t *testing.T) { // and no flush tells the time
+		src := listOf(1000, func(int) int { return 1 }, func(int) time.Duration { return 0 })
+		src.loops = 1_000_000_000
+		for _, pacer := range []replay.Pacer{nil, bits} {
+			src.at = 0
+			res, _, err := fakeRun(t, src, Plan{Pacer: pacer, Duration: 10 * time.Microsecond, Grace: 1}, &fakeWire{clock: &fakeClock{}, batch: 8})
+			if err != nil || res.Sent != 0 || res.Runt == 0 {
+				t.Errorf("%+v: %v", res, err)
+			}
+		}
+	})
+}
+
+// TestTells: Each comes once in every period that has passed, the last included, however long the waits.
+func TestTells(t *testing.T) {
+	for _, rate := range []float64{1, 7, 1000} {
+		p, _ := replay.ConstantPPS(rate)
+		var at []time.Duration
+		src := listOf(10, func(int) int { return 60 }, func(int) time.Duration { return 0 })
+		src.loops = 1000
+		plan := Plan{Pacer: p, Frames: uint64(5*rate) + 1, Every: time.Second, Each: func(r Result) { at = append(at, r.Elapsed) }}
+		res, _, err := fakeRun(t, src, plan, &fakeWire{clock: &fakeClock{}, batch: 8, call: 1000})
+		if err != nil || len(at) != int(res.Lasted/time.Second) || len(at) != 5 {
+			t.Fatalf("at %g: %v of %v: %v", rate, at, res.Lasted, err)
+		}
+		for i, e := range at {
+			if e < time.Duration(i+1)*time.Second || e > time.Duration(i+1)*time.Second+2*lookAfter {
+				t.Errorf("at %g: %v", rate, at)
+			}
+		}
+	}
+}
+
+// TestLongWait: a wait of more than ten seconds is told of, once for each.
+func TestLongWait(t *testing.T) {
+	p, _ := replay.Recorded(1, 0)
+	var waits []time.Duration
+	src := listOf(4, func(int) int { return 60 }, func(i int) time.Duration { return []time.Duration{9e9, 3600e9, 20e9, 0}[i] })
+	if _, _, err := fakeRun(t, src, Plan{Pacer: p, Long: func(d time.Duration) { waits = append(waits, d.Round(time.Second)) }}, &fakeWire{clock: &fakeClock{}, batch: 8}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(waits, []time.Duration{3600e9, 20e9}) {
+		t.Errorf("%v", waits)
+	}
+}
+
+// TestRateOfFew: one paced frame has no rate, however short its call; the end of a run is that of its last wait.
+func TestRateOfFew(t *testing.T) {
+	slow, _ := replay.ConstantPPS(0.1)
+	for _, c := range []struct {
+		frames uint64
+		pacer  replay.Pacer
+		want   float64
+	}{{1, slow, 0}, {2, slow, 0.1}, {3, slow, 0.1}, {1, nil, 1e6}} {
+		res, _, err := fakeRun(t, listOf(5, func(int) int { return 60 }, func(int) time.Duration { return 0 }), Plan{Pacer: c.pacer, Frames: c.frames},
+			&fakeWire{clock: &fakeClock{}, batch: 8, call: 900})
+		if got := res.Rate(); err != nil || math.Abs(got-c.want) > c.want/10 || res.BitRate() != 0 != (c.want > 0) {
+			t.Errorf("%d frames: %v, want %v: %v", c.frames, got, c.want, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r, err := newRun(ctx, listOf(3, func(int) int { return 60 }, func(int) time.Duration { return 0 }), Plan{Pacer: slow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := &fakeClock{}
+	clock.over = func() time.Duration {
+		if clock.now > 3*time.Second {
+			cancel()
+		}
+		return 0
+	}
+	r.clock, r.ports = clock, []port{{wire: &fakeWire{clock: clock, batch: 4, out: new([]event)}, link: parse.LinkEthernet, longest: 1514}}
+	if err := r.run(); !errors.Is(err, context.Canceled) || r.res.Lasted < 3*time.Second || r.res.Elapsed > time.Millisecond || r.res.Rate() != 0 {
+		t.Errorf("lasted %v, elapsed %v: %v", r.res.Lasted, r.res.Elapsed, err)
 	}
 }
 

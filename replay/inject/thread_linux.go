@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +43,7 @@ func prepareThread(p *Plan) (notes []string, undo func(), err error) {
 		}
 		if err != nil {
 			undo()
-			return nil, nil, fmt.Errorf("run on CPU %d: %w", *p.CPU, err)
+			return nil, nil, fmt.Errorf("run on CPU %d: %w: there is, for this process, %s", *p.CPU, err, cpusOf(&old))
 		}
 		undos = append(undos, func() { _ = unix.SchedSetaffinity(0, &old) })
 	}
@@ -62,6 +63,26 @@ func prepareThread(p *Plan) (notes []string, undo func(), err error) {
 		}
 	}
 	return notes, undo, nil
+}
+
+// cpusOf lists a set of CPUs, as "CPU 0-3, 6".
+func cpusOf(set *unix.CPUSet) string {
+	var parts []string
+	for cpu := 0; cpu < len(set)*64; cpu++ {
+		if !set.IsSet(cpu) {
+			continue
+		}
+		first := cpu
+		for set.IsSet(cpu + 1) {
+			cpu++
+		}
+		if part := strconv.Itoa(first); cpu == first {
+			parts = append(parts, part)
+		} else {
+			parts = append(parts, part+"-"+strconv.Itoa(cpu))
+		}
+	}
+	return "CPU " + strings.Join(parts, ", ")
 }
 
 // othersSlack is by how much the naps of other threads may be prolonged, so that they wake when the processor is awake anyway.

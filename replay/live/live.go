@@ -185,8 +185,8 @@ type Trial struct {
 	Counts
 	// Late are frames that were parsed, but after draining had ended: they are in InRing.
 	Late uint64 `json:"late"`
-	// Shortfall are frames that the load had due and that the sender could not send in time. They count as loss in a search: a
-	// slow sender must not make a fast parser.
+	// Shortfall are frames that the load had due and that the sender could not send in time: it ends when the trial does, and draining.
+	// They are not in Sent and no loss of the parser's. They count as loss in a search: a slow sender must not make a fast parser.
 	Shortfall uint64 `json:"shortfall"`
 
 	Sender   inject.Result   `json:"sender"`
@@ -246,12 +246,15 @@ func (t *Trial) sent(r inject.Result, drain time.Duration) {
 	t.Shortfall = t.shortfall(drain)
 }
 
-// shortfall is what the sender was behind the load: what it took and did not send, and what it sent later than drain after the end of
-// the trial. What is less late counts as on time.
+// intended are the frames that the load had due.
+func (t *Trial) intended() uint64 { return t.Sender.Frames + t.Sender.Pieces + t.Sender.Missed }
+
+// shortfall is what the sender was behind the load: what it did not send, and, of a last batch that took long, what it sent later than
+// drain after the end of the trial. What is less late counts as on time.
 func (t *Trial) shortfall(drain time.Duration) uint64 {
 	r := &t.Sender
-	n := r.Frames + r.Pieces - min(r.Frames+r.Pieces, t.Sent)
-	if t.Load > 0 && r.Elapsed > t.Duration+drain {
+	n := t.intended() - min(t.intended(), t.Sent)
+	if t.Load > 0 && r.Missed == 0 && r.Elapsed > t.Duration+drain {
 		n += uint64(float64(t.Sent) * (1 - float64(t.Duration)/float64(r.Elapsed)))
 	}
 	return n

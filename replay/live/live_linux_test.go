@@ -180,7 +180,7 @@ func TestMeasureWithoutSearch(t *testing.T) {
 		t.Fatalf("records %s, want %s", got, want)
 	}
 	rate := of(records, live.KindRate)[0].Trial
-	if rate.Sent != 200 || rate.Parsed != 200 || rate.LossRatio() != 0 {
+	if rate.Sent+rate.Sender.Missed != 200 || rate.Parsed != rate.Sent || rate.LossRatio() != 0 {
 		t.Errorf("200 frames in a tenth of a second: %+v", rate.Counts)
 	}
 	memory := of(records, live.KindMemory)
@@ -189,6 +189,23 @@ func TestMeasureWithoutSearch(t *testing.T) {
 	}
 	if top := of(records, live.KindTop)[0].Trial; top.CopyNs <= 0 || top.Receiver.Blocks == 0 || top.Softirqs.NetRx == 0 {
 		t.Errorf("top speed: copy %v, %+v, %+v", top.CopyNs, top.Receiver, top.Softirqs)
+	}
+}
+
+// A rate that no sender reaches ends with the trial, and what was not sent is the sender's shortfall, no loss.
+func TestRateThatTheSenderCannotKeep(t *testing.T) {
+	p := plan("direct")
+	p.Rates = []float64{1e8}
+	records, err := measure(t, context.Background(), p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := of(records, live.KindRate)[0]
+	adds(t, &r)
+	x := r.Trial
+	// One frame more or less is rounding.
+	if due := x.Sender.Frames + x.Shortfall; x.Shortfall == 0 || x.Shortfall != x.Sender.Missed || due < 1e7-1 || due > 1e7+1 {
+		t.Errorf("sent %d, shortfall %d, the sender %+v", x.Sent, x.Shortfall, x.Sender)
 	}
 }
 

@@ -82,6 +82,12 @@ func TestShortfall(t *testing.T) {
 			}
 		})
 	}
+	// What the sender had no time for is its shortfall once, and due.
+	x := Trial{Load: 1e6, Duration: time.Second}
+	x.sent(inject.Result{Frames: 400_000, Sent: 400_000, Missed: 600_000, Elapsed: 1012 * time.Millisecond}, 10*time.Millisecond)
+	if x.Parsed = x.Sent; x.Shortfall != 600_000 || x.intended() != 1_000_000 || x.Lost() != 0 {
+		t.Errorf("%d of %d are missing, lost %d", x.Shortfall, x.intended(), x.Lost())
+	}
 }
 
 // What the driver drops is lost on the network: the sender was not slow.

@@ -178,7 +178,7 @@ func (m *measuring) search(top *Trial) error {
 		if err != nil {
 			return search.Trial{}, err
 		}
-		intended := t.Sender.Frames + t.Sender.Pieces
+		intended := t.intended()
 		return search.Trial{Load: load, Duration: d, Intended: intended, Lost: min(intended, t.Lost()+t.Shortfall)}, nil
 	}
 	shortest := goal.FinalTrialDuration
@@ -219,11 +219,11 @@ func (m *measuring) trial(kind string, load float64, d time.Duration) (*Trial, e
 			return nil, err
 		}
 	}
-	answer, err := m.sender.ask(m.ctx, senderRequest{Load: load, Duration: d})
+	drain := max(time.Duration(float64(d)*m.width()/2), drainAtLeast)
+	answer, err := m.sender.ask(m.ctx, senderRequest{Load: load, Duration: d, Grace: drain})
 	if err != nil {
 		return nil, err
 	}
-	drain := max(time.Duration(float64(d)*m.width()/2), drainAtLeast)
 	t.sent(answer.Sent.Result, drain)
 	if m.receiver != nil {
 		ended := answer.Sent.Ended

@@ -27,6 +27,7 @@ type senderRequest struct {
 	Copy     bool          `json:"copy,omitempty"` // measure copying instead
 	Load     float64       `json:"load_pps"`       // 0: top speed
 	Duration time.Duration `json:"duration_ns"`
+	Grace    time.Duration `json:"grace_ns"` // after it a sender that is behind the load ends
 }
 
 // sent answers it.
@@ -88,7 +89,7 @@ func serveSender(c *parent) error {
 }
 
 func send(ctx context.Context, socket *inject.Socket, src replay.Source, r senderRequest, s *sent) (err error) {
-	plan := inject.Plan{Duration: r.Duration}
+	plan := inject.Plan{Duration: r.Duration, Grace: r.Grace}
 	if r.Load > 0 {
 		if plan.Pacer, err = replay.ConstantPPS(r.Load); err != nil {
 			return err

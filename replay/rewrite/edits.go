@@ -527,11 +527,15 @@ func splitPair(item string) (from, to netip.Prefix, err error) {
 
 func parsePrefix(s string) (netip.Prefix, error) {
 	if strings.Contains(s, "/") {
-		return netip.ParsePrefix(s)
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return p, fmt.Errorf("%q: want an address with a prefix length, as 10.0.0.0/8 or fd00::/16", s)
+		}
+		return p, nil
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil {
-		return netip.Prefix{}, err
+		return netip.Prefix{}, fmt.Errorf("%q: want an address, as 10.0.0.1 or fd00::1", s)
 	}
 	if a.Zone() != "" {
 		return netip.Prefix{}, fmt.Errorf("%s: a zone is not part of a packet", s)

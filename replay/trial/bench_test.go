@@ -25,7 +25,7 @@ func BenchmarkClocks(b *testing.B) {
 				if e.Name != "slow" {
 					continue
 				}
-				r, err := trial.NewRunner(e, nil, trial.Settings{Clock: name}, cell("slow"), []*arena.Frames{fr})
+				r, err := trial.NewRunner(e, nil, trial.Settings{Clock: name}, cell("slow"), []*arena.Frames{fr}, 1)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -66,7 +66,7 @@ func BenchmarkCollector(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		c, err := trial.StartChild(settings, cell("gopacket-eager"), nil, []*arena.Frames{sets[n]})
+		c, err := trial.StartChild(settings, cell("gopacket-eager"), nil, []*arena.Frames{sets[n]}, 1)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -22,6 +22,7 @@ type setup struct {
 	Settings Settings `json:"settings"`
 	Cell     Cell     `json:"cell"`
 	Parts    int      `json:"parts"`
+	Copies   int      `json:"copies"` // of a capture, in all parts
 
 	StageFiles []StageFile `json:"stage_files,omitempty"`
 }
@@ -101,15 +102,15 @@ func (s *setup) runner(engines []parse.Engine, kinds []parse.StageKind) (*Runner
 		}
 		parts[i] = part
 	}
-	return NewRunner(engine, stages, s.Settings, s.Cell, parts)
+	return NewRunner(engine, stages, s.Settings, s.Cell, parts, s.Copies)
 }
 
 // Child measures in a fresh process of the same program, which must call Serve. The process inherits the frames, and ends
 // with Close.
 type Child struct{ process *Process }
 
-// StartChild starts a measuring process for a cell. Its stages read those files.
-func StartChild(settings Settings, cell Cell, read []StageFile, parts []*arena.Frames) (*Child, error) {
+// StartChild starts a measuring process for a cell. Its stages read those files; parts and copies are as for NewRunner.
+func StartChild(settings Settings, cell Cell, read []StageFile, parts []*arena.Frames, copies int) (*Child, error) {
 	environment := []string{childVariable + "=1"}
 	if settings.GOGC != "" {
 		environment = append(environment, "GOGC="+settings.GOGC)
@@ -130,7 +131,7 @@ func StartChild(settings Settings, cell Cell, read []StageFile, parts []*arena.F
 		return nil, err
 	}
 	c := &Child{p}
-	if _, err := c.ask(context.Background(), setup{Settings: settings, Cell: cell, Parts: len(parts), StageFiles: read}); err != nil {
+	if _, err := c.ask(context.Background(), setup{Settings: settings, Cell: cell, Parts: len(parts), Copies: copies, StageFiles: read}); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil

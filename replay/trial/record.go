@@ -248,6 +248,7 @@ const (
 	MarkThrottled   = "throttled"    // the board lowered its clock
 	MarkLLC         = "LLC"          // asked for cold frames, but they may fit the last-level cache
 	MarkUnsent      = "unsent"       // the feed could not offer the whole intended load
+	MarkUndecoded   = "undecoded"    // over 1 % of the frames were of link types that the engine does not decode
 )
 
 // HostLimit is the share of the time without a CPU above which a result is marked host-busy.
@@ -255,6 +256,9 @@ const HostLimit = 0.05
 
 // FeedLimit is the share of the time above which a result is marked feed-limited.
 const FeedLimit = 0.05
+
+// UndecodedLimit is the share of frames that were not decoded, for their link type, above which a result is marked undecoded.
+const UndecodedLimit = 0.01
 
 // WorkerCounts is one of several parallel workers in a trial.
 type WorkerCounts struct {

@@ -28,6 +28,7 @@ type Runner struct {
 	settings Settings
 	kinds    []parse.StageKind
 	cell     Cell
+	copies   int // of a capture in the frames
 	workers  []*worker
 	total    uint64  // frames of one pass over all workers
 	closedNS float64 // calibrated time of the feed alone per frame, in closed loop; 0: not yet
@@ -43,13 +44,14 @@ type worker struct {
 	share    float64       // of the frames, or of the wire octets where loads are in bit/s
 }
 
-// NewRunner prepares an engine and stages for frames that were split over the workers (one part: one worker).
-func NewRunner(engine parse.Engine, stages []parse.StageKind, settings Settings, cell Cell, parts []*arena.Frames) (*Runner, error) {
+// NewRunner prepares an engine and stages for frames that were split over the workers (one part: one worker). Together they hold a number of
+// whole copies of a capture, at least one.
+func NewRunner(engine parse.Engine, stages []parse.StageKind, settings Settings, cell Cell, parts []*arena.Frames, copies int) (*Runner, error) {
 	settings, err := settings.Normalize()
 	if err != nil {
 		return nil, err
 	}
-	r := &Runner{settings: settings, kinds: stages, cell: cell}
+	r := &Runner{settings: settings, kinds: stages, cell: cell, copies: max(1, copies)}
 	var octets uint64
 	for _, p := range parts {
 		r.total += uint64(p.Len())
@@ -247,7 +249,7 @@ func (r *Runner) feed(w *worker, in Input, number uint64) (feedFunc, error) {
 		return ring.Run, nil
 	}
 	if len(r.workers) == 1 {
-		cfg.Slice = uint64(w.frames.Len())
+		cfg.Slice = uint64(w.frames.Len() / r.copies)
 	}
 	feed := &replay.Feed{Config: cfg}
 	return feed.Run, nil
@@ -445,6 +447,9 @@ func (rn *Runner) marks(r *Record, workers int) []string {
 	}
 	if r.Result.Unsent > 0 {
 		list = append(list, MarkUnsent)
+	}
+	if float64(r.Counters.Unsupported) > UndecodedLimit*float64(r.Counters.Frames) {
+		list = append(list, MarkUndecoded)
 	}
 	return list
 }

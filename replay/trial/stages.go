@@ -34,9 +34,9 @@ func findStages(kinds []parse.StageKind, given []string, files []StageFile) ([]p
 			continue
 		}
 		kind := kinds[i]
-		before := func(other parse.StageKind) bool { n, _, _ := strings.Cut(other.Name, "="); return n == kind.After }
+		before := func(other string) bool { n, _, _ := strings.Cut(other, "="); return n == kind.After } // perhaps one with a fault of its own
 		switch {
-		case kind.After != "" && !slices.ContainsFunc(found, before):
+		case kind.After != "" && !slices.ContainsFunc(given[:n], before):
 			faults.add("stage %s goes on with what stage %s makes: name that before it, as --stages %s,%s", name, kind.After, kind.After, text)
 			continue
 		case valued && kind.Set == nil:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -342,6 +343,51 @@ func (s *Study) Check() error {
 	return faults.err()
 }
 
+// UndecodedError says that engines decode none of the frames that a study is of: what they cost would be that of passing frames by.
+type UndecodedError struct {
+	Engines []string         // of the plan
+	Links   []parse.LinkType // of all frames
+	Frames  int
+}
+
+func (e *UndecodedError) Error() string {
+	links := make([]string, len(e.Links))
+	for i, l := range e.Links {
+		links[i] = strconv.Itoa(int(l))
+	}
+	types, engines := "link type ", "engine "
+	if len(links) > 1 {
+		types = "link types "
+	}
+	if len(e.Engines) > 1 {
+		engines = "engines "
+	}
+	return fmt.Sprintf("no decoder in %s%s for %s%s, of which all %d frames are: leave out what does not decode them, or take another capture",
+		engines, strings.Join(e.Engines, ", "), types, strings.Join(links, ", "), e.Frames)
+}
+
+// Decodable returns an *UndecodedError where engines of the plan decode none of the frames. Check comes first.
+func (s *Study) Decodable(frames *arena.Frames) error {
+	e := UndecodedError{Links: frames.Links(), Frames: frames.Len()}
+	for _, name := range s.Header.Plan.Engines {
+		engine, err := findEngine(s.Engines, name)
+		if err != nil {
+			return err
+		}
+		decodes := func(link parse.LinkType) bool {
+			_, err := engine.New(link)
+			return !errors.Is(err, parse.ErrUnsupported) // another error is told where the engine is measured
+		}
+		if len(e.Links) > 0 && !slices.ContainsFunc(e.Links, decodes) {
+			e.Engines = append(e.Engines, name)
+		}
+	}
+	if len(e.Engines) > 0 {
+		return &e
+	}
+	return nil
+}
+
 // run is a Run under way.
 type run struct {
 	study    *Study
@@ -363,6 +409,9 @@ func (r *run) size(size string) error {
 	}
 	if sized.Close {
 		defer sized.Frames.Close()
+	}
+	if err := r.study.Decodable(sized.Frames); err != nil {
+		return err
 	}
 	recorded := 0.0
 	if period := sized.Frames.Period(0, sized.Frames.Len()); period > 0 {
@@ -391,11 +440,15 @@ func (r *run) cache(frames *arena.Frames, cache, size string, recorded float64) 
 	if set != frames {
 		defer set.Close()
 	}
+	copies := 1
+	if cache != CacheHot { // which may be a sample
+		copies = set.Len() / frames.Len()
+	}
 	for _, workers := range h.Plan.Workers {
 		if !r.study.wants(func(c Cell) bool { return c.Size == size && c.Cache == cache && c.Workers == workers }) {
 			continue
 		}
-		if err := r.workers(set, llc, recorded, Cell{Size: size, Cache: cache, Workers: workers}); err != nil {
+		if err := r.workers(set, copies, llc, recorded, Cell{Size: size, Cache: cache, Workers: workers}); err != nil {
 			return err
 		}
 	}
@@ -411,7 +464,7 @@ func (s *Study) room(loaded *arena.Frames) int64 {
 	return max(room, 0)
 }
 
-func (r *run) workers(set *arena.Frames, llc bool, recorded float64, cell Cell) error {
+func (r *run) workers(set *arena.Frames, copies int, llc bool, recorded float64, cell Cell) error {
 	parts := []*arena.Frames{set}
 	if cell.Workers > 1 {
 		var err error
@@ -425,7 +478,7 @@ func (r *run) workers(set *arena.Frames, llc bool, recorded float64, cell Cell) 
 			if cell.Engine = engine; !r.study.wants(func(c Cell) bool { return c == cell }) {
 				continue
 			}
-			c := &cellRun{run: r, cell: cell, repeat: repeat, parts: parts, llc: llc, recorded: recorded}
+			c := &cellRun{run: r, cell: cell, repeat: repeat, parts: parts, copies: copies, llc: llc, recorded: recorded}
 			if r.attempt > 0 && r.again == (soakKey{cell, repeat}) {
 				c.attempt = r.attempt
 			}
@@ -451,6 +504,7 @@ type cellRun struct {
 	cell     Cell
 	repeat   int
 	parts    []*arena.Frames
+	copies   int // of the capture, in all parts
 	llc      bool
 	measurer Measurer // nil until something must be measured
 	trials   []Record // at an intended load, so far
@@ -639,7 +693,7 @@ func sameLength(goals []search.Goal) [][]search.Goal {
 // boundsMarks lists what may have made the bounds instead of the parser, from the trials at and around them.
 func (c *cellRun) boundsMarks(b *search.Bounds) []string {
 	var list []string
-	lossy, host, feed, throttled, busy, unsent := 0, 0, 0, 0, 0, 0
+	lossy, host, feed, throttled, busy, unsent, undecoded := 0, 0, 0, 0, 0, 0, 0
 	near := 0
 	for i := range c.trials {
 		rec := &c.trials[i]
@@ -656,6 +710,9 @@ func (c *cellRun) boundsMarks(b *search.Bounds) []string {
 		}
 		if slices.Contains(rec.Marks, MarkUnsent) {
 			unsent++
+		}
+		if slices.Contains(rec.Marks, MarkUndecoded) {
+			undecoded++
 		}
 		if slices.Contains(rec.Marks, MarkHostBusy) {
 			busy++
@@ -681,6 +738,9 @@ func (c *cellRun) boundsMarks(b *search.Bounds) []string {
 	}
 	if unsent > 0 {
 		list = append(list, MarkUnsent)
+	}
+	if undecoded > 0 {
+		list = append(list, MarkUndecoded)
 	}
 	if c.llc {
 		list = append(list, MarkLLC)
@@ -756,7 +816,7 @@ func (c *cellRun) earlier(kind string, in Input) (Record, bool, error) {
 func (c *cellRun) start() (Measurer, error) {
 	settings := c.study.Header.Settings
 	if !c.study.Header.InProcess && childrenSupported() {
-		return StartChild(settings, c.cell, c.study.Header.StageFiles, c.parts)
+		return StartChild(settings, c.cell, c.study.Header.StageFiles, c.parts, c.copies)
 	}
 	engine, err := findEngine(c.study.Engines, c.cell.Engine)
 	if err != nil {
@@ -766,7 +826,7 @@ func (c *cellRun) start() (Measurer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewRunner(engine, stages, settings, c.cell, c.parts)
+	return NewRunner(engine, stages, settings, c.cell, c.parts, c.copies)
 }
 
 func findEngine(engines []parse.Engine, name string) (parse.Engine, error) {

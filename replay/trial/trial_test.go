@@ -209,7 +209,7 @@ func runner(t *testing.T, engine string, s trial.Settings, parts ...*arena.Frame
 		if e.Name == engine {
 			c := cell(engine)
 			c.Workers = len(parts)
-			r, err := trial.NewRunner(e, nil, s, c, parts)
+			r, err := trial.NewRunner(e, nil, s, c, parts, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -411,7 +411,7 @@ func TestChildEndsWithItsParent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := trial.StartChild(settings, cell("direct"), nil, []*arena.Frames{frames(t, "iot-1", 100)})
+	c, err := trial.StartChild(settings, cell("direct"), nil, []*arena.Frames{frames(t, "iot-1", 100)}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -504,7 +504,7 @@ func TestChildMeasuresTheInheritedFrames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := trial.StartChild(settings, cell("direct"), nil, []*arena.Frames{fr})
+	c, err := trial.StartChild(settings, cell("direct"), nil, []*arena.Frames{fr}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -535,7 +535,7 @@ func first(t *testing.T, engine string, fr *arena.Frames, d time.Duration) trial
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := trial.StartChild(settings, cell(engine), nil, []*arena.Frames{fr})
+	c, err := trial.StartChild(settings, cell(engine), nil, []*arena.Frames{fr}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -561,7 +561,7 @@ func TestChildThatDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := trial.StartChild(settings, cell("dying"), nil, []*arena.Frames{frames(t, "iot-1", 100)})
+	c, err := trial.StartChild(settings, cell("dying"), nil, []*arena.Frames{frames(t, "iot-1", 100)}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -571,7 +571,7 @@ func TestChildThatDies(t *testing.T) {
 	if err := c.Close(); err == nil || !strings.Contains(err.Error(), "7") {
 		t.Errorf("exit status is lost: %v", err)
 	}
-	if _, err := trial.StartChild(settings, cell("nonesuch"), nil, nil); err == nil || !strings.Contains(err.Error(), "nonesuch") {
+	if _, err := trial.StartChild(settings, cell("nonesuch"), nil, nil, 1); err == nil || !strings.Contains(err.Error(), "nonesuch") {
 		t.Errorf("unknown engine: %v", err)
 	}
 }

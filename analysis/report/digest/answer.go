@@ -345,6 +345,14 @@ func machine(e *meter.Environment) string {
 	return name
 }
 
+// onHost says which of several machines measured.
+func onHost(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " on " + name
+}
+
 // hostWords names one of several machines that measured a study: "machine 2, Raspberry Pi 3 ...".
 func hostWords(h *trial.Header, name string) string {
 	for _, host := range h.Hosts {
@@ -520,6 +528,7 @@ var markWords = map[string]string{
 	trial.MarkThrottled:   "the board was throttled",
 	trial.MarkLLC:         "frames may have stayed in the last-level cache, which flatters it",
 	trial.MarkUnsent:      "the feed could not offer the whole load, which counts as loss",
+	trial.MarkUndecoded:   "over 1 % of the frames were of link types that it does not decode, which flatters it",
 }
 
 // othersShown is how many slower engines a sentence names.
@@ -616,7 +625,7 @@ func (w *words) takes(e *engineRate) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s takes %s.", e.c.Cell.Engine, strings.Join(parts, "; "))
+	return fmt.Sprintf("%s%s takes %s.", e.c.Cell.Engine, onHost(e.c.Host), strings.Join(parts, "; "))
 }
 
 // cost says what the size of a packet costs.
@@ -629,9 +638,9 @@ func (w *words) cost(at trial.Cell) string {
 		}
 		m := &c.Model
 		if !m.Accepted {
-			return fmt.Sprintf("The cost of %s is no line in the size of the packet: the mean misfit is %s.", at.Engine, report.FormatRatio(m.MAPE))
+			return fmt.Sprintf("The cost of %s%s is no line in the size of the packet: the mean misfit is %s.", at.Engine, onHost(c.Host), report.FormatRatio(m.MAPE))
 		}
-		return fmt.Sprintf("The cost of %s is %s a packet and %s for each 100 B, from %.0f to %.0f B (mean misfit %s).", at.Engine,
+		return fmt.Sprintf("The cost of %s%s is %s a packet and %s for each 100 B, from %.0f to %.0f B (mean misfit %s).", at.Engine, onHost(c.Host),
 			report.FormatDuration(m.Base), report.FormatDuration(100*m.PerOctet), m.MinOctets, m.MaxOctets, report.FormatRatio(m.MAPE))
 	}
 	return ""

@@ -345,6 +345,7 @@ func numbers(sources []*report.Source, names []string) (list []page.Number) {
 		if _, err := strconv.Atoi(e.c.Cell.Size); err == nil {
 			label += " " + w.traffic(e.c)
 		}
+		label += onHost(e.c.Host)
 		if len(studies) > 1 {
 			label = names[i] + ": " + label
 		}
@@ -388,7 +389,7 @@ func Overview(sources []*report.Source) *report.Table {
 	var lines []line
 	var goals []string
 	units, caches := make(map[string]bool), make(map[string]bool)
-	workers, ports, stages, ofs := false, false, false, false
+	workers, ports, stages, ofs, machines := false, false, false, false, false
 	names := Names(sources)
 	for i, s := range sources {
 		port, known := portOf(s.Environment())
@@ -400,6 +401,7 @@ func Overview(sources []*report.Source) *report.Table {
 			lines = append(lines, l)
 			units[h.Settings.Unit], caches[c.Cell.Cache] = true, true
 			workers, ports, stages, ofs = workers || c.Cell.Workers > 1, ports || l.known, stages || len(h.Settings.Stages) > 0, ofs || of != ""
+			machines = machines || c.Host != ""
 			if h.Plan.Search == trial.SearchNone {
 				return
 			}
@@ -467,6 +469,7 @@ func Overview(sources []*report.Source) *report.Table {
 		return math.NaN()
 	}
 	add(len(sourcesOf) > 1, "source", "source", false, func(l *line) report.Cell { return report.Text(l.source) })
+	add(machines, "machine", "machine", false, func(l *line) report.Cell { return report.Text(l.c.Host) })
 	add(true, "engine", "engine", false, func(l *line) report.Cell { return report.Text(l.c.Cell.Engine) })
 	add(ofs, "of", "of", false, func(l *line) report.Cell { return report.Text(l.of) })
 	add(stages, "stages", "stages", false, func(l *line) report.Cell {

@@ -57,7 +57,7 @@ const (
 
 // doubtOrder is the order of the kinds: what makes numbers wrong first, what makes them less sure then.
 var doubtOrder = []string{
-	DoubtUnfinished, DoubtFailed, scenario.MarkMiscounts, DoubtQuick, trial.MarkThrottled, DoubtUnderVoltage, DoubtClock, DoubtSteal, trial.MarkHostBusy, trial.MarkHostLimited,
+	DoubtUnfinished, DoubtFailed, scenario.MarkMiscounts, trial.MarkUndecoded, DoubtQuick, trial.MarkThrottled, DoubtUnderVoltage, DoubtClock, DoubtSteal, trial.MarkHostBusy, trial.MarkHostLimited,
 	trial.MarkFeedLimited, trial.MarkUnsent, DoubtLate, DoubtSenderLate, DoubtSender, trial.MarkLLC, DoubtFaults, DoubtIrregular, DoubtRepeats, DoubtCost, DoubtDiffer, DoubtSynthetic, DoubtResizing, DoubtSalvage, DoubtOther,
 }
 
@@ -205,6 +205,7 @@ var trialMarks = []struct{ mark, means string }{
 	{trial.MarkHostLimited, "all drops followed stalls of the host that were longer than the queue"},
 	{trial.MarkFeedLimited, "the feed's own time was over 5 % of that of a packet, so the parser alone is faster"},
 	{trial.MarkUnsent, "the feed could not offer the whole load"},
+	{trial.MarkUndecoded, "over 1 % of the frames were of link types that the parser does not decode, and cost it nothing"},
 	{trial.MarkLLC, "cold frames were asked for, but they may fit the last-level cache"},
 	{scenario.MarkMiscounts, "a program took all that it was given, and counted another number"},
 }

@@ -43,12 +43,21 @@ func TestRatiosSayWhatTheyAreOf(t *testing.T) {
 		{"no lower bound", "eager 61.4 kpps (not compared: 2 of 6 repeats of eager had no lower bound)", lossy},
 		{"two machines", "(not compared with direct: measured on machine 2 (Pi 5))", moved},
 		{"their headline", "direct: 607 kpps at 64 B on machine 1 (Pi 3), the fastest", moved},
+		{"whose cost it is", "\ndirect on machine 1 takes ", moved},
 		{"unfinished", "the fastest of the 2 of 3 engines measured so far, 4.1x", half},
 		{"a mean that is not the size", "607 kpps at 64 B (mean 98 B) on", mean},
 	} {
 		if got := strings.Join(Answer([]*report.Source{tt.lab.source(t, "r")}), "\n"); !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %q is not in\n%s", tt.name, tt.want, got)
 		}
+	}
+	overview := Overview([]*report.Source{moved.source(t, "r"), pi().source(t, "s")})
+	at := slices.IndexFunc(overview.Columns, func(c report.Column) bool { return c.Head == "machine" })
+	if at < 0 || len(overview.Rows) != 4 || overview.Rows[0][at].Text != "machine 1" || overview.Rows[1][at].Text != "machine 2" || overview.Rows[2][at].Text != "" {
+		t.Errorf("machines side by side: column %d of %v", at, overview.Rows)
+	}
+	if t2 := Overview([]*report.Source{pi().source(t, "r")}); slices.ContainsFunc(t2.Columns, func(c report.Column) bool { return c.Head == "machine" }) {
+		t.Error("a column of machines where there is one")
 	}
 	a, b := engineRate{c: &analysis.Ceiling{Cell: trial.Cell{Engine: "a"}}, repeats: map[int]float64{}}, engineRate{c: &analysis.Ceiling{Cell: trial.Cell{Engine: "b"}}, repeats: map[int]float64{}}
 	for repeat := 1; repeat <= 8; repeat++ {

@@ -194,7 +194,7 @@ func sh(t *testing.T, dir string, env []string, script string, args ...string) s
 // sbatch stands for Slurm's: it runs the tasks of an array at once, and what depends on them if all ended well.
 const sbatch = `#!/bin/sh
 array= depends= options=
-while [ $# -gt 1 ]; do
+while case ${1-} in -*) ;; *) false ;; esac; do
 	[ "$1" = --parsable ] || options="$options$1|"
 	case $1 in
 	--array=*) array=${1#*=} ;;
@@ -206,7 +206,7 @@ echo "$1 array=$array depends=$depends" >>submitted
 export SLURM_SUBMIT_DIR="$PWD" SLURM_CPUS_PER_TASK=1
 if [ -z "$array" ]; then
 	[ ! -e refused ] || exit 1
-	[ -e "failed$depends" ] || sh "$1" >>said 2>&1
+	[ -e "failed$depends" ] || sh "$@" >>said 2>&1
 	echo '2;cluster'
 	exit
 fi
@@ -227,6 +227,22 @@ func TestScripts(t *testing.T) {
 		sh(t, dir, nil, "cmp single.csv features.csv; rm features.csv")
 	}
 	fresh := func() { sh(t, dir, nil, "rm -rf shards features.csv submitted said failed* break*") }
+	// changed wants another job of another command, and of other captures, also where all shards of the job before are there.
+	changed := func(t *testing.T, env []string, run string) {
+		t.Helper()
+		sh(t, dir, env, run)
+		same(t)
+		sh(t, dir, env, `cp job.sh good.sh; sed 's,--window cic,--window 10,' good.sh >job.sh; ! cmp -s job.sh good.sh
+			./pcaplab -q features --window 10 --label folder PCAP/*/*.pcap -o other.csv; ! cmp -s single.csv other.csv
+			`+run+`; cmp other.csv features.csv; mv good.sh job.sh`)
+		sh(t, dir, env, run)
+		same(t)
+		sh(t, dir, env, `mkdir PCAP/XSS; ./pcaplab synth xss --frames 3000 -o PCAP/XSS/XSS.pcap; ./pcaplab -q dataset scan PCAP
+			./pcaplab -q features --window cic --label folder PCAP/*/*.pcap -o other.csv; ! cmp -s single.csv other.csv
+			`+run+`; cmp other.csv features.csv; rm -r PCAP/XSS; ./pcaplab -q dataset scan PCAP`)
+		sh(t, dir, env, run)
+		same(t)
+	}
 
 	t.Run("Slurm", func(t *testing.T) {
 		fresh()
@@ -257,9 +273,13 @@ func TestScripts(t *testing.T) {
 		}
 		fresh()
 		out := sh(t, dir, env, "touch refused; ! sh submit.sh; rm refused")
-		if !strings.Contains(out, "shards 1-3: job 1\n") || !strings.Contains(out, "sbatch --dependency=afterok:1 --kill-on-invalid-dep=yes merge.sbatch") {
+		if !strings.Contains(out, "shards 1-3: job 1\n") || !strings.Contains(out, "sbatch --dependency=afterok:1 --kill-on-invalid-dep=yes merge.sbatch ") {
 			t.Errorf("the merge was refused: %s", out)
 		}
+		// By hand the merge finds out which job it is.
+		sh(t, dir, env, "sbatch merge.sbatch")
+		same(t)
+		changed(t, env, "sh submit.sh")
 		// --shard goes before what the command has behind "--".
 		sh(t, dir, env, "sed 's,PCAP/[*],-- &,' job.sh >dashes.sh; cp job.sh good.sh; mv dashes.sh job.sh; grep -q -e '-- PCAP' job.sh; sh submit.sh; mv good.sh job.sh")
 		same(t)
@@ -281,6 +301,11 @@ func TestScripts(t *testing.T) {
 			if sh parallel.sh; then exit 1; fi
 			[ ! -e features.csv ]; [ "$(./pcaplab shards status --missing shards)" = 2 ] || exit 1
 			mv good.sh shard.sh; sh parallel.sh`)
+		same(t)
+		changed(t, env, "sh parallel.sh")
+		// Without the captures here.
+		sh(t, dir, env, `id=$(./pcaplab shards plan --id 3 features --window cic --label folder --manifest PCAP/manifest.json -o shards PCAP/*/*.pcap)
+			mv PCAP away; if sh parallel.sh; then exit 1; fi; JOB=$id sh parallel.sh; mv away PCAP`)
 		same(t)
 	})
 

@@ -7,13 +7,21 @@
 # This folder must be on every host under the same path: shared, or with SHARED=no its own, with the captures in it; then rsync, which must
 # be on all of them, takes job.sh and shard.sh there and brings shards back. One shard at a time runs on each host and uses all its
 # processors; JOBS=2 is two. A shard that fails is tried on another host, three times in all. After Ctrl-C, or a failure, the same command
-# goes on.
+# goes on. Where captures and manifest are not on this machine, JOB=ID says which job it is, as 'shards plan --id' prints it on one of the hosts.
 set -eu
 cd "$(dirname "$0")"
 hosts=$(echo "${*:-:}" | tr ' ' ,)
 # shellcheck source=job.sh
 . ./job.sh
 mkdir -p "$DIR"
+
+# Which job that is: with another command or other captures it is another one, and shards that were made before are not of it.
+id=${JOB-}
+if [ -z "$id" ]; then
+	command=$1
+	shift
+	id=$("$PCAPLAB" shards plan --id "$SHARDS" "$command" --output="$DIR" "$@")
+fi
 
 # collect brings shards that hosts have for themselves. Hidden folders are of runs that were killed.
 collect() {
@@ -31,9 +39,9 @@ collect
 files=
 if [ "${SHARED:-yes}" = no ]; then files='--basefile job.sh --basefile shard.sh'; fi
 status=0
-missing=$("$PCAPLAB" shards status --verify --missing --of "$SHARDS" "$DIR") || status=$?
+missing=$("$PCAPLAB" shards status --verify --missing --job "$id" --of "$SHARDS" "$DIR") || status=$?
 if [ "$status" = 3 ] && [ -z "$missing" ]; then
-	echo "parallel.sh: look at it: $PCAPLAB shards status --verify $DIR" >&2
+	echo "parallel.sh: look at it: $PCAPLAB shards status --verify --job $id $DIR" >&2
 	status=1
 fi
 case $status in
@@ -52,4 +60,4 @@ case $status in
 	;;
 *) exit "$status" ;;
 esac
-exec "$PCAPLAB" merge "$DIR" -o "$OUT"
+exec "$PCAPLAB" merge --job "$id" "$DIR" -o "$OUT"

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"unicode"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/klauspost/compress/gzip"
@@ -73,8 +75,33 @@ func (c *csvRows) readHeader() error {
 		}
 		rest = rest[n+1:]
 	}
-	c.header, err = parseHeader(names)
+	if c.header, err = parseHeader(names); err == nil && !c.header.labelled && len(c.header.extra) > 0 {
+		c.findTexts(names)
+	}
 	return err
+}
+
+// findTexts looks at the first row, without reading it, for columns of text that are passed over.
+func (c *csvRows) findTexts(names []string) {
+	var line []byte
+	for n := 4 << 10; n <= maxLine; n *= 2 {
+		ahead, err := c.in.Peek(n)
+		ahead = bytes.TrimLeft(ahead, "\r\n")
+		if end := bytes.IndexByte(ahead, '\n'); end >= 0 || err != nil {
+			if line = ahead; end >= 0 {
+				line = ahead[:end]
+			}
+			break
+		}
+	}
+	for i := 0; i < len(names) && len(line) > 0; i++ {
+		n := fieldEnd(line)
+		first, _ := utf8.DecodeRune(bytes.TrimSpace(trimQuotes(line[:n])))
+		if _, number := parseNumber(line[:n]); c.header.to[i] == toNone && !number && unicode.IsLetter(first) {
+			c.header.texts = append(c.header.texts, names[i])
+		}
+		line = line[min(n+1, len(line)):]
+	}
 }
 
 // readLine returns the next line that is not empty, without its end, until the next call. ended says that it had one.

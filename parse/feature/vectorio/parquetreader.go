@@ -97,6 +97,9 @@ func (p *parquetRows) findColumns() error {
 	}
 	for i, to := range p.header.to {
 		if to == toNone {
+			if column := p.file.Root().Column(names[i]); !p.header.labelled && column != nil && column.Leaf() && column.Type().Kind() == parquet.ByteArray {
+				p.header.texts = append(p.header.texts, names[i])
+			}
 			continue
 		}
 		leaf := p.file.Root().Column(names[i])

@@ -78,8 +78,8 @@ type Reader struct {
 }
 
 // Open opens a file of vectors: CSV, perhaps compressed with gzip or zstd, or Parquet, which it is by its content. Columns
-// go by their names: they may stand in any order, and others than those of feature.Columns and the label ("Label" or
-// "label") are passed over; Extra names them. Errors name the file; those of its content wrap ErrOldRelease, ErrColumns or
+// go by their names: they may stand in any order, and others than those of feature.Columns and the label ("Label" in any
+// case, blanks around it or not) are passed over; Extra names them. Errors name the file; those of its content wrap ErrOldRelease, ErrColumns or
 // ErrUnsupported where they apply. Close it in the end.
 func Open(path string) (*Reader, error) {
 	file, err := os.Open(path)
@@ -164,6 +164,10 @@ func (r *Reader) Labelled() bool { return r.header.labelled }
 // Extra returns the names of columns that are passed over.
 func (r *Reader) Extra() []string { return slices.Clone(r.header.extra) }
 
+// Texts returns the names of those columns of Extra that hold text, as labels would be, in a file without labels: of CSV those
+// whose first value begins with a letter.
+func (r *Reader) Texts() []string { return slices.Clone(r.header.texts) }
+
 // InOrder reports whether the columns stand in the dataset's order, the label last.
 func (r *Reader) InOrder() bool { return r.header.inOrder }
 
@@ -187,6 +191,7 @@ type header struct {
 	to       []int // by column of the file: index into Values, toLabel or toNone
 	labelled bool
 	extra    []string
+	texts    []string
 	inOrder  bool
 }
 
@@ -199,7 +204,7 @@ func parseHeader(names []string) (header, error) {
 	order := -1
 	for i, name := range names {
 		to := slices.Index(columns, name)
-		if to < 0 && strings.EqualFold(name, LabelColumn) {
+		if to < 0 && strings.EqualFold(strings.TrimSpace(name), LabelColumn) {
 			to = toLabel
 		}
 		if to < 0 {

@@ -189,6 +189,35 @@ func TestCSVColumns(t *testing.T) {
 	if rec.Label != "BENIGN" {
 		t.Errorf("label %q", rec.Label)
 	}
+	if len(r.Texts()) > 0 {
+		t.Errorf("texts %q beside labels", r.Texts())
+	}
+}
+
+// TestLabelColumn: blanks and capitals make no other column of Label, and text that is passed over where there is none is told.
+func TestLabelColumn(t *testing.T) {
+	names, zeros := strings.Join(feature.Columns(), ","), strings.Repeat("0,", feature.NumColumns)
+	for _, c := range []struct {
+		header, row string
+		labelled    bool
+		texts       string
+	}{
+		{" Label", "XSS", true, "[]"}, {"LABEL", "XSS", true, "[]"}, {"\" label \"", "XSS", true, "[]"},
+		{"class", "XSS", false, "[class]"}, {"class", `"XSS"`, false, "[class]"}, {"class", "1", false, "[]"}, {"class", "nan", false, "[]"},
+		{"time,what", "2023-01-01,Éa", false, "[what]"}, {"class", "", false, "[]"},
+	} {
+		r := open(t, []byte(names+","+c.header+"\n\n"+zeros+c.row))
+		if r.Labelled() != c.labelled || fmt.Sprint(r.Texts()) != c.texts {
+			t.Errorf("%q, %q: labelled %t, texts %q", c.header, c.row, r.Labelled(), r.Texts())
+		}
+		var rec vectorio.Record
+		if err := r.Next(&rec); err != nil || c.labelled && rec.Label != "XSS" {
+			t.Errorf("%q, %q: label %q, %v", c.header, c.row, rec.Label, err)
+		}
+	}
+	if r := open(t, []byte(names+",class\n")); len(r.Texts()) > 0 {
+		t.Errorf("texts %q of no rows", r.Texts())
+	}
 }
 
 func TestOpenRefuses(t *testing.T) {

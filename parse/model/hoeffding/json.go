@@ -118,6 +118,9 @@ func ReadJSON(r io.Reader) (*Tree, error) {
 	d.DisallowUnknownFields()
 	var f fileTree
 	if err := d.Decode(&f); err != nil {
+		if f.Kind != "" && f.Kind != Kind {
+			return nil, fmt.Errorf("kind %q: not a Hoeffding tree", f.Kind)
+		}
 		return nil, fmt.Errorf("not a Hoeffding tree: %w", err)
 	}
 	if _, err := d.Token(); err != io.EOF {

@@ -100,7 +100,7 @@ type UnsupportedError struct {
 
 func (e *UnsupportedError) Error() string {
 	return "operators that this version does not know: " + strings.Join(e.Operators, "; ") +
-		" (export to others, or run the model in Python with --python)"
+		" (export to others, or run the model in Python with 'validate --python')"
 }
 
 // unsupported lists what the nodes ask for that is not there.
