@@ -549,7 +549,7 @@ func (r *Results) Measures() []Measure {
 		add(c.Cell.Engine, "allocs", where, c.Allocs)
 		add(c.Cell.Engine, "instructions", where, c.Insns)
 		if c.Insns.N == 0 {
-			list[len(list)-1].Why = "the machine counted none (virtual machines often cannot; perf_event_paranoid above 2 forbids it)"
+			list[len(list)-1].Why = NoInstructions
 		}
 		add(c.Cell.Engine, "peak", where, c.Peak)
 		for _, g := range c.Goals {
@@ -616,6 +616,9 @@ func PlannedMeasures(h trial.Header) []Measure {
 	}
 	return list
 }
+
+// NoInstructions says why a machine counts no instructions.
+const NoInstructions = "the machine counted none (virtual machines often cannot; perf_event_paranoid above 2 forbids it)"
 
 // minCounts reports whether the quickest part of a closed loop is measured: with one worker, and not through a ring.
 func minCounts(s trial.Settings, workers int) bool { return workers == 1 && s.Feed != "ring" }

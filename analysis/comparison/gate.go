@@ -54,7 +54,7 @@ func Sensible(condition analysis.Condition) error {
 var unmeasured = map[string]string{
 	costMin: "no pass over the frames in memory fits into a trial (take --cache hot, or a longer --trial), there are several workers, a ring feeds, " +
 		"or it was measured by an older version",
-	"instructions": "the machine counted none (virtual machines often cannot; perf_event_paranoid above 2 forbids it)",
+	"instructions": analysis.NoInstructions,
 	"cpu":          "the machine does not tell it",
 	"peak":         "the machine does not tell it",
 }
