@@ -150,13 +150,11 @@ func TestPageInChromium(t *testing.T) {
 			"[download='loss.csv']":         csv.Bytes(),
 			"[data-gzip='csv-loss-trials']": all.Bytes(),
 		} {
-			p.Click(t, selector)
-			if got := p.Saved(t); !bytes.Equal(got, want) {
+			if got := p.Saved(t, selector); !bytes.Equal(got, want) {
 				t.Errorf("%s saves %d octets, not the %d that it should", selector, len(got), len(want))
 			}
 		}
-		p.Click(t, "[data-name='cost.png']")
-		picture, err := png.Decode(bytes.NewReader(p.Saved(t)))
+		picture, err := png.Decode(bytes.NewReader(p.Saved(t, "[data-name='cost.png']")))
 		if err != nil {
 			t.Fatal(err)
 		}

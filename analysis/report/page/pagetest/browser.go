@@ -81,7 +81,8 @@ func Start(t testing.TB) *Browser {
 	b.out = out
 	args := []string{"--headless=new", "--remote-debugging-pipe", "--disable-gpu", "--no-first-run", "--no-default-browser-check",
 		"--disable-background-networking", "--disable-component-update", "--disable-extensions", "--disable-sync", "--disable-dev-shm-usage",
-		"--disable-breakpad", "--no-sandbox", "--hide-scrollbars", "--force-color-profile=srgb", "--user-data-dir=" + filepath.Join(dir, "profile")}
+		"--disable-breakpad", "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows",
+		"--disable-renderer-backgrounding", "--no-sandbox", "--hide-scrollbars", "--force-color-profile=srgb", "--user-data-dir=" + filepath.Join(dir, "profile")}
 	cmd := exec.Command(program, append(args, "about:blank")...)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4
 	cmd.Env = append(os.Environ(), "HOME="+b.dir, "XDG_CONFIG_HOME="+b.dir, "XDG_CACHE_HOME="+b.dir)

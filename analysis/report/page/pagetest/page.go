@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -49,8 +50,13 @@ type Page struct {
 	mu      sync.Mutex
 	faults  []string
 	loaded  chan struct{}
-	saved   chan string // GUIDs of finished downloads
+	begun   atomic.Int64  // downloads
+	saved   chan download // those that ended
 	folder  string
+}
+
+type download struct {
+	GUID, State string // "completed" or "canceled"
 }
 
 // Open loads the file and waits until it is loaded and painted. One page at a time is open; the next Open ends it.
@@ -61,7 +67,7 @@ func (b *Browser) Open(t testing.TB, file string, view View) *Page {
 		t.Fatal(err)
 	}
 	address := (&url.URL{Scheme: "file", Path: filepath.ToSlash(file)}).String()
-	p := &Page{b: b, view: view, loaded: make(chan struct{}), saved: make(chan string, 100), folder: filepath.Join(b.dir, "saved")}
+	p := &Page{b: b, view: view, loaded: make(chan struct{}), saved: make(chan download, 100), folder: filepath.Join(b.dir, "saved")}
 	var target struct{ TargetID string }
 	p.get(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	t.Cleanup(func() { _, _ = b.ask("", "Target.closeTarget", map[string]any{"targetId": target.TargetID}) })
@@ -115,8 +121,12 @@ func (p *Page) event(e event, address string) {
 	if json.Unmarshal(e.Params, &v) != nil {
 		return
 	}
-	if e.Method == "Browser.downloadProgress" && v.State == "completed" {
-		p.saved <- v.GUID
+	if e.Method == "Browser.downloadWillBegin" {
+		p.begun.Add(1)
+		return
+	}
+	if e.Method == "Browser.downloadProgress" && v.State != "inProgress" {
+		p.saved <- download{v.GUID, v.State}
 		return
 	}
 	if e.Session != p.session {
@@ -228,15 +238,24 @@ func (p *Page) Media(t testing.TB, print, dark bool) {
 		"features": []any{map[string]string{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// Place is the frame of the first element that the selector finds, which is scrolled into the middle of the view.
+// Place is the frame of the first element that the selector finds, which is scrolled into the middle of the view and stands
+// still there for two frames.
 func (p *Page) Place(t testing.TB, selector string) (left, top, width, height float64) {
 	t.Helper()
 	var r []float64
-	p.Eval(t, `(() => {
+	p.Eval(t, `(async () => {
 		const e = document.querySelector(`+strconv.Quote(selector)+`);
-		e.scrollIntoView({block: 'center', behavior: 'instant'});
-		const r = e.getBoundingClientRect();
-		return [r.left, r.top, r.width, r.height];
+		const place = () => {
+			e.scrollIntoView({block: 'center', behavior: 'instant'});
+			const r = e.getBoundingClientRect();
+			return [r.left, r.top, r.width, r.height];
+		};
+		for (let was = place(), tries = 0; ; tries++) {
+			await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))));
+			const is = place();
+			if (tries === 50 || is.every((v, i) => v === was[i])) return is;
+			was = is;
+		}
 	})()`, &r)
 	if r[2] == 0 || r[3] == 0 {
 		t.Fatalf("%s is not to be seen", selector)
@@ -244,14 +263,31 @@ func (p *Page) Place(t testing.TB, selector string) (left, top, width, height fl
 	return r[0], r[1], r[2], r[3]
 }
 
-// Click clicks into the middle of the first element that the selector finds.
+// Click clicks into the middle of the first element that the selector finds. A page may still move, or show something in front
+// of it, when it is pressed: it is clicked again until it was hit.
 func (p *Page) Click(t testing.TB, selector string) {
 	t.Helper()
-	x, y, w, h := p.Place(t, selector)
-	x, y = x+w/2, y+h/2
-	p.Mouse(t, "mouseMoved", x, y, 0)
-	p.Mouse(t, "mousePressed", x, y, 1)
-	p.Mouse(t, "mouseReleased", x, y, 1)
+	e := "document.querySelector(" + strconv.Quote(selector) + ")"
+	p.Eval(t, "window.clicked = false, "+e+".addEventListener('click', () => { window.clicked = true }, {capture: true, once: true}), null", nil)
+	for end := time.Now().Add(patience); ; {
+		x, y, w, h := p.Place(t, selector)
+		x, y = x+w/2, y+h/2
+		p.Mouse(t, "mouseMoved", x, y, 0)
+		p.Mouse(t, "mousePressed", x, y, 1)
+		p.Mouse(t, "mouseReleased", x, y, 1)
+		var hit bool
+		p.Eval(t, "window.clicked", &hit)
+		if hit {
+			return
+		}
+		var there string
+		p.Eval(t, fmt.Sprintf("document.elementFromPoint(%g, %g)?.outerHTML.slice(0, 200) ?? 'nothing'", x, y), &there)
+		if time.Now().After(end) {
+			t.Fatalf("%s was not hit within %v; there is %s", selector, patience, there)
+		}
+		t.Logf("%s was not hit; there is %s", selector, there)
+		p.Eval(t, "new Promise(done => setTimeout(done, 100))", nil)
+	}
 }
 
 // Drag presses at one place of an element, moves and releases at another. Places are shares of its width and height.
@@ -283,21 +319,32 @@ func (p *Page) Key(t testing.TB, key string) {
 	}
 }
 
-// Saved waits for the next file that the page saves, and returns what is in it.
-func (p *Page) Saved(t testing.TB) []byte {
+// Saved clicks on what the selector finds and is the file that the page then saves. A browser on a busy machine may drop a
+// download without a word: after half a minute the click is repeated once, and the log says so.
+func (p *Page) Saved(t testing.TB, selector string) []byte {
 	t.Helper()
+	p.Click(t, selector)
+	again := time.NewTimer(30 * time.Second)
+	defer again.Stop()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	select {
-	case name := <-p.saved:
-		data, err := os.ReadFile(filepath.Join(p.folder, name))
-		if err != nil {
-			t.Fatal(err)
+	for {
+		select {
+		case d := <-p.saved:
+			if d.State != "completed" {
+				t.Fatalf("the download of %s was %s", selector, d.State)
+			}
+			data, err := os.ReadFile(filepath.Join(p.folder, d.GUID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
+		case <-again.C:
+			t.Logf("%s saves nothing yet; downloads begun: %d; clicked again", selector, p.begun.Load())
+			p.Click(t, selector)
+		case <-timer.C:
+			t.Fatalf("%s saves nothing within %v; downloads begun: %d", selector, patience, p.begun.Load())
 		}
-		return data
-	case <-timer.C:
-		t.Fatalf("nothing was saved within %v", patience)
-		return nil
 	}
 }
 
