@@ -23,8 +23,8 @@ type Study struct {
 // Side is what both sides hold of one kind: a study of each class, or one without a class.
 type Side struct {
 	Name    string
-	Studies map[string]Study // by class; "" where there are no classes
-	Hosts   []string         // names of the machines, where classes were measured on several; those of a study are in its header
+	Studies map[string]Study     // by class; "" where there are no classes
+	Hosts   []analysis.ClassHost // machines, where classes were measured on several; those of a study are in its header
 }
 
 // Options tell how to compare. Zero values mean the defaults.
@@ -177,9 +177,9 @@ func Compare(old, new Side, o Options) (*Comparison, error) {
 	unit := false
 	var values [2]*sample
 	for i, side := range []Side{old, new} {
-		values[i] = &sample{name: []string{"old", "new"}[i], values: make(map[place][]float64), marks: make(map[place]map[string]int), slices: make(map[place]uint64), refused: make(map[place]float64)}
+		values[i] = &sample{name: []string{"old", "new"}[i], values: make(map[place][]float64), marks: make(map[place]map[string]int), slices: make(map[place]uint64), refused: make(map[place]float64), on: make(map[place]machine)}
 		for _, class := range classes(side) {
-			values[i].add(class, side.Studies[class])
+			values[i].add(class, side.Studies[class], side.Hosts)
 		}
 	}
 	first := true
@@ -244,13 +244,36 @@ type sample struct {
 	marks   map[place]map[string]int
 	slices  map[place]uint64  // of closed loops: the fewest of a run
 	refused map[place]float64 // share of packets: the mean of the runs
+	on      map[place]machine
 }
+
+// machine is what measured a cell.
+type machine struct {
+	name string // of several; "" of one
+	kind string // meter.Environment in a line
+}
+
+func machineOf(h *trial.Header, hosts []analysis.ClassHost, class string, cell trial.Cell) machine {
+	for _, host := range hosts {
+		if slices.Contains(host.Classes, class) {
+			return machine{host.Name, host.Machine}
+		}
+	}
+	for _, host := range h.Hosts {
+		if slices.Contains(host.Cells, cell) {
+			return machine{host.Name, host.Machine}
+		}
+	}
+	return machine{kind: h.Environment.String()}
+}
+
+func (m machine) String() string { return cmp.Or(m.name, "the only machine") }
 
 // fewSlices is how many the least of should be of, at least, to be free of what disturbs a trial.
 const fewSlices = 5
 
 // add takes in what the runs of a study say.
-func (s *sample) add(class string, study Study) {
+func (s *sample) add(class string, study Study, hosts []analysis.ClassHost) {
 	records := trial.LastAttempts(study.Records)
 	byRun := make(map[int][]trial.Record)
 	for _, rec := range records {
@@ -294,6 +317,7 @@ func (s *sample) add(class string, study Study) {
 			at := place{class: class, cell: r.Cell}
 			if !slices.Contains(s.cells, at) {
 				s.cells = append(s.cells, at)
+				s.on[at] = machineOf(&study.Header, hosts, class, r.Cell)
 			}
 			s.refused[at] += r.Refused / float64(len(byRun))
 			if n, some := s.slices[at]; r.Slices > 0 && (!some || r.Slices < n) {
@@ -451,6 +475,7 @@ func (c *Comparison) rows(metrics []Metric, sides [2]*sample) {
 	}
 	for _, m := range metrics {
 		var mean [][2][]float64
+		unlike := 0
 		for _, at := range cells {
 			if lone[at] {
 				continue
@@ -492,11 +517,15 @@ func (c *Comparison) rows(metrics []Metric, sides [2]*sample) {
 				row.unlike = fmt.Sprintf("old refused %.1f %% of the packets as malformed or unsupported, new %.1f %%: they did not do the same work", 100*old, 100*new)
 				row.Doubts = append(row.Doubts, row.unlike)
 			}
+			if old, new := sides[0].on[at], sides[1].on[at]; old.kind != new.kind && old.name+new.name != "" {
+				row.Doubts = append(row.Doubts, fmt.Sprintf("on unlike machines: %v of old, %v of new", old, new))
+				unlike++
+			}
 			c.Rows = append(c.Rows, row)
 			mean = append(mean, [2][]float64{old, new})
 		}
 		if !m.Points {
-			c.mean(m, mean)
+			c.mean(m, mean, unlike)
 		}
 	}
 }
@@ -520,7 +549,7 @@ func change(m Metric, old, new []float64, alpha float64) Change {
 // mean compares the geometric mean over cells, which is formed in each run: runs are then compared as those of a cell are, so that what the cells
 // of a run have in common needs no assumption. Cells with a zero are left out, and runs in which a cell has no value. A gate on a mean that leaves
 // out a cell is an error, unless the cell is zero in all runs of both sides.
-func (c *Comparison) mean(m Metric, cells [][2][]float64) {
+func (c *Comparison) mean(m Metric, cells [][2][]float64, unlike int) {
 	zeros, changed := 0, 0
 	cells = slices.DeleteFunc(slices.Clone(cells), func(sides [2][]float64) bool {
 		values := finite(slices.Concat(sides[0], sides[1]))
@@ -562,6 +591,9 @@ func (c *Comparison) mean(m Metric, cells [][2][]float64) {
 		if left := runs - len(means[side]); left > 0 {
 			row.Doubts = append(row.Doubts, fmt.Sprintf("%d of %s of %s lack a cell", left, plural(runs, "run"), []string{"old", "new"}[side]))
 		}
+	}
+	if unlike > 0 {
+		row.Doubts = append(row.Doubts, plural(unlike, "cell")+" on unlike machines")
 	}
 	if zeros > 0 {
 		row.Doubts = append(row.Doubts, plural(zeros, "cell")+" with a zero left out")
@@ -610,7 +642,13 @@ func (c *Comparison) warn(old, new Side) {
 // warnOf says what should be doubted of one side, called "old" or "new", and what of it is unfinished.
 func (c *Comparison) warnOf(called string, side Side, add func(format string, args ...any)) {
 	inProcess, soak := false, false
-	machines := slices.Clone(side.Hosts)
+	var machines, kinds []string
+	of := func(name, kind string) {
+		machines, kinds = append(machines, name+": "+kind), append(kinds, kind)
+	}
+	for _, h := range side.Hosts {
+		of(h.Name, h.Machine)
+	}
 	for _, class := range classes(side) {
 		study := side.Studies[class]
 		name := called
@@ -624,7 +662,7 @@ func (c *Comparison) warnOf(called string, side Side, add func(format string, ar
 		soak = soak || study.Header.Plan.Soak > 0
 		if class == "" {
 			for _, h := range study.Header.Hosts {
-				machines = append(machines, h.Name)
+				of(h.Name, h.Machine)
 			}
 		}
 	}
@@ -635,8 +673,12 @@ func (c *Comparison) warnOf(called string, side Side, add func(format string, ar
 		add("%s is a soak: its values are of the last window of each repeat", called)
 	}
 	if len(machines) > 1 {
-		add("%s was measured on %d machines (%s): differences of machines are listed of the first only, and a cell may have been on another one in the other side", called,
-			len(machines), strings.Join(machines, ", "))
+		slices.Sort(kinds)
+		text := "of one kind: " + kinds[0]
+		if len(slices.Compact(kinds)) > 1 {
+			text = strings.Join(machines, "; ")
+		}
+		add("%s was measured on %s (%s): cells that the other side measured on a machine of another kind say so", called, plural(len(machines), "machine"), text)
 	}
 }
 

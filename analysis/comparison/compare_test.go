@@ -300,7 +300,7 @@ func TestDoubtsOfASideAreSaid(t *testing.T) {
 		want   string
 	}{
 		{func(s *Study) { s.Header.InProcess = true }, "runs of new were measured in one process"},
-		{func(s *Study) { s.Header.Hosts = []trial.Host{{Name: "pi1"}, {Name: "pi2"}} }, "new was measured on 2 machines (pi1, pi2)"},
+		{func(s *Study) { s.Header.Hosts = []trial.Host{{Name: "pi1"}, {Name: "pi2"}} }, "new was measured on 2 machines (of one kind: "},
 		{func(s *Study) { s.Header.Settings.Feed, s.Header.Settings.Unit = "virtual", "" }, ""}, // defaults
 	} {
 		new := base()
@@ -322,6 +322,50 @@ func TestDoubtsOfASideAreSaid(t *testing.T) {
 	cut.Records = cut.Records[:len(cut.Records)-1]
 	if c := compared(t, base(), cut, Options{}); len(c.Unfinished) != 1 || !strings.Contains(c.Unfinished[0], "new (after) is unfinished: 3 of 4") {
 		t.Errorf("%v", c.Unfinished)
+	}
+}
+
+// TestUnlikeMachines: of merged results the rows whose cells were measured on machines of unlike kinds say so.
+func TestUnlikeMachines(t *testing.T) {
+	runs := []float64{100, 101, 102, 103}
+	one := func() Study { return simulated(engineCosts{"a": runs, "b": runs, "c": runs}, 0) }
+	cell := func(engine string) trial.Cell {
+		return trial.Cell{Engine: engine, Size: "64", Cache: "hot", Workers: 1}
+	}
+	environment := one().Header.Environment
+	same := environment.String()
+	merged := one()
+	merged.Header.Hosts = []trial.Host{{Name: "machine 1", Machine: same, Cells: []trial.Cell{cell("a"), cell("b")}},
+		{Name: "machine 2", Machine: "another", Cells: []trial.Cell{cell("c")}}}
+	const doubt = "on unlike machines: the only machine of old, machine 2 of new"
+	c := compared(t, one(), merged, Options{Metrics: []string{"cost"}})
+	for _, r := range c.Rows {
+		if said := slices.Contains(r.Doubts, doubt); said != (r.Cell.Engine == "c") {
+			t.Errorf("%s: %q", r.Cell.Engine, r.Doubts)
+		}
+	}
+	if len(c.Means) != 1 || !slices.Contains(c.Means[0].Doubts, "1 cell on unlike machines") {
+		t.Errorf("%+v", c.Means)
+	}
+	if text := strings.Join(c.Warnings, "\n"); !strings.Contains(text, "new was measured on 2 machines (machine 1: "+same+"; machine 2: another): ") {
+		t.Error(text)
+	}
+	if c := compared(t, merged, merged, Options{}); slices.ContainsFunc(c.Rows, func(r Row) bool { return len(r.Doubts) > 0 }) {
+		t.Errorf("%+v", c.Rows)
+	}
+
+	classes := func(hosts ...analysis.ClassHost) Side {
+		return Side{Name: "s", Hosts: hosts, Studies: map[string]Study{"x": one(), "y": one()}}
+	}
+	split := classes(analysis.ClassHost{Name: "machine 1", Machine: same, Classes: []string{"x"}}, analysis.ClassHost{Name: "machine 2", Machine: "another", Classes: []string{"y"}})
+	c, err := Compare(classes(), split, Options{Metrics: []string{"cost"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range c.Rows {
+		if said := slices.Contains(r.Doubts, doubt); said != (r.Class == "y") {
+			t.Errorf("%s: %q", r.Class, r.Doubts)
+		}
 	}
 }
 

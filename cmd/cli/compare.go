@@ -299,9 +299,7 @@ func readSide(path string) (comparison.Side, error) {
 		if err != nil {
 			return side, err
 		}
-		for _, host := range classes.Header.Hosts {
-			side.Hosts = append(side.Hosts, host.Name)
-		}
+		side.Hosts = classes.Header.Hosts
 		for _, class := range classes.Header.Classes {
 			header, records, err := report.Read(filepath.Join(path, class.Folder))
 			if errors.Is(err, fs.ErrNotExist) {
