@@ -83,7 +83,7 @@ func (c *Classes) Compare() []ClassCeiling {
 				cells = append(cells, ceiling.Cell)
 			}
 			row := ClassCeiling{Class: class.Name, Category: class.Category, Ceiling: ceiling}
-			row.Host = c.hostOf(class.Name)
+			row.Host = c.HostOf(class.Name)
 			if c.Header.Packets > 0 {
 				row.Share = float64(class.Packets) / float64(c.Header.Packets)
 			}
@@ -116,8 +116,8 @@ func (c *Classes) Compare() []ClassCeiling {
 	return all
 }
 
-// hostOf returns the name of the machine that measured a class, where several measured; else "".
-func (c *Classes) hostOf(class string) string {
+// HostOf returns the name of the machine that measured a class, where several measured; else "".
+func (c *Classes) HostOf(class string) string {
 	for i := range c.Header.Hosts {
 		if slices.Contains(c.Header.Hosts[i].Classes, class) {
 			return c.Header.Hosts[i].Name

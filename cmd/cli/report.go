@@ -54,7 +54,7 @@ given. Folders are named as they are, of those called USER@HOST without the user
 
 The format is that of the ending of -o FILE: .html or .htm, .md, .csv, .json; --format names it for standard output or another ending.
 Markdown is for papers, csv has one number a row (source, of, engine, size, cache, workers, load, load_unit, measure,
-unit, n, median, low, high, coverage, warnings), json has all that the page says, with a schema number. Equal
+unit, n, median, low, high, coverage, warnings, machine), json has all that the page says, with a schema number. Equal
 folders give equal reports: no time of day is in them but those of the results.`,
 		Example: `  ` + a.Name + ` report results -o report.html
   ` + a.Name + ` report pi3 pi4 pi5 -o boards.html --title "Three boards"

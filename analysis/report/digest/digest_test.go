@@ -399,6 +399,28 @@ func TestCSVHasWhatAnalyzeFound(t *testing.T) {
 	}
 }
 
+// TestCSVNamesMachines: of a study that several measured, and of one that one did.
+func TestCSVNamesMachines(t *testing.T) {
+	l := pi()
+	cells := analysis.Analyze(l.h, l.records).Ceilings
+	l.h.Hosts = []trial.Host{{Name: "machine 1", Cells: []trial.Cell{cells[0].Cell}}, {Name: "machine 2", Cells: []trial.Cell{cells[1].Cell}}}
+	for _, s := range []struct {
+		source *report.Source
+		want   [2]string
+	}{{l.source(t, "two"), [2]string{"machine 1", "machine 2"}}, {pi().source(t, "one"), [2]string{}}} {
+		table := Table(Rows([]*report.Source{s.source}))
+		at := slices.IndexFunc(table.Columns, func(c report.Column) bool { return c.Head == "machine" })
+		engine := slices.IndexFunc(table.Columns, func(c report.Column) bool { return c.Head == "engine" })
+		for _, row := range table.Rows {
+			for i, want := range s.want {
+				if row[engine].Text == cells[i].Cell.Engine && row[at].Text != want {
+					t.Errorf("%s: %q, want %q", row[engine].Text, row[at].Text, want)
+				}
+			}
+		}
+	}
+}
+
 func TestJSONComesBack(t *testing.T) {
 	sources := []*report.Source{pi().source(t, "a"), pi().source(t, "b")}
 	j := ToJSON(sources, Config{Title: "T", Maker: "pcaplab 1"})

@@ -1,6 +1,7 @@
 package digest
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -30,6 +31,7 @@ type Row struct {
 	High     *float64 `json:"high,omitempty"`
 	Coverage float64  `json:"coverage,omitempty"`
 	Warnings []string `json:"warnings,omitempty"` // marks of the cell, and of goals what is irregular
+	Machine  string   `json:"machine,omitempty"`  // that measured it, where several did
 }
 
 // rowMaker makes the rows of one place in a source.
@@ -38,7 +40,9 @@ type rowMaker struct {
 	rows []Row
 }
 
-func (m *rowMaker) of(c trial.Cell) {
+// of names the cell and, of a study that several measured, the machine.
+func (m *rowMaker) of(c trial.Cell, machine string) {
+	m.at.Machine = cmp.Or(machine, m.at.Machine)
 	m.at.Engine, m.at.Size, m.at.Cache, m.at.Workers = c.Engine, c.Size, c.Cache, c.Workers
 }
 
@@ -72,7 +76,8 @@ func Rows(sources []*report.Source) []Row {
 		case report.KindClasses:
 			for j, r := range s.Classes.Results {
 				if r != nil {
-					m.at = Row{Source: name, Of: s.Classes.Header.Classes[j].Name}
+					class := s.Classes.Header.Classes[j].Name
+					m.at = Row{Source: name, Of: class, Machine: s.Classes.HostOf(class)}
 					m.study(r)
 				}
 			}
@@ -93,7 +98,7 @@ func (m *rowMaker) study(r *analysis.Results) {
 	for i := range r.Ceilings {
 		c := &r.Ceilings[i]
 		m.at = base
-		m.of(c.Cell)
+		m.of(c.Cell, c.Host)
 		m.at.Warnings = c.Marks
 		if c.Octets > 0 {
 			m.value("octets_per_packet", "B", 0, c.Octets, analysis.Interval{})
@@ -121,7 +126,7 @@ func (m *rowMaker) study(r *analysis.Results) {
 	for i := range r.Costs {
 		c := &r.Costs[i]
 		m.at = base
-		m.of(c.Cell)
+		m.of(c.Cell, c.Host)
 		m.value("cost_base", "ns", c.Model.Repeats, c.Model.Base, c.Model.BaseInterval, c.Model.Warnings...)
 		m.value("cost_per_octet", "ns", c.Model.Repeats, c.Model.PerOctet, c.Model.PerOctetInterval, c.Model.Warnings...)
 		m.value("cost_mean_misfit", "ratio", c.Model.Repeats, c.Model.MAPE, analysis.Interval{}, c.Model.Warnings...)
@@ -129,7 +134,7 @@ func (m *rowMaker) study(r *analysis.Results) {
 	if r.Header.Plan.Search == trial.SearchNone {
 		for i := range r.Curves {
 			m.at = base
-			m.of(r.Curves[i].Cell)
+			m.of(r.Curves[i].Cell, r.Header.HostOf(r.Curves[i].Cell))
 			for _, p := range r.Curves[i].Points {
 				m.at.Load, m.at.LoadUnit = &p.Load, unit
 				m.value("loss", "ratio", p.Trials, p.LossRatio(), analysis.Interval{}, p.Marks...)
@@ -143,7 +148,7 @@ func (m *rowMaker) study(r *analysis.Results) {
 	for i := range r.Soaks {
 		s := &r.Soaks[i]
 		m.at = base
-		m.of(s.Cell)
+		m.of(s.Cell, r.Header.HostOf(s.Cell))
 		if s.Change.Ratio != nil {
 			m.value("soak_change", "ratio", 1, *s.Change.Ratio, s.Change.Interval, s.Verdict)
 		}
@@ -284,7 +289,7 @@ func (m *rowMaker) validation(v *report.Validated) {
 func Table(rows []Row) *report.Table {
 	t := &report.Table{}
 	for _, key := range []string{"source", "of", "engine", "size", "cache", "workers", "load", "load_unit", "measure", "unit", "n", "median", "low", "high",
-		"coverage", "warnings"} {
+		"coverage", "warnings", "machine"} {
 		t.Columns = append(t.Columns, report.Column{Head: key})
 	}
 	number := func(v float64) report.Cell { return report.Text(strconv.FormatFloat(v, 'g', -1, 64)) }
@@ -308,7 +313,7 @@ func Table(rows []Row) *report.Table {
 		}
 		t.Add(report.Text(r.Source), report.Text(r.Of), report.Text(r.Engine), report.Text(r.Size), report.Text(r.Cache), whole(r.Workers), maybe(r.Load),
 			report.Text(r.LoadUnit), report.Text(r.Measure), report.Text(r.Unit), whole(r.N), number(r.Median), maybe(r.Low), maybe(r.High), coverage,
-			report.Text(strings.Join(r.Warnings, "; ")))
+			report.Text(strings.Join(r.Warnings, "; ")), report.Text(r.Machine))
 	}
 	return t
 }
