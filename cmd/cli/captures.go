@@ -32,7 +32,7 @@ type captureFlags struct {
 
 func (c *captureFlags) add(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.salvage, "salvage", false, "go on after damage where the next good record can be found; say what was lost")
-	fs.Var((*intCountFlag)(&c.packets), "packets", "read at most this many packets in all, as 5000 or 1e6 (0: all)")
+	fs.Var(packetsFlag(&c.packets), "packets", "read at most this many packets in all, as 5000 or 1e6 (0: all)")
 	fs.Var(&c.memoryLimit, "memory-limit", "most memory for captures, as 512MiB or 2G (default: half of what is available)")
 	fs.Uint64Var(&c.seed, "seed", 1, "of synthetic traffic and random arrival patterns")
 	addSynth(fs, &c.synth)

@@ -81,7 +81,7 @@ code is 1.`,
 	fs.StringVar(&f.cfg.Times, "times", "", "rebased, captured or spread (default: rebased, or spread with --pps)")
 	fs.Uint64Var(&f.cfg.PPS, "pps", 0, "packets per second of times that are spread evenly")
 	fs.StringVar(&f.cfg.Until, "until", "", "shortest or longest class (default: longest by time, shortest else)")
-	fs.Var((*packetsFlag)(&f.cfg.Packets), "packets", "end after so many packets, as 5000 or 1e6 (0: no limit)")
+	fs.Var(packetsFlag(&f.cfg.Packets), "packets", "end after so many packets, as 5000 or 1e6 (0: no limit)")
 	fs.Var(&f.size, "size", "end before the capture, uncompressed, is larger than this, as 100MB (0: no limit)")
 	fs.DurationVar(&f.cfg.Duration, "duration", 0, "end before the capture is longer than this (0: no limit)")
 	fs.DurationVar(&f.cfg.MaxGap, "max-gap", 0, "shorten longer gaps of a class to this (0: none)")
@@ -113,31 +113,6 @@ func (a *app) offer(c *cobra.Command, values map[string][]string, folders ...str
 			panic(err)
 		}
 	}
-}
-
-// packetsFlag is a number of packets that may be written as 1e6.
-type packetsFlag uint64
-
-func (n *packetsFlag) Type() string   { return "number" }
-func (n *packetsFlag) String() string { return strconv.FormatUint(uint64(*n), 10) }
-func (n *packetsFlag) Set(s string) error {
-	v, err := strconv.ParseUint(s, 10, 64)
-	if err != nil {
-		digits, factor := s, 1.0
-		if end := len(s) - 1; end > 0 {
-			if by := map[byte]float64{'k': 1e3, 'M': 1e6, 'G': 1e9}[s[end]]; by > 0 {
-				digits, factor = s[:end], by
-			}
-		}
-		f, wrong := strconv.ParseFloat(digits, 64)
-		f *= factor
-		if wrong != nil || !(f >= 0) || f > 1<<53 || f != math.Trunc(f) {
-			return fmt.Errorf("%q is not a number of packets, as 5000, 10k or 1e6", s)
-		}
-		v = uint64(f)
-	}
-	*n = packetsFlag(v)
-	return nil
 }
 
 // mixFlags are the flags of dataset mix.

@@ -11,7 +11,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"math"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -142,38 +141,6 @@ type synthTreeFlags struct {
 	shard                 shardFlag
 }
 
-// manyFlag is a number of packets as packetsFlag takes it, and below 0, which is refused with what it must be.
-type manyFlag int64
-
-func (n *manyFlag) Type() string   { return "number" }
-func (n *manyFlag) String() string { return strconv.FormatInt(int64(*n), 10) }
-func (n *manyFlag) Set(s string) error {
-	v, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
-		var p packetsFlag
-		if err := p.Set(s); err != nil || p > math.MaxInt64 {
-			return fmt.Errorf("%q is not a number of packets, as 5000, 10k or 1e6", s)
-		}
-		v = int64(p)
-	}
-	*n = manyFlag(v)
-	return nil
-}
-
-// intCountFlag is manyFlag for what is an int.
-type intCountFlag int
-
-func (n *intCountFlag) Type() string   { return "number" }
-func (n *intCountFlag) String() string { return strconv.Itoa(int(*n)) }
-func (n *intCountFlag) Set(s string) error {
-	var v manyFlag
-	if err := v.Set(s); err != nil || v > math.MaxInt || v < math.MinInt {
-		return fmt.Errorf("%q is not a number of packets, as 5000, 10k or 1e6", s)
-	}
-	*n = intCountFlag(v)
-	return nil
-}
-
 // leastPackets is how many packets a capture has at least where CIC's number of captures splits them: a window.
 const leastPackets = 100
 
@@ -207,10 +174,10 @@ is saved is the writing.`,
 	fs := c.Flags()
 	fs.StringSliceVar(&f.classes, "classes", []string{"all"}, "classes or categories, in any spelling of the dataset, or all ('dataset list' lists them)")
 	f.packets, f.least = 10_000, 1000
-	fs.Var((*manyFlag)(&f.packets), "packets", "packets of each class, as 5000 or 1e6")
+	fs.Var(packetsFlag(&f.packets), "packets", "packets of each class, as 5000 or 1e6")
 	fs.Var(&f.size, "size", "instead: most octets that the captures of each class take, as 50MB")
-	fs.Var((*manyFlag)(&f.total), "total", "instead: packets of all classes together, in CIC's proportions")
-	fs.Var((*manyFlag)(&f.least), "least", "with --total: packets that each class gets at least")
+	fs.Var(packetsFlag(&f.total), "total", "instead: packets of all classes together, in CIC's proportions")
+	fs.Var(packetsFlag(&f.least), "least", "with --total: packets that each class gets at least")
 	fs.Var(&f.split, "split", "octets above which a new capture begins, as tcpdump -C has it (default: as many captures of each class as in CIC)")
 	fs.Uint64Var(&f.seed, "seed", 1, "of the traffic")
 	fs.IntVar(&f.workers, "workers", 0, "classes made at once (0: as many as CPUs); the result is the same")

@@ -133,7 +133,7 @@ a profile:
 	}
 	c.Flags().Uint64Var(&seed, "seed", 1, "of the traffic")
 	frames = defaultSynthFrames
-	c.Flags().Var((*intCountFlag)(&frames), "frames", "how many, as 5000 or 1e6")
+	c.Flags().Var(packetsFlag(&frames), "frames", "how many, as 5000 or 1e6")
 	c.Flags().StringVarP(&output, "output", "o", "-", "file to write, compressed by its name (.gz, .zst)")
 	c.Flags().BoolVar(&withTruth, "truth", false, "write FILE"+truth.Suffix+" too: class of each packet, and whether it is of the attack")
 	return c

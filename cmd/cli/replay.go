@@ -132,7 +132,7 @@ func (f *replayFlags) add(a *app, c *cobra.Command) {
 	fs.Var((*countFlag)(&f.maxPPS), "max-pps", "never more packets a second than this, whatever the timing says")
 	f.playFlags.add(fs)
 	fs.Int64Var(&f.loopDelayMs, "loopdelay-ms", 0, "pause between passes, ms")
-	fs.VarP((*packetsFlag)(&f.plan.Frames), "limit", "L", "end after so many packets, as 5000 or 1e6 (0: all)")
+	fs.VarP(packetsFlag(&f.plan.Frames), "limit", "L", "end after so many packets, as 5000 or 1e6 (0: all)")
 	fs.Var(&f.duration, "duration", "end after this time, also where a rate could not be kept: seconds, or as 1m30s")
 
 	fs.StringVarP(&f.write, "write", "w", "", "write a capture instead of sending, each frame at the time at which it is due (.pcapng, else pcap with ns; .gz, .zst)")
