@@ -196,7 +196,7 @@ func ChooseFit(fits ...Fit) (Fit, bool) {
 }
 
 func checkPoints(form Form, points []FitPoint) error {
-	octets, rates := map[float64]bool{}, map[float64]bool{}
+	octets, rates := map[float64]bool{}, []float64(nil)
 	for i, p := range points {
 		if !(p.NS > 0) || !(p.Octets >= 0) || !(p.PPS >= 0) || !(p.Weight >= 0) || !finite(p.NS, p.Octets, p.PPS, p.Weight) {
 			return fmt.Errorf("cost point %d of %d: %g ns at %g octets and %g pps with weight %g is not a cost", i+1, len(points),
@@ -205,21 +205,33 @@ func checkPoints(form Form, points []FitPoint) error {
 		if p.PPS == 0 && (form == FormPerSecond || form == FormWakeup) {
 			return fmt.Errorf("cost point %d of %d has no rate: %s needs one", i+1, len(points), form)
 		}
-		octets[p.Octets], rates[p.PPS] = true, true
+		octets[p.Octets], rates = true, append(rates, p.PPS)
 	}
+	paces := apart(rates)
 	switch {
 	case !slices.Contains(Forms(), form):
 		return fmt.Errorf("unknown form of cost %q", string(form))
 	case form == FormLine && len(octets) < 3:
 		return fmt.Errorf("%w, have %d", ErrTooFewSizes, len(octets))
-	case form == FormPerSecond && len(rates) < 3:
-		return fmt.Errorf("%w: have %d, need 3", ErrTooFewRates, len(rates))
-	case form == FormWakeup && len(rates) < 4:
-		return fmt.Errorf("%w: have %d, need 4", ErrTooFewRates, len(rates))
+	case form == FormPerSecond && paces < 3:
+		return fmt.Errorf("%w: have %d, need 3", ErrTooFewRates, paces)
+	case form == FormWakeup && paces < 4:
+		return fmt.Errorf("%w: have %d, need 4", ErrTooFewRates, paces)
 	case len(points) <= form.terms():
 		return fmt.Errorf("%s cannot fit the %d terms of %s", count(len(points), "point"), form.terms(), form)
 	}
 	return nil
+}
+
+// apart counts rates that are apart by more than a hundredth: measured ones of one setting never agree to the last digit.
+func apart(values []float64) (n int) {
+	slices.Sort(values)
+	for i, last := 0, 0.0; i < len(values); i++ {
+		if n == 0 || values[i] > last*1.01 {
+			n, last = n+1, values[i]
+		}
+	}
+	return n
 }
 
 // solve finds the terms, their errors and R2.

@@ -187,6 +187,10 @@ func TestFitFormRefuses(t *testing.T) {
 	good := []FitPoint{{64, 10, 10, 0, 0}, {128, 20, 11, 0, 0}, {256, 30, 12, 0, 0}, {512, 40, 13, 0, 0}}
 	with := func(p FitPoint) []FitPoint { return append(good[:4:4], p) }
 	same := func(p FitPoint) []FitPoint { return []FitPoint{p, p, p, p, p} }
+	near := append(good[:0:0], good...) // of one setting
+	for i := range near {
+		near[i].PPS = 10 + float64(i)/100
+	}
 	flat := append(good[:0:0], good...)
 	for i := range flat {
 		flat[i].NS = 10
@@ -204,6 +208,7 @@ func TestFitFormRefuses(t *testing.T) {
 		{"two sizes", FormLine, good[:2], "have 2", ErrTooFewSizes},
 		{"one size", FormLine, same(good[0]), "have 1", ErrTooFewSizes},
 		{"one rate", FormPerSecond, same(good[0]), "have 1", ErrTooFewRates},
+		{"rates that are almost one", FormPerSecond, near, "have 1", ErrTooFewRates},
 		{"three rates", FormWakeup, good[:3], "have 3", ErrTooFewRates},
 		{"cost of zero", FormFlat, with(FitPoint{Octets: 1, PPS: 1}), "point 5 of 5: 0 ns", nil},
 		{"cost below zero", FormLine, with(FitPoint{Octets: 1, PPS: 1, NS: -1}), "point 5", nil},

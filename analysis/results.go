@@ -539,10 +539,10 @@ func (r *Results) Measures() []Measure {
 		where := cellWhere(c.Cell)
 		add(c.Cell.Engine, "service", where, c.Service)
 		add(c.Cell.Engine, "cost", where, c.NS)
-		if minCounts(r.Header.Settings, c.Cell.Workers) {
+		if HasMinNS(r.Header.Settings, c.Cell.Workers) {
 			add(c.Cell.Engine, "cost-min", where, c.MinNS)
 			if c.MinNS.N == 0 {
-				list[len(list)-1].Why = "a pass over the frames in memory takes longer than a trial: take --cache hot, or a longer --trial"
+				list[len(list)-1].Why = "a pass over the capture takes longer than a trial: take a longer --trial, or --packets"
 			}
 		}
 		add(c.Cell.Engine, "cpu", where, c.CPUNS)
@@ -595,7 +595,7 @@ func (r *Results) Measures() []Measure {
 // the value 0: a condition that names others can be refused before anything is measured.
 func PlannedMeasures(h trial.Header) []Measure {
 	metrics := []string{"service", "cost", "cpu", "allocs", "instructions", "peak"}
-	if slices.ContainsFunc(h.Plan.Workers, func(n int) bool { return minCounts(h.Settings, n) }) {
+	if slices.ContainsFunc(h.Plan.Workers, func(n int) bool { return HasMinNS(h.Settings, n) }) {
 		metrics = append(metrics, "cost-min")
 	}
 	if h.Plan.Soak > 0 {
@@ -620,8 +620,8 @@ func PlannedMeasures(h trial.Header) []Measure {
 // NoInstructions says why a machine counts no instructions.
 const NoInstructions = "the machine counted none (virtual machines often cannot; perf_event_paranoid above 2 forbids it)"
 
-// minCounts reports whether the quickest part of a closed loop is measured: with one worker, and not through a ring.
-func minCounts(s trial.Settings, workers int) bool { return workers == 1 && s.Feed != "ring" }
+// HasMinNS reports whether the quickest part of a closed loop is measured: with one worker, and not through a ring.
+func HasMinNS(s trial.Settings, workers int) bool { return workers == 1 && s.Feed != "ring" }
 
 // goalMetrics returns the names of a goal in conditions.
 func goalMetrics(goals []search.Goal, name string) []string {

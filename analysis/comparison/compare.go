@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"gonum.org/v1/gonum/stat"
+
 	"pcaplab/analysis"
 	"pcaplab/replay/trial"
 )
@@ -56,7 +58,8 @@ type Row struct {
 	Change   Change
 	Marks    []Mark   // of the cell
 	Doubts   []string // as "1 of 6 runs of new have no value"
-	missing  string   // the first of them that says so; "": every run has a value
+	missing  string   // why some runs have no value; "": all have
+	slow     string   // the same where runs were too slow to have one
 	unlike   string   // that the two did not parse alike
 }
 
@@ -145,6 +148,7 @@ type Comparison struct {
 	// Unfinished says of each study whose plan is not done how much is; none where both sides are whole.
 	Unfinished []string
 	partial    map[string]string // geometric means that leave out cells, by their names in conditions, and why
+	neither    []place           // what no side has of a cell, though both have it of others
 	force      bool
 	known      []string // metrics that were measured, whether compared or not, and the fixed ones
 }
@@ -177,7 +181,7 @@ func Compare(old, new Side, o Options) (*Comparison, error) {
 	unit := false
 	var values [2]*sample
 	for i, side := range []Side{old, new} {
-		values[i] = &sample{name: []string{"old", "new"}[i], values: make(map[place][]float64), marks: make(map[place]map[string]int), slices: make(map[place]uint64), refused: make(map[place]float64), on: make(map[place]machine)}
+		values[i] = &sample{name: []string{"old", "new"}[i], values: make(map[place][]float64), marks: make(map[place]map[string]int), slices: make(map[place]uint64), refused: make(map[place][]float64), noMin: make(map[place]bool), on: make(map[place]machine)}
 		for _, class := range classes(side) {
 			values[i].add(class, side.Studies[class], side.Hosts)
 		}
@@ -242,8 +246,9 @@ type sample struct {
 	goals   []string            // names of the metrics that the plan searched
 	values  map[place][]float64 // by run, NaN where it has none
 	marks   map[place]map[string]int
-	slices  map[place]uint64  // of closed loops: the fewest of a run
-	refused map[place]float64 // share of packets: the mean of the runs
+	slices  map[place]uint64    // of closed loops: the fewest of a run
+	refused map[place][]float64 // share of packets, of each run that has the cell
+	noMin   map[place]bool      // cells of which cost-min is not measured
 	on      map[place]machine
 }
 
@@ -308,7 +313,7 @@ func (s *sample) add(class string, study Study, hosts []analysis.ClassHost) {
 				set(r.Cell, Metric{Name: g.Goal, Unit: unit, More: true}, g.Rate, g.Rate.Median)
 			}
 			set(r.Cell, Metric{Name: "service", Unit: unit, More: true}, r.Service, r.Service.Median)
-			set(r.Cell, Metric{Name: "cost", Unit: "ns"}, r.NS, r.NS.Median)
+			set(r.Cell, cost, r.NS, r.NS.Median)
 			set(r.Cell, Metric{Name: costMin, Unit: "ns"}, r.MinNS, r.MinNS.Median)
 			set(r.Cell, Metric{Name: "cpu", Unit: "ns"}, r.CPUNS, r.CPUNS.Median)
 			set(r.Cell, Metric{Name: "allocs"}, r.Allocs, r.Allocs.Median)
@@ -317,9 +322,10 @@ func (s *sample) add(class string, study Study, hosts []analysis.ClassHost) {
 			at := place{class: class, cell: r.Cell}
 			if !slices.Contains(s.cells, at) {
 				s.cells = append(s.cells, at)
+				s.noMin[at] = !analysis.HasMinNS(study.Header.Settings, r.Cell.Workers)
 				s.on[at] = machineOf(&study.Header, hosts, class, r.Cell)
 			}
-			s.refused[at] += r.Refused / float64(len(byRun))
+			s.refused[at] = append(s.refused[at], r.Refused)
 			if n, some := s.slices[at]; r.Slices > 0 && (!some || r.Slices < n) {
 				s.slices[at] = r.Slices
 			}
@@ -387,6 +393,8 @@ func (s *sample) rank(m Metric) int {
 var fixed = []string{"service", "cost", costMin, "cpu", "allocs", "instructions", "peak"}
 
 const costMin = "cost-min"
+
+var cost = Metric{Name: "cost", Unit: "ns"}
 
 // load names the load of a point, as sweep takes it.
 func load(p analysis.CurvePoint) string {
@@ -475,7 +483,9 @@ func (c *Comparison) rows(metrics []Metric, sides [2]*sample) {
 	}
 	for _, m := range metrics {
 		var mean [][2][]float64
-		unlike := 0
+		whole := Row{Metric: m} // what is wrong with a cell is with the mean
+		elsewhere := 0
+		var neither []place
 		for _, at := range cells {
 			if lone[at] {
 				continue
@@ -484,6 +494,10 @@ func (c *Comparison) rows(metrics []Metric, sides [2]*sample) {
 			old, new := sides[0].values[key], sides[1].values[key]
 			switch {
 			case old == nil && new == nil:
+				looped := sides[0].values[place{at.class, at.cell, cost}] != nil || sides[1].values[place{at.class, at.cell, cost}] != nil
+				if m.Name != costMin || looped && !sides[0].noMin[at] && !sides[1].noMin[at] {
+					neither = append(neither, key)
+				}
 				continue
 			case old == nil || new == nil:
 				side := "old"
@@ -504,8 +518,9 @@ func (c *Comparison) rows(metrics []Metric, sides [2]*sample) {
 				s := sides[i]
 				if missing := len(values) - len(finite(values)); missing > 0 {
 					text := fmt.Sprintf("%d of %s of %s have no value", missing, plural(len(values), "run"), s.name)
-					if m.Name == costMin {
-						text += ": no whole pass over the frames fits into their trials"
+					if m.Name == costMin && len(finite(s.values[place{at.class, at.cell, cost}])) > len(finite(values)) {
+						text += ": no whole pass over the capture fits into their trials"
+						row.slow = cmp.Or(row.slow, text)
 					}
 					row.Doubts, row.missing = append(row.Doubts, text), cmp.Or(row.missing, text)
 				}
@@ -513,19 +528,26 @@ func (c *Comparison) rows(metrics []Metric, sides [2]*sample) {
 			if n := min(sides[0].slices[at], sides[1].slices[at]); m.Name == costMin && n < fewSlices {
 				row.Doubts = append(row.Doubts, fmt.Sprintf("the quickest of %s only: hot frames (--cache hot) or longer trials give more", plural(int(n), "slice")))
 			}
-			if old, new := sides[0].refused[at], sides[1].refused[at]; math.Abs(old-new) > refusedApart {
+			if old, new := stat.Mean(sides[0].refused[at], nil), stat.Mean(sides[1].refused[at], nil); math.Abs(old-new) > refusedApart {
 				row.unlike = fmt.Sprintf("old refused %.1f %% of the packets as malformed or unsupported, new %.1f %%: they did not do the same work", 100*old, 100*new)
 				row.Doubts = append(row.Doubts, row.unlike)
 			}
 			if old, new := sides[0].on[at], sides[1].on[at]; old.kind != new.kind && old.name+new.name != "" {
 				row.Doubts = append(row.Doubts, fmt.Sprintf("on unlike machines: %v of old, %v of new", old, new))
-				unlike++
+				elsewhere++
 			}
+			whole.missing, whole.slow, whole.unlike = cmp.Or(whole.missing, row.missing), cmp.Or(whole.slow, row.slow), cmp.Or(whole.unlike, row.unlike)
 			c.Rows = append(c.Rows, row)
 			mean = append(mean, [2][]float64{old, new})
 		}
+		if len(mean) > 0 {
+			c.neither = append(c.neither, neither...)
+		}
 		if !m.Points {
-			c.mean(m, mean, unlike)
+			if elsewhere > 0 {
+				whole.Doubts = append(whole.Doubts, plural(elsewhere, "cell")+" on unlike machines")
+			}
+			c.mean(whole, mean)
 		}
 	}
 }
@@ -549,7 +571,8 @@ func change(m Metric, old, new []float64, alpha float64) Change {
 // mean compares the geometric mean over cells, which is formed in each run: runs are then compared as those of a cell are, so that what the cells
 // of a run have in common needs no assumption. Cells with a zero are left out, and runs in which a cell has no value. A gate on a mean that leaves
 // out a cell is an error, unless the cell is zero in all runs of both sides.
-func (c *Comparison) mean(m Metric, cells [][2][]float64, unlike int) {
+func (c *Comparison) mean(row Row, cells [][2][]float64) {
+	m := row.Metric
 	zeros, changed := 0, 0
 	cells = slices.DeleteFunc(slices.Clone(cells), func(sides [2][]float64) bool {
 		values := finite(slices.Concat(sides[0], sides[1]))
@@ -568,7 +591,7 @@ func (c *Comparison) mean(m Metric, cells [][2][]float64, unlike int) {
 	if len(cells) < 2 {
 		return
 	}
-	row := Row{Metric: m, Over: len(cells)}
+	row.Over = len(cells)
 	var means [2][]float64
 	for side := range means {
 		runs := 0
@@ -591,9 +614,6 @@ func (c *Comparison) mean(m Metric, cells [][2][]float64, unlike int) {
 		if left := runs - len(means[side]); left > 0 {
 			row.Doubts = append(row.Doubts, fmt.Sprintf("%d of %s of %s lack a cell", left, plural(runs, "run"), []string{"old", "new"}[side]))
 		}
-	}
-	if unlike > 0 {
-		row.Doubts = append(row.Doubts, plural(unlike, "cell")+" on unlike machines")
 	}
 	if zeros > 0 {
 		row.Doubts = append(row.Doubts, plural(zeros, "cell")+" with a zero left out")

@@ -626,11 +626,81 @@ func TestGateOnWhatSomeRunsLack(t *testing.T) {
 	}
 }
 
+// TestGateOnMeans: what a cell lacks, or did otherwise, is not hidden in a geometric mean, nor in other cells.
+func TestGateOnMeans(t *testing.T) {
+	runs := []float64{100, 101, 102, 103, 104, 105}
+	// of has two engines, which have least costs in these runs, and refuse so many of 1000 packets.
+	of := func(has func(engine string, run int) bool, refused map[string]uint64) Study {
+		s := simulated(engineCosts{"a": runs, "b": runs}, 0)
+		for i := range s.Records {
+			r := &s.Records[i]
+			if r.Kind == trial.KindService && has(r.Cell.Engine, r.Repeat) {
+				r.Result.Quickest, r.Result.Slices = 100+float64(r.Repeat), 50
+			}
+			r.Counters.Frames, r.Counters.Malformed = 1000, refused[r.Cell.Engine]
+		}
+		return s
+	}
+	all := func(string, int) bool { return true }
+	some := func(engine string, run int) bool { return engine == "b" || run > 1 }
+	never := func(engine string, run int) bool { return engine == "b" }
+	cut := of(all, nil) // the last run was cut within
+	cut.Records = slices.DeleteFunc(cut.Records, func(r trial.Record) bool {
+		return r.Repeat == len(runs) && r.Cell.Engine == "b" && r.Kind == trial.KindBounds
+	})
+	for _, tt := range []struct {
+		name     string
+		old, new Study
+		force    bool
+		text     string
+		want     string // "": it is answered
+	}{
+		{"some runs of a cell are too slow", of(all, nil), of(some, nil), false, "geomean-cost-min>3%", "1 of 6 runs of new have no value"},
+		{"forced", of(all, nil), of(some, nil), true, "geomean-cost-min>3%", "1 of 6 runs of new have no value"},
+		{"the cell that has them", of(all, nil), of(some, nil), false, "cost-min[b]>3%", ""},
+		{"a cell refuses otherwise", of(all, nil), of(all, map[string]uint64{"a": 500}), false, "geomean-cost>3%", "new 50.0 %"},
+		{"the other cell", of(all, nil), of(all, map[string]uint64{"a": 500}), false, "cost[b]>3%", ""},
+		{"refuses otherwise, forced", of(all, nil), of(all, map[string]uint64{"a": 500}), true, "geomean-cost>3%", ""},
+		{"a cell has none in either", of(never, nil), of(never, nil), false, "cost-min>3%", "no pass over the capture"},
+		{"a cell has none in either, forced", of(never, nil), of(never, nil), true, "cost-min>3%", "no pass over the capture"},
+		{"a cell has none in either, its mean", of(never, nil), of(never, nil), false, "geomean-cost-min>3%", "cost-min"},
+		{"the cell that has one", of(never, nil), of(never, nil), false, "cost-min[b]>3%", ""},
+		{"an unfinished run", of(all, nil), cut, false, "ndr<-50%", "1 of 6 runs of new have no value"},
+		{"an unfinished run, forced", of(all, nil), cut, true, "ndr<-50%", ""},
+		{"an unfinished run, its mean, forced", of(all, nil), cut, true, "geomean-ndr<-50%", ""},
+		{"an unfinished run's time, forced", of(all, nil), cut, true, "cost-min>3%", ""},
+	} {
+		o := Options{Force: tt.force}
+		for _, l := range condition(t, tt.text).Limits() {
+			o.Also = append(o.Also, l.Metric)
+		}
+		if _, err := compared(t, tt.old, tt.new, o).Gate(condition(t, tt.text)); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	var unlike *UnlikeError
+	c := compared(t, of(all, nil), of(all, map[string]uint64{"a": 500}), Options{})
+	if err := c.Check(condition(t, "cost>3%"), 6); !errors.As(err, &unlike) {
+		t.Errorf("what was measured is taken for a wrong condition: %v", err)
+	}
+	if err := c.Check(condition(t, "nonesuch>3%"), 6); err == nil || errors.As(err, &unlike) {
+		t.Errorf("a wrong condition is taken for what was measured: %v", err)
+	}
+	// Shares are of the runs that have the cell.
+	less := of(all, map[string]uint64{"b": 100})
+	less.Records = slices.DeleteFunc(less.Records, func(r trial.Record) bool { return r.Repeat > 3 && r.Cell.Engine == "b" })
+	for _, r := range compared(t, of(all, map[string]uint64{"b": 100}), less, Options{Metrics: []string{"cost"}}).Rows {
+		if r.unlike != "" {
+			t.Error(r.unlike)
+		}
+	}
+}
+
 func TestGateSaysWhyAMetricIsNotThere(t *testing.T) {
 	s := simulated(engineCosts{"a": {100, 101, 102, 103}}, 0)
 	c := compared(t, s, s, Options{Metrics: []string{"cost"}})
 	for text, want := range map[string]string{
-		"cost-min>3%": "no pass over the frames", "cost-min[a]>3%": "no pass over the frames", "instructions>1%": "counted none",
+		"cost-min>3%": "no pass over the capture", "cost-min[a]>3%": "no pass over the capture", "instructions>1%": "counted none",
 		"nonesuch>3%": `unknown metric "nonesuch"; there are allocs, cost, cost-min, cpu, instructions, ndr, peak, service`,
 	} {
 		if _, err := c.Gate(condition(t, text)); err == nil || !strings.Contains(err.Error(), want) {

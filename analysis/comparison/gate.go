@@ -50,9 +50,17 @@ func Sensible(condition analysis.Condition) error {
 	return nil
 }
 
+// UnlikeError says that a gate speaks of parsers that did not do the same work. It is of what was measured, not of the condition.
+type UnlikeError struct{ Err error }
+
+func (e *UnlikeError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *UnlikeError) Unwrap() error { return e.Err }
+
 // unmeasured says why a metric that every study may have was not measured.
 var unmeasured = map[string]string{
-	costMin: "no pass over the frames in memory fits into a trial (take --cache hot, or a longer --trial), there are several workers, a ring feeds, " +
+	costMin: "no pass over the capture fits into a trial (take a longer --trial, or --packets), there are several workers, a ring feeds, " +
 		"or it was measured by an older version",
 	"instructions": analysis.NoInstructions,
 	"cpu":          "the machine does not tell it",
@@ -64,7 +72,7 @@ var unmeasured = map[string]string{
 //
 // The level holds for all that the condition speaks of together: p-values are adjusted by the method of Holm (1979), so that where nothing has
 // changed the chance that anything is true is at most Alpha. It is an error when the condition names what neither side has or only one side
-// has, or some runs lack, a geometric mean that leaves out cells, when there are too few runs for a verdict, and when it is not [Sensible].
+// has, or some runs lack, an *[UnlikeError] where the two did not parse alike, a geometric mean that leaves out cells, when there are too few runs for a verdict, and when it is not [Sensible].
 func (c *Comparison) Gate(condition analysis.Condition) (*Gate, error) { return c.gate(condition, 0) }
 
 // Check returns what is wrong with a condition that will be checked when each side has so many runs; c may have fewer.
@@ -96,8 +104,8 @@ func (c *Comparison) gate(condition analysis.Condition, planned int) (*Gate, err
 					m.Value, m.Why = math.NaN(), fmt.Sprintf("%s and %s of the two sides give no verdict at %v: take at least %d of each",
 						plural(r.Change.Old, "run"), plural(r.Change.New, "run"), c.Alpha, Need(c.Alpha))
 				}
-				if planned == 0 && r.missing != "" { // what was too slow to be measured must not vanish
-					m.Value, m.Why = math.NaN(), r.missing
+				if why := r.missing; planned == 0 && why != "" && (!c.force || r.slow != "") { // what was too slow to be measured must not vanish
+					m.Value, m.Why = math.NaN(), cmp.Or(r.slow, why)
 				}
 				if r.unlike != "" && !c.force {
 					m.Value, m.Why = math.NaN(), r.unlike+" (--force compares all the same)"
@@ -119,13 +127,31 @@ func (c *Comparison) gate(condition analysis.Condition, planned int) (*Gate, err
 			}
 		}
 	}
-	engines := make(map[string]bool)
-	for i := range c.Rows {
-		engines[c.Rows[i].Cell.Engine] = true
+	for _, at := range c.neither {
+		if c.force && at.metric.Name != costMin {
+			continue
+		}
+		for _, r := range []Row{{Metric: at.metric, Class: at.class, Cell: at.cell}, {Metric: at.metric, Over: 1}} {
+			for _, name := range c.names(&r) {
+				m := analysis.Measure{Engine: cmp.Or(r.Cell.Engine, "all"), Metric: name, Value: math.NaN(), Why: cmp.Or(unmeasured[at.metric.Name], "neither side has it")}
+				if r.Over == 0 {
+					m.Where = r.Where()
+				} else if r.Metric.Points {
+					continue
+				}
+				measures = append(measures, m)
+			}
+		}
 	}
+	var engines []string
+	for i := range c.Rows {
+		engines = append(engines, c.Rows[i].Cell.Engine)
+	}
+	slices.Sort(engines)
+	engines = slices.Compact(engines)
 	for _, name := range c.known {
 		if !slices.ContainsFunc(measures, func(m analysis.Measure) bool { return m.Metric == name }) {
-			for engine := range engines {
+			for _, engine := range engines {
 				measures = append(measures, analysis.Measure{Engine: engine, Metric: name, Value: math.NaN(), Why: unmeasured[name]})
 			}
 		}
@@ -134,6 +160,15 @@ func (c *Comparison) gate(condition analysis.Condition, planned int) (*Gate, err
 		measures = append(measures, analysis.Measure{Engine: "all", Metric: name, Value: math.NaN(), Why: why})
 	}
 	if _, err := condition.Check(measures); err != nil {
+		alike := slices.Clone(measures)
+		for i := range alike {
+			if r := rows[key(&alike[i])]; r != nil && r.unlike != "" {
+				alike[i].Value = 0
+			}
+		}
+		if _, otherwise := condition.Check(alike); otherwise == nil {
+			err = &UnlikeError{err}
+		}
 		return nil, err
 	}
 	// with checks the condition as if each change were what value says.

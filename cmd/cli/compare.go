@@ -74,8 +74,8 @@ compare there.
 so that, where nothing has changed, the chance of exit 3 is at most --alpha for all that the condition speaks of together. Where it was not shown to be true but
 the interval reaches beyond the limit, a note says so; with --strict that is exit code 1. What a condition names is compared too, whatever --metric says.
 
-What was not measured alike (captures, settings, goals) is refused, or compared and listed with --force; so is a gate on unfinished results.
-Other machines, kernels and versions are listed.`,
+What was not measured alike (captures, settings, goals) is refused, or compared and listed with --force; so is a gate on unfinished results, and
+on parsers that refuse different packets. A gate on what some runs were too slow for is refused in any case. Other machines, kernels and versions are listed.`,
 		Example: `  ` + a.Name + ` compare monday friday
   ` + a.Name + ` compare --run ./parser-old ./parser-new --quick -o change capture.pcapng
   ` + a.Name + ` compare --run ./parser-old ./parser-new --search none --runs 10 --engines mine --fail-if 'cost-min>3%' -- capture.pcapng
@@ -94,7 +94,7 @@ Other machines, kernels and versions are listed.`,
 	fs.Float64Var(&f.alpha, "alpha", comparison.DefaultAlpha, "chance of a false alarm: of each comparison, and of the whole of --fail-if")
 	failIfVar(fs, &f.failIf, "exit 3 if a change is true, as 'ndr<-5%', 'cost[direct]>3%' or 'geomean-ndr<-2%'")
 	fs.BoolVar(&f.strict, "strict", false, "exit 1 where --fail-if stays open: not shown, but not excluded either")
-	fs.BoolVar(&f.force, "force", false, "compare what was not measured alike, and list in what it differs; answer --fail-if of unfinished results")
+	fs.BoolVar(&f.force, "force", false, "compare what was not measured alike, and list in what it differs; answer --fail-if of unfinished results, or where parsers refuse different packets")
 	fs.BoolVar(&f.json, "json", false, "print JSON lines instead of tables")
 	fs.BoolVar(&f.csv, "csv", false, "print CSV")
 	fs.BoolVar(&f.md, "markdown", false, "print Markdown")

@@ -238,7 +238,11 @@ func (f *compareFlags) compareRuns(c *cobra.Command, a *app, args []string) erro
 		if err != nil || f.condition == nil {
 			return err
 		}
-		if err := compared.Check(*f.condition, w.plan.Runs); err != nil {
+		var unlike *comparison.UnlikeError
+		switch err := compared.Check(*f.condition, w.plan.Runs); {
+		case errors.As(err, &unlike):
+			return fmt.Errorf("--fail-if: %w", err)
+		case err != nil:
 			return usagef("--fail-if: %w", err)
 		}
 		return nil
