@@ -356,6 +356,37 @@ func (r *ramp) Due(p Position) time.Duration {
 	return r.last
 }
 
+// DueBefore returns how many frames a pacer has due before a time where that goes by their numbers alone and is told quickly: for ConstantPPS,
+// OnOff, Burst and Ramp. The pacer must be asked for frame 0 again before others.
+func DueBefore(p Pacer, at time.Duration) (frames uint64, ok bool) {
+	switch p := p.(type) {
+	case *linear:
+		ok = !p.octets
+	case *onOff, *burst, *ramp:
+		ok = true
+	}
+	if !ok {
+		return 0, false
+	}
+	due := func(n uint64) time.Duration {
+		p.Due(Position{}) // it never goes back
+		return p.Due(Position{Frame: n})
+	}
+	above := uint64(1)
+	for above < 1<<62 && due(above-1) < at {
+		above *= 2
+	}
+	low, high := above/2, above // frames before low are due before
+	for low < high {
+		if middle := low + (high-low)/2; due(middle) < at {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, true
+}
+
 // ParsePacer returns a pacer by its specification:
 //
 //	constant          rate in pps; also ""

@@ -275,3 +275,42 @@ func TestCap(t *testing.T) {
 		t.Error("a cap of nothing")
 	}
 }
+
+// TestDueBefore: as many frames as are counted one by one.
+func TestDueBefore(t *testing.T) {
+	for _, tt := range []struct {
+		spec string
+		ok   bool
+	}{{"constant", true}, {"onoff:10ms/90ms", true}, {"burst:64", true}, {"ramp:0.1-2/100ms", true}, {"ramp:2-0.1/100ms", true},
+		{"bits", false}, {"poisson", false}, {"recorded:x2", false}} {
+		for _, rate := range []float64{0.5, 1000, 33333.3, 1e6} {
+			for _, at := range []time.Duration{0, 1, 999, time.Millisecond, 123456789, 300 * time.Millisecond} {
+				p := mustPacer(t, tt.spec, rate, 1)
+				n, ok := DueBefore(p, at)
+				if ok != tt.ok {
+					t.Fatalf("%s: %v", tt.spec, ok)
+				}
+				if !ok {
+					continue
+				}
+				want := uint64(0)
+				for p.Due(Position{Frame: want}) < at {
+					want++
+				}
+				if n != want {
+					t.Errorf("%s at %v: %d before %v, want %d", tt.spec, rate, n, at, want)
+				}
+			}
+		}
+	}
+	if n, ok := DueBefore(mustPacer(t, "constant", 1e9, 0), forever); !ok || n < 1<<62 {
+		t.Errorf("%d, %v", n, ok)
+	}
+	capped, err := Cap(mustPacer(t, "constant", 1e6, 0), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := DueBefore(capped, time.Second); ok {
+		t.Error("a capped pacer is taken for the one within")
+	}
+}

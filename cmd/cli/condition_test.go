@@ -30,7 +30,7 @@ func TestFailIfRefusesWhatIsNoGate(t *testing.T) {
 
 func TestClosedLoopAloneHasNoGoals(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "r")
-	table, _ := run(t, ExitDone, "ceiling", "--in-process", "--search", "none", "--trial", "60ms", "--repeats", "1", "--cache", "hot", "--engines", "direct",
+	table, _ := run(t, ExitDone, "ceiling", "--in-process", "--search", "none", "--trial", "300ms", "--repeats", "1", "--cache", "hot", "--engines", "direct",
 		"--fail-if", "cost-min>1M", "-o", out, "synth:iot-1:200")
 	if strings.Contains(table, "goal ") || strings.Contains(table, "NDR") {
 		t.Errorf("goals where nothing is searched:\n%s", table)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -134,7 +135,7 @@ a profile:
 	c.Flags().Uint64Var(&seed, "seed", 1, "of the traffic")
 	frames = defaultSynthFrames
 	c.Flags().Var(packetsFlag(&frames), "frames", "how many, as 5000 or 1e6")
-	c.Flags().StringVarP(&output, "output", "o", "-", "file to write, compressed by its name (.gz, .zst)")
+	c.Flags().StringVarP(&output, "output", "o", "-", "file to write: pcap or, by its name, pcapng; compressed by its name (.gz, .zst)")
 	c.Flags().BoolVar(&withTruth, "truth", false, "write FILE"+truth.Suffix+" too: class of each packet, and whether it is of the attack")
 	return c
 }
@@ -194,10 +195,10 @@ func (t *tellingSource) Next(f *parse.Frame) error {
 	return t.rows.Add(p)
 }
 
-// writeCapture writes frames of a source as a pcap with nanoseconds, up to the source's end; - is standard output.
+// writeCapture writes frames of a source, in nanoseconds, as the path says (pcap unless it ends in .pcapng), up to the source's end; - is standard output.
 func (a *app) writeCapture(ctx context.Context, path string, src replay.Source, frames uint64) error {
 	write := func(w io.Writer) error {
-		out, err := pcapio.NewWriter(w, pcapio.WriterConfig{Nano: true})
+		out, err := pcapio.NewWriter(w, pcapio.WriterConfig{Nano: true, Container: cmp.Or(containerByName(path), pcapio.Pcap)})
 		if err != nil {
 			return err
 		}

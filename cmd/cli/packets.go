@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -25,14 +26,13 @@ func (c packetCount[T]) Set(s string) error {
 			*c.n = T(u)
 			return nil
 		}
-		digits, factor := s, 1.0
-		if end := len(s) - 1; end > 0 {
-			if by := map[byte]float64{'k': 1e3, 'M': 1e6, 'G': 1e9}[s[end]]; by > 0 {
-				digits, factor = s[:end], by
+		decimal := s
+		if end := len(s) - 1; end > 0 && !strings.ContainsAny(s[:end], "eEpPxX") {
+			if exponent := map[byte]string{'k': "e3", 'M': "e6", 'G': "e9"}[s[end]]; exponent != "" {
+				decimal = s[:end] + exponent
 			}
 		}
-		f, err := strconv.ParseFloat(digits, 64)
-		f *= factor
+		f, err := strconv.ParseFloat(decimal, 64)
 		if err != nil || !(f >= 0) || f > 1<<53 || f != math.Trunc(f) {
 			return refused
 		}

@@ -342,6 +342,7 @@ func (f *replayFlags) run(c *cobra.Command, a *app, args []string) error {
 	}
 	f.plan.Pacer, f.plan.Spin = pacer, inject.Spin(f.spin)
 	f.plan.Duration, f.plan.LoopDelay, f.plan.Late = time.Duration(f.duration), time.Duration(f.loopDelayMs)*time.Millisecond, f.late
+	f.plan.Grace = inject.DefaultGrace
 	if f.cpu >= 0 {
 		f.plan.CPU = &f.cpu
 	}

@@ -130,7 +130,10 @@ func (f *replayFlags) print(a *app, p *playResult, err error) error {
 	}
 	if r.Missed > 0 {
 		bound := "about"
-		if f.loop > 0 { // if the capture has as many
+		switch {
+		case r.Missed == 1: // nothing may tell how many
+			bound = "at least"
+		case f.loop > 0: // if the capture has as many
 			bound = "up to about"
 		}
 		fmt.Fprintf(w, "Note: the timing could not be kept: when --duration ended, %s %d packets that were due by then were not sent\n", bound, r.Missed)

@@ -506,7 +506,7 @@ func TestOutputIsWhatItsNameSays(t *testing.T) {
 		{"in.pcap", "a.pcapng", "", pcapio.PcapNG, "none"}, {"in.pcapng", "b.pcap.gz", "", pcapio.Pcap, "gzip"}, {"in.pcap", "c.pcapng.zst", "", pcapio.PcapNG, "zstd"},
 		{"in.pcapng", "d.cap", "", pcapio.PcapNG, "none"}, {"in.pcap", "e.gz", "", pcapio.Pcap, "gzip"}, {"in.pcap", "f.pcap", pcapio.PcapNG, pcapio.PcapNG, "none"},
 	} {
-		for _, command := range []string{"rewrite", "replay"} {
+		for _, command := range []string{"rewrite", "replay", "synth"} {
 			args := []string{"rewrite", path(tt.in), path(tt.out)}
 			if tt.format != "" {
 				args = append(args, "--format", tt.format)
@@ -516,6 +516,12 @@ func TestOutputIsWhatItsNameSays(t *testing.T) {
 					continue
 				}
 				args = []string{"replay", "-t", "-w", path(tt.out), path(tt.in)}
+			}
+			if command == "synth" {
+				if tt.format != "" || tt.out == "d.cap" {
+					continue
+				}
+				args = []string{"synth", "syn-60", "--frames", "40", "-o", path(tt.out)}
 			}
 			run(t, ExitDone, args...)
 			written, err := os.ReadFile(path(tt.out))

@@ -92,7 +92,7 @@ type Plan struct {
 	Frames   uint64        `json:"frames"`      // end after so many frames of the source; 0: all
 	Duration time.Duration `json:"duration_ns"` // end before the first frame that is due then, or at top speed then; 0: none
 	// Grace is how long after Duration frames may still leave that were due before: a run that is farther behind ends, and counts the
-	// rest as Result.Missed. 0 means 10 ms.
+	// rest as Result.Missed. 0 means DefaultGrace.
 	Grace time.Duration `json:"grace_ns"`
 	// LoopDelay is a pause between passes of a source that counts them (Loop() int).
 	LoopDelay time.Duration `json:"loop_delay_ns"`
@@ -143,8 +143,9 @@ type Result struct {
 	Dropped   uint64 `json:"dropped"`   // the kernel took them, and the driver dropped them
 	Runt      uint64 `json:"runt"`      // left out: shorter than a link header
 	Unsent    uint64 `json:"unsent"`    // taken from the source and not sent, because the run ended
-	// Missed are frames that were due within Plan.Duration and not taken from the source, because the run was behind: of a constant
-	// rate to one frame, else at the mean rate of those before; as if the source went on, unless Plan.Frames ends it.
+	// Missed are frames that were due within Plan.Duration and not taken from the source, because the run was behind: by frame numbers
+	// where [replay.DueBefore] knows, else at the mean rate of those before, and 1 where all of those were due at once; as if the
+	// source went on, unless Plan.Frames ends it.
 	Missed  uint64 `json:"missed"`
 	ENOBUFS uint64 `json:"retried_enobufs"`
 	EAGAIN  uint64 `json:"retried_eagain"`

@@ -66,8 +66,8 @@ const (
 	endAfter = 40 * time.Millisecond
 	// maxSeconds bounds the series of a run without end.
 	maxSeconds = 1 << 20
-	// defaultGrace is Plan.Grace by default: more than waking up late takes, less than anyone misses.
-	defaultGrace = 10 * time.Millisecond
+	// DefaultGrace is Plan.Grace by default: more than waking up late takes, less than anyone misses.
+	DefaultGrace = 10 * time.Millisecond
 	// longWait is what Plan.Long calls a long wait.
 	longWait = 10 * time.Second
 	forever  = time.Duration(1<<63 - 1)
@@ -193,7 +193,7 @@ func newRun(ctx context.Context, src replay.Source, plan Plan) (*run, error) {
 		return nil, fmt.Errorf("duration %v, grace %v, loop delay %v, late from %v: must not be negative", plan.Duration, plan.Grace, plan.LoopDelay, plan.Late)
 	}
 	if r.Grace == 0 {
-		r.Grace = defaultGrace
+		r.Grace = DefaultGrace
 	}
 	if r.Late == 0 {
 		r.Late = defaultLate
@@ -314,7 +314,9 @@ func (r *run) load() error {
 // missed returns how many frames were due before the end, from the one in hand on, which is due then.
 func (r *run) missed(due time.Duration) uint64 {
 	n := uint64(1) // the one in hand, at least
-	if due > 0 {
+	if all, ok := replay.DueBefore(r.Pacer, r.until-r.pause); ok {
+		n = max(n, all-min(all, r.res.Frames))
+	} else if due > 0 {
 		if all := math.Round(float64(r.res.Frames) / float64(due) * float64(r.until)); all > float64(r.res.Frames) && all < math.MaxInt64 {
 			n = max(n, uint64(all)-r.res.Frames)
 		}

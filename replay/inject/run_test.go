@@ -335,6 +335,10 @@ func TestEndsBehind(t *testing.T) {
 	pps, _ := replay.ConstantPPS(1e7)
 	bits, _ := replay.ConstantBits(8e9) // 1e7 frames of 100 octets a second
 	faster, _ := replay.Recorded(1e6, 0)
+	atOnce, _ := replay.Burst(1e7, 1_000_000)
+	bursts, _ := replay.Burst(1e7, 100_000)
+	onOff, _ := replay.OnOff(1e7, 10*time.Millisecond, 10*time.Millisecond)
+	poisson, _ := replay.Poisson(1e7, 1)
 	for _, c := range []struct {
 		name    string
 		plan    Plan
@@ -346,6 +350,10 @@ func TestEndsBehind(t *testing.T) {
 	}{
 		{"rate", Plan{Pacer: pps}, 0, 5000, 60 * time.Millisecond, 500_000, true},
 		{"bit rate", Plan{Pacer: bits}, 0, 5000, 60 * time.Millisecond, 500_000, true},
+		{"a burst longer than the run", Plan{Pacer: atOnce}, 0, 5000, 60 * time.Millisecond, 1_000_000, true},
+		{"bursts", Plan{Pacer: bursts}, 0, 5000, 60 * time.Millisecond, 500_000, true},
+		{"on and off", Plan{Pacer: onOff}, 0, 5000, 60 * time.Millisecond, 600_000, true}, // 20 million in three of five parts
+		{"random", Plan{Pacer: poisson}, 0, 5000, 60 * time.Millisecond, 0, true},
 		{"recorded, far too fast", Plan{Pacer: faster}, time.Millisecond, 5000, 60 * time.Millisecond, 0, true},
 		{"less grace", Plan{Pacer: pps, Grace: time.Millisecond}, 0, 5000, 51 * time.Millisecond, 500_000, true},
 		{"number", Plan{Pacer: pps, Frames: 100_000}, 0, 5000, 60 * time.Millisecond, 100_000, true},

@@ -323,6 +323,9 @@ func (p *Page) Key(t testing.TB, key string) {
 // download without a word: after half a minute the click is repeated once, and the log says so.
 func (p *Page) Saved(t testing.TB, selector string) []byte {
 	t.Helper()
+	for len(p.saved) > 0 { // of a click that was repeated
+		<-p.saved
+	}
 	p.Click(t, selector)
 	again := time.NewTimer(30 * time.Second)
 	defer again.Stop()
