@@ -239,7 +239,7 @@ func TestCancel(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			cfg := Config{Python: py, Columns: []string{"x"}, Script: file(t, greeting+"import subprocess\nsubprocess.Popen(['sleep', '1000'])\ntake(); take(); time.sleep(1000)")}
+			cfg := Config{Python: py, Columns: []string{"x"}, Script: file(t, greeting+"import subprocess\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)'])\ntake(); take(); time.sleep(1000)")}
 			want := error(context.Canceled)
 			if how == "timeout" {
 				// Starting must not hit it on a busy machine.
