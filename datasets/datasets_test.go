@@ -434,6 +434,17 @@ func TestInspectNumbers(t *testing.T) {
 	}
 }
 
+// TestExplainOnce tells the way out of damage once, and of nothing else.
+func TestExplainOnce(t *testing.T) {
+	damage := &pcapio.FormatError{Name: "x", Packet: 7, Err: pcapio.ErrDamaged}
+	for err, want := range map[error]int{damage: 1, fmt.Errorf("y: %w", damage): 1, &pcapio.FormatError{Name: "x", Err: pcapio.ErrUnknown}: 0, io.ErrUnexpectedEOF: 0} {
+		got := Explain(fmt.Errorf("%w; behind", Explain(err)))
+		if !errors.Is(got, err) || strings.Count(got.Error(), "--salvage keeps") != want {
+			t.Errorf("%v", got)
+		}
+	}
+}
+
 func TestMemoryLimitDefault(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "meminfo")
 	const meminfo = "MemTotal:        948304 kB\nMemFree:          61000 kB\nMemAvailable:     700000 kB\n"

@@ -277,10 +277,13 @@ func (l *loading) advice() error {
 // explain adds what can be done about damage.
 func (l *loading) explain(err error) error { return Explain(err) }
 
+// wayOut is what can be done about damage.
+const wayOut = "(--salvage keeps the frames that can be trusted)"
+
 // Explain adds to an error of a damaged capture what can be done about it, once. Others it returns as they are.
 func Explain(err error) error {
-	if damage := new(pcapio.FormatError); errors.As(err, &damage) && damage.Packet > 0 {
-		return fmt.Errorf("%w (--salvage keeps the frames that can be trusted)", err)
+	if damage := new(pcapio.FormatError); errors.As(err, &damage) && damage.Packet > 0 && !strings.Contains(err.Error(), wayOut) {
+		return fmt.Errorf("%w %s", err, wayOut)
 	}
 	return err
 }

@@ -118,6 +118,7 @@ func (t *text) faults(in *Info) {
 		{"Times carried", f.TimeCarried, "sub-second part of a second or more"},
 		{"Times clamped", f.TimeClamped, "outside 64-bit nanoseconds"},
 		{"Without time", f.NoTime, "simple packet blocks"},
+		{"Behind the end", f.Behind, "octets that are not gzip: cut them off"},
 	} {
 		if c.n > 0 {
 			t.line(c.label, "%s (%s)", FormatCount(c.n), c.what)

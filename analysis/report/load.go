@@ -213,12 +213,24 @@ func unmerged(path, in string) error {
 	}
 	if path == in {
 		in = filepath.Dir(filepath.Clean(path))
-		if path == "." {
-			in = ".."
+		if base := filepath.Base(path); base == "." || base == ".." {
+			whole, err := filepath.Abs(path)
+			if err != nil {
+				return err
+			}
+			in = filepath.Dir(whole)
 		}
-		return fmt.Errorf("%s is one shard: 'pcaplab merge %s -o OUT' first, then name OUT", path, in)
+		return fmt.Errorf("%s is one shard: 'pcaplab merge %s -o OUT' first, then name OUT", path, quoted(in))
 	}
-	return fmt.Errorf("%s holds shards: 'pcaplab merge %[1]s -o OUT' first, then name OUT (%s)", in, filepath.Join(path, shardFile))
+	return fmt.Errorf("%s holds shards: 'pcaplab merge %s -o OUT' first, then name OUT (%s)", in, quoted(in), filepath.Join(path, shardFile))
+}
+
+// quoted is a path for a shell.
+func quoted(path string) string {
+	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./,:@%") == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // withoutUser is the name of a folder that is called as a remote machine was, USER@HOST, without the user.

@@ -139,6 +139,7 @@ func TestLoadRefusesWhatIsNoResults(t *testing.T) {
 	make("captures/d.pcap", "")
 	make("shards/0123/shard.json", "{}")
 	make("shards/0123/"+HeaderFile, `{"schema":99}`)
+	make("of two words/0123/shard.json", "{}")
 	make("begun/.0123.board.study/"+HeaderFile, `{"schema":99}`)
 	make("later/"+HeaderFile, `{"schema":99}`)
 	make("broken/"+ScenarioFile, `{`)
@@ -152,8 +153,9 @@ func TestLoadRefusesWhatIsNoResults(t *testing.T) {
 		{"captures/a.pcap", "is a file"},
 		{"empty", "it is empty"},
 		{"captures", "it holds a.pcap, b.pcap, c.pcap and 1 more"},
-		{"shards", "'pcaplab merge " + filepath.Join(dir, "shards") + " -o OUT' first"},
-		{"shards/0123", "'pcaplab merge " + filepath.Join(dir, "shards") + " -o OUT' first"},
+		{"shards", "'pcaplab merge " + quoted(filepath.Join(dir, "shards")) + " -o OUT' first"},
+		{"shards/0123", "'pcaplab merge " + quoted(filepath.Join(dir, "shards")) + " -o OUT' first"},
+		{"of two words", "pcaplab merge '" + filepath.Join(dir, "of two words") + "' -o OUT"},
 		{"begun", "is not a results folder"},
 		{"later", "schema 99"},
 		{"broken", ScenarioFile},
@@ -162,6 +164,29 @@ func TestLoadRefusesWhatIsNoResults(t *testing.T) {
 	} {
 		if _, err := Load(filepath.Join(dir, tt.name)); err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(tt.want)) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+// TestAShardFromInside names the folder of its shards.
+func TestAShardFromInside(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := filepath.Join(dir, "shards", "0123", "class")
+	if err := os.MkdirAll(inside, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "shards", "0123", "shard.json"), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for from, names := range map[string][]string{filepath.Dir(inside): {".", "./", "class/.."}, inside: {"..", "../", "../."}} {
+		t.Chdir(from)
+		for _, name := range names {
+			if _, err := Load(name); err == nil || !strings.Contains(err.Error(), "'pcaplab merge "+quoted(filepath.Join(dir, "shards"))+" -o OUT' first") {
+				t.Errorf("%s in %s: %v", name, from, err)
+			}
 		}
 	}
 }

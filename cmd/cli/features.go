@@ -170,6 +170,13 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 	if len(args) == 0 {
 		return usagef("no capture: name files, - for standard input, or synth:PROFILE")
 	}
+	if f.output != stdin {
+		for _, file := range f.tables() {
+			if samePath(f.output, file) {
+				return usagef("-o %s is a file to read: write to another", f.output)
+			}
+		}
+	}
 	cfg := f.Config
 	cfg.As, cfg.Format, cfg.Version, cfg.Stdin = f.as.As, f.format(), version(), a.stdin
 	sources, err := f.sources(args)
@@ -236,7 +243,10 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 		summary, err = extract.File(c.Context(), f.output, cfg, sources)
 	}
 	bar.done()
-	err = toldDamage(err, f.output, cfg.Salvage)
+	if !cfg.Salvage && f.truth != besideCapture { // behind what is skipped a table cannot be followed
+		err = datasets.Explain(err)
+	}
+	err = toldDamage(err, f.output)
 	if summary == nil {
 		switch {
 		case errors.As(err, new(*extract.ConfigError)):
@@ -255,6 +265,17 @@ func (f *featuresFlags) run(c *cobra.Command, a *app, args []string) error {
 	}
 	f.tell(a, summary)
 	return err
+}
+
+// tables are the files that flags name.
+func (f *featuresFlags) tables() (list []string) {
+	if kind, file, _ := strings.Cut(f.label, "="); kind == "map" && file != "" {
+		list = append(list, file)
+	}
+	if f.truth != "" && f.truth != "cic" && f.truth != besideCapture {
+		list = append(list, f.truth)
+	}
+	return list
 }
 
 // namedOnce refuses a file that is named twice.
@@ -302,16 +323,13 @@ func (f *featuresFlags) beside(sources []extract.Source) error {
 	return nil
 }
 
-// toldDamage adds to an error of damaged captures what of them is written, and what can be done about it.
-func toldDamage(err error, output string, salvage bool) error {
+// toldDamage adds to an error of damaged captures what of them is written.
+func toldDamage(err error, output string) error {
 	if !errors.As(err, new(*extract.FaultError)) {
 		return err
 	}
 	if output == stdin {
 		output = "the output"
-	}
-	if !salvage {
-		err = fmt.Errorf("%w (--salvage keeps the frames that can be trusted)", err)
 	}
 	return fmt.Errorf("%w\n%s is written, but of a damaged capture it has only the rows before the damage", err, output)
 }
@@ -532,6 +550,9 @@ func (f *featuresFlags) tell(a *app, s *extract.Summary) {
 	for _, source := range s.Sources {
 		for _, loss := range source.Losses {
 			a.note("%s: %s", source.Path, loss)
+		}
+		if source.Behind != "" {
+			a.note("%s: %s", source.Path, source.Behind)
 		}
 		lost := "--strict-faults loses it too"
 		if s.Strict {

@@ -341,5 +341,8 @@ func (a *app) mergeFeatures(ctx context.Context, _ *shard.Job, shards []*shard.S
 	if errors.As(err, new(*extract.ConfigError)) {
 		return usageError{err}
 	}
-	return toldDamage(err, out, summary != nil && summary.Salvage)
+	if fault := new(extract.FaultError); errors.As(err, &fault) && !summary.Salvage {
+		err = fmt.Errorf("%w (shards made again with --salvage keep the frames that can be trusted)", err)
+	}
+	return toldDamage(err, out)
 }

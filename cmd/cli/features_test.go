@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,6 +26,11 @@ func TestFeaturesUsage(t *testing.T) {
 	capture := synthIoT(t, filepath.Join(dir, "x.pcap"), "100")
 	table := filepath.Join(dir, "labels.tsv")
 	if err := os.WriteFile(table, []byte("y*.pcap\tY\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	told, patterns, addresses := filepath.Join(dir, "t.pcap"), filepath.Join(dir, "patterns.csv"), filepath.Join(dir, "addresses.csv")
+	run(t, ExitDone, "synth", "DDoS-SYN_Flood", "--frames", "100", "--truth", "-o", told)
+	if err := errors.Join(os.WriteFile(patterns, []byte("*.pcap\tX\n"), 0o666), os.WriteFile(addresses, []byte("10.0.0.1\n"), 0o666)); err != nil {
 		t.Fatal(err)
 	}
 	packets := filepath.Join(dir, "packets.csv")
@@ -63,6 +69,9 @@ func TestFeaturesUsage(t *testing.T) {
 		{"share", ExitUsage, []string{"--label", "text=A", "--truth", "cic", "--truth-share", "nan", capture}, "attack share NaN"},
 		{"label of two lines", ExitUsage, []string{"--label", "text=a\nb", capture}, "control characters"},
 		{"output is input", ExitUsage, []string{"-o", capture, capture}, "a capture to read"},
+		{"output is map", ExitUsage, []string{"--label", "map=" + patterns, "-o", patterns, capture}, "a file to read"},
+		{"output is truth", ExitUsage, []string{"--label", "text=A", "--truth", addresses, "-o", filepath.Join(dir, ".", "addresses.csv"), capture}, "a file to read"},
+		{"output is truth beside", ExitUsage, []string{"--truth", "beside", "-o", told + ".truth.csv", told}, "t.pcap, to read"},
 		{"no folder", ExitUsage, []string{"-o", filepath.Join(dir, "none", "x.csv"), capture}, "a folder that is there"},
 		{"csv as parquet", ExitUsage, []string{"-o", filepath.Join(dir, "x.parquet"), "--format", "CSV", capture}, "name it .csv"},
 		{"diff of one", ExitUsage, []string{"diff", capture}, "want two files"},
@@ -225,6 +234,51 @@ func TestFeaturesWithTruthBeside(t *testing.T) {
 	stdout, _ := run(t, ExitDone, "features", "--truth", "beside", "--benign", "fine", "--window", "5", "--truth-share", "0.9", "synth:DDoS-SYN_Flood:2000")
 	if !strings.Contains(stdout, ",DDOS-SYN_FLOOD\n") || strings.Count(stdout, "\n") != strings.Count(stdout, ",fine\n")+strings.Count(stdout, ",DDOS-SYN_FLOOD\n")+1 {
 		t.Errorf("synthetic frames: %.3000s", stdout)
+	}
+}
+
+// TestFeaturesBehindATruth: behind damage no table can be followed, so no way out is told; what lies behind a whole gzip stream is none.
+func TestFeaturesBehindATruth(t *testing.T) {
+	dir := t.TempDir()
+	whole, out := filepath.Join(dir, "a.pcap.gz"), filepath.Join(dir, "out.csv")
+	run(t, ExitDone, "synth", "DDoS-SYN_Flood", "--frames", "500", "--truth", "-o", whole)
+	octets := mustRead(t, whole)
+	beside := []string{"features", "--truth", "beside", whole, "-o", out}
+	run(t, ExitDone, beside...)
+	want := string(mustRead(t, out))
+	if err := os.WriteFile(whole, append(bytes.Clone(octets), '\n'), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, notes := run(t, ExitFailed, beside...); !strings.Contains(notes, "cut them off") || strings.Contains(notes, "--salvage") {
+		t.Errorf("%s", notes)
+	}
+	for _, args := range [][]string{append(beside, "--salvage"), {"features", "--salvage", "--label", "text=DDOS-SYN_FLOOD", whole, "-o", out}} {
+		if _, notes := run(t, ExitDone, args...); !strings.Contains(notes, "cut them off") || strings.Contains(notes, "lost after") || string(mustRead(t, out)) != want {
+			t.Errorf("%v: %s", args, notes)
+		}
+	}
+	// The same in shards, whether the manifest was made with --salvage or not, and is not taken for a change of the capture.
+	for _, flags := range [][2]string{{"--salvage", ""}, {"", "--salvage"}, {"--salvage", "--salvage"}} {
+		shards := filepath.Join(t.TempDir(), "shards")
+		code, scan, features := ExitFailed, []string{"dataset", "scan", "--again", dir}, []string{"features", "--shard", "1/1", "--manifest", dir, "-o", shards, whole}
+		if flags[0] != "" {
+			code, scan = ExitDone, append(scan, flags[0])
+		}
+		if flags[1] != "" {
+			features = append(features, flags[1])
+		}
+		run(t, code, scan...)
+		run(t, ExitDone, features...)
+		if code = ExitFailed; flags[1] != "" {
+			code = ExitDone
+		}
+		run(t, code, "merge", shards, "-o", out)
+	}
+	if err := os.WriteFile(whole, octets[:len(octets)/2], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, notes := run(t, ExitFailed, beside...); !strings.Contains(notes, "is written, but of a damaged capture") || strings.Contains(notes, "--salvage") {
+		t.Errorf("%s", notes)
 	}
 }
 

@@ -319,6 +319,9 @@ func (l *labelledFlags) sources(files []string) ([]labelled.Source, error) {
 	if l.synthetic == nil {
 		l.synthetic = map[string]int{}
 	}
+	if err := namedOnce(files); err != nil {
+		return nil, err
+	}
 	var sources []labelled.Source
 	for _, file := range files {
 		s := labelled.Source{Path: file}

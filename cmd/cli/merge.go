@@ -274,18 +274,29 @@ type noJobError struct {
 
 func (e noJobError) Unwrap() error { return e.usageError }
 
-// readShards finds the shards in folders; with job, those of the one job whose id begins so, or a noJobError.
+// readShards finds the shards in folders; with job, those of the one job whose id begins so, without faults of others', or a noJobError.
 func readShards(dirs []string, job string) (*shard.Set, error) {
 	set, err := shard.Read(dirs...)
 	if err != nil || job == "" {
 		return set, err
 	}
-	ids := make(map[string]bool)
-	some := &shard.Set{Faults: set.Faults, Notes: set.Notes}
+	ids, others := make(map[string]bool), make(map[string][]string)
+	some := &shard.Set{Notes: set.Notes}
 	for _, s := range set.Shards {
 		if strings.HasPrefix(s.JobID, job) {
 			ids[s.JobID] = true
 			some.Shards = append(some.Shards, s)
+		} else {
+			others[s.JobID] = s.Record.Shards
+		}
+	}
+	for _, fault := range set.Faults {
+		text, foreign := fault.Error(), false // by the folder's name
+		for _, list := range others {
+			foreign = foreign || slices.ContainsFunc(list, func(id string) bool { return strings.Contains(text, id) })
+		}
+		if !foreign {
+			some.Faults = append(some.Faults, fault)
 		}
 	}
 	switch len(ids) {

@@ -302,6 +302,9 @@ func (r *rewriting) run(ctx context.Context, a *app, edits rewrite.Edits, args [
 		done.Losses = append(done.Losses, l.String())
 		a.note("%s: %v", args[0], l)
 	}
+	if behind := in.Behind(); behind != "" {
+		a.note("%s: %s", args[0], behind)
+	}
 	if damage != nil {
 		if !r.salvage {
 			damage = datasets.Explain(damage)

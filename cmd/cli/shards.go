@@ -397,8 +397,11 @@ func (a *app) status(ctx context.Context, set *shard.Set, verify bool) (list []*
 
 // tellStatus prints how far jobs are.
 func (a *app) tellStatus(list []*jobStatus, others []error, missing, commands, asJSON bool) error {
-	if len(list) == 0 {
-		return errors.Join(append(others, errors.New("no shards: a shard is a folder with a file "+shard.RecordName))...)
+	switch {
+	case len(list) == 0 && len(others) > 0: // none that can be read
+		return errors.Join(others...)
+	case len(list) == 0:
+		return errors.New("no shards: a shard is a folder with a file " + shard.RecordName)
 	}
 	first := list[0]
 	if len(list) > 1 {
@@ -406,6 +409,16 @@ func (a *app) tellStatus(list []*jobStatus, others []error, missing, commands, a
 	}
 	for _, d := range first.Doubled {
 		others = append(others, fmt.Errorf("%s are the same shard with other content: remove one", strings.Join(d, " and ")))
+	}
+	if commands {
+		for _, c := range first.Commands {
+			if strings.ContainsAny(c, "\n\r") { // it would be two
+				others = append(others, fmt.Errorf("not a line, make it by hand: %s", shown(c)))
+			}
+		}
+		if len(first.Commands) < len(first.Missing) {
+			others = append(others, errors.New("the shards do not say by which command they were made"))
+		}
 	}
 	switch {
 	case len(others) > 0 && (missing || commands): // what is printed is run
@@ -417,14 +430,7 @@ func (a *app) tellStatus(list []*jobStatus, others []error, missing, commands, a
 		fmt.Fprintln(a.stdout, first.Array)
 	case commands:
 		for _, c := range first.Commands {
-			if strings.ContainsAny(c, "\n\r") { // it would be two
-				others = append(others, fmt.Errorf("not a line, make it by hand: %s", shown(c)))
-				continue
-			}
 			fmt.Fprintln(a.stdout, c)
-		}
-		if len(first.Commands) < len(first.Missing) {
-			others = append(others, errors.New("the shards do not say by which command they were made"))
 		}
 	case !missing:
 		for _, st := range list {

@@ -575,7 +575,7 @@ func (v *validated) validate(ctx context.Context, tables, captures []string) (er
 	if f.group == groupNone && attackOf(v.classes, f.benign) != nil && slices.ContainsFunc(v.report.Sets, func(s validation.SetReport) bool {
 		return slices.ContainsFunc(s.Labels, func(l validation.Label) bool { return l.Unknown })
 	}) {
-		v.a.note("the model has one class besides %s, the data have several: --group binary takes all of them for one", v.benign)
+		v.a.note("the model has one class besides %s, the data have others: --group binary takes all of them for one", v.benign)
 	}
 	v.report.Version = version()
 	v.report.Settings.Group = f.group

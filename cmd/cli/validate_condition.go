@@ -75,6 +75,9 @@ func (v *validated) condition(tables, captures bool) (*analysis.Condition, error
 			if strings.HasSuffix(l.Comparison, "%") {
 				return nil, usagef("--fail-if: %s: %s is at most 100%%", l.Comparison, l.Metric)
 			}
+			if math.Abs(l.Value) > 100 {
+				return nil, usagef("--fail-if: %s: %s is at most 1", l.Comparison, l.Metric)
+			}
 			return nil, usagef("--fail-if: %s: %s is at most 1: write %g%% for %[3]g in a hundred", l.Comparison, l.Metric, l.Value)
 		}
 	}

@@ -398,7 +398,7 @@ func TestValidateTwoClasses(t *testing.T) {
 		code int
 		says string
 	}{
-		"macro_f1<90": {ExitUsage, "write 90%"}, "recall>2": {ExitUsage, "recall is at most 1"}, "macro_f1>=90%": {ExitMissed, "macro_f1"}, "false_alarms>5, mcc<-1": {ExitFailed, "has no value"},
+		"macro_f1<90": {ExitUsage, "write 90%"}, "recall>2": {ExitUsage, "recall is at most 1"}, "macro_f1<1k": {ExitUsage, "macro_f1 is at most 1\n"}, "macro_f1>=90%": {ExitMissed, "macro_f1"}, "false_alarms>5, mcc<-1": {ExitFailed, "has no value"},
 		"recall<101%": {ExitUsage, "recall is at most 100%"}, "recall<=100%": {ExitMissed, "recall of BENIGN, tables has no value: no vector is of it"}, "recall<5%": {ExitFailed, "has no value"},
 	} {
 		code, _, stderr := runIn(t.Context(), strings.NewReader(""), "validate", filepath.Join(dir, "published.json"), "--no-speed", "--no-ablation", "--data", benign, "--fail-if", condition)

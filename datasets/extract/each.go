@@ -47,7 +47,7 @@ func Each(ctx context.Context, cfg Config, source Source, visit Visitor) (sum So
 			for _, l := range c.Losses() {
 				s.Losses = append(s.Losses, l.String())
 			}
-			s.StoredOctets = c.StoredOctets()
+			s.Behind, s.StoredOctets = c.Behind(), c.StoredOctets()
 			if visit.Read != nil {
 				visit.Read(s.StoredOctets)
 			}

@@ -40,7 +40,7 @@ type Source struct {
 	// Truth is the table of what each packet is by which Tell gives labels; "" where the frames tell it.
 	Truth string `json:"truth,omitempty"`
 	// Tell, if set, gives each window a label of its own instead of Label, with Config.Labelled. It is called once a reading, with what
-	// Open gave, nil for a file.
+	// Open gave, nil for a file. PlanShards refuses such sources.
 	Tell func(Frames) (Teller, error) `json:"-"`
 
 	part   *part   // what a shard has of it; nil for all
@@ -114,6 +114,7 @@ type SourceSummary struct {
 	NoDuration   uint64            `json:"no_duration,omitempty"` // vectors of times in ns without duration: they end the scripts too
 	NotEthernet  uint64            `json:"not_ethernet"`          // frames of another link type, read as Ethernet unless fixed
 	Losses       []string          `json:"losses,omitempty"`      // what salvage skipped
+	Behind       string            `json:"behind,omitempty"`      // what salvage found behind the end, no loss
 	Error        string            `json:"error,omitempty"`       // what ended reading
 }
 

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -461,7 +462,7 @@ func TestForeignNamesAreRefused(t *testing.T) {
 type counting struct {
 	frames, rows int
 	fail         int // at this frame
-	closed       *int
+	closed       *atomic.Int64
 }
 
 var errTold = errors.New("cannot be told")
@@ -479,7 +480,7 @@ func (c *counting) Window() string {
 	return label
 }
 func (c *counting) End([]string) error { return nil }
-func (c *counting) Close() error       { *c.closed++; return nil }
+func (c *counting) Close() error       { c.closed.Add(1); return nil }
 
 // TestToldLabels compares the labels of windows with the windows, in all ways in which they are made, and in runs that are resumed.
 func TestToldLabels(t *testing.T) {
@@ -487,7 +488,7 @@ func TestToldLabels(t *testing.T) {
 	defer extract.SetKeepEvery(5 * time.Second)
 	dir := t.TempDir()
 	first, second := capture(t, filepath.Join(dir, "a.pcap"), 1, 30_000), capture(t, filepath.Join(dir, "b.pcap"), 2, 60_000)
-	closed := 0
+	var closed atomic.Int64
 	told := func(s extract.Source, span feature.Span) extract.Source {
 		s.Span, s.Tell = span, func(extract.Frames) (extract.Teller, error) { return &counting{closed: &closed}, nil }
 		return s
@@ -539,15 +540,15 @@ func TestToldLabels(t *testing.T) {
 			}
 		}
 	}
-	opened := closed
+	opened := closed.Load()
 	failing := told(stopping(first, 0, nil), feature.Span{})
 	failing.Tell = func(extract.Frames) (extract.Teller, error) { return &counting{fail: 20_000, closed: &closed}, nil }
 	target := filepath.Join(dir, "failed.csv")
 	if _, err := extract.File(context.Background(), target, extract.Config{Labelled: true}, []extract.Source{failing}); !errors.Is(err, errTold) || errors.As(err, new(*extract.FaultError)) {
 		t.Errorf("%v", err)
 	}
-	if _, err := os.Stat(target); err == nil || closed != opened+1 {
-		t.Errorf("%v, %d closed", err, closed-opened)
+	if _, err := os.Stat(target); err == nil || closed.Load() != opened+1 {
+		t.Errorf("%v, %d closed", err, closed.Load()-opened)
 	}
 	if _, err := extract.Stream(context.Background(), io.Discard, extract.Config{}, []extract.Source{failing}); !errors.As(err, new(*extract.ConfigError)) {
 		t.Errorf("labels without a column: %v", err)

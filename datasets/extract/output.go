@@ -177,7 +177,7 @@ func checkName(path, format string) error {
 	return nil
 }
 
-// targetOf returns the output at path, which must be none of the sources.
+// targetOf returns the output at path, which must be none of the sources and of their tables.
 func targetOf(path string, sources []Source) (*file, error) {
 	target, err := filepath.EvalSymlinks(path)
 	switch {
@@ -190,11 +190,17 @@ func targetOf(path string, sources []Source) (*file, error) {
 		return nil, &ConfigError{fmt.Errorf("%s: not a regular file; name a file, or - for standard output", path)}
 	}
 	dir, base := filepath.Split(target)
+	out, there := os.Stat(target)
+	is := func(input string) bool {
+		in, err := os.Stat(input)
+		return err == nil && there == nil && os.SameFile(in, out)
+	}
 	for _, s := range sources {
-		in, err := os.Stat(s.Path)
-		out, there := os.Stat(target)
-		if s.Open == nil && err == nil && there == nil && os.SameFile(in, out) {
+		switch {
+		case s.Open == nil && is(s.Path):
 			return nil, &ConfigError{fmt.Errorf("%s is a capture to read: write to another file", path)}
+		case is(s.Truth):
+			return nil, &ConfigError{fmt.Errorf("%s is the truth of %s, to read: write to another file", path, s.Path)}
 		}
 	}
 	f := &file{target: target, partial: dir + "." + base + ".partial", record: dir + "." + base + ".resume"}

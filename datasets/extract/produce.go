@@ -467,7 +467,7 @@ func (p *producer) close() {
 		sum.Pieces = p.dec.Piece() + 1
 	}
 	if c := p.capture; c != nil {
-		sum.Losses = p.losses()
+		sum.Losses, sum.Behind = p.losses(), c.Behind()
 		if p.job.cfg.Hash && p.part == nil {
 			digest, err := c.SHA256()
 			sum.SHA256 = digest

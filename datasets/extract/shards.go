@@ -65,7 +65,7 @@ type shardParameters struct {
 // PlanShards cuts an extraction into n shards of about as many packets each, at windows: where tcpdump -C 10 would begin another piece
 // with a Config.As that cuts pieces, else at the first window behind such a place. files are what a manifest has of the sources, with
 // their SHA-256; nothing is read. Captures are cut inside only where a shard can begin without reading all that comes before, and not with
-// wholeCaptures: Shards.Uncut says why not. again is for shard.Job.Again.
+// wholeCaptures: Shards.Uncut says why not. A source with Tell is refused: no shard can begin inside what tells. again is for shard.Job.Again.
 func PlanShards(cfg Config, sources []Source, files []*manifest.File, n int, wholeCaptures bool, again string) (*Shards, error) {
 	if err := cfg.check(sources); err != nil {
 		return nil, err
@@ -96,6 +96,8 @@ func PlanShards(cfg Config, sources []Source, files []*manifest.File, n int, who
 		switch {
 		case sources[i].Open != nil || sources[i].Path == "-":
 			return nil, &ConfigError{fmt.Errorf("%s: shards are of files, whose SHA-256 is known", sources[i].Path)}
+		case sources[i].Tell != nil:
+			return nil, &ConfigError{fmt.Errorf("%s: a shard cannot begin inside what tells its windows' labels: extract it in one run", sources[i].Path)}
 		case f != nil && f.Error != nil && f.Error.Record == 0 && f.Packets == 0:
 			none = append(none, fmt.Errorf("%s: no capture: %s", sources[i].Path, strings.TrimPrefix(f.Error.Text, sources[i].Path+": ")))
 			continue
@@ -197,7 +199,7 @@ func partOf(index int, whole bool, octets int64, sum SourceSummary) partResult {
 
 // agrees compares what the whole of a capture gave with the manifest: always how many frames it has, and its SHA-256 where it was computed.
 func (s *SourceSummary) agrees(cfg *Config, f *manifest.File) error {
-	undamaged := f.Error == nil && f.Lost == 0
+	undamaged := f.Error == nil && f.Lost == 0 && f.Faults.Behind == 0
 	switch {
 	case undamaged && s.Error != "":
 		return fmt.Errorf("%s: the manifest has it as whole, so it has changed, or cannot be read: scan it again", s.Error)
@@ -489,7 +491,7 @@ func (s *SourceSummary) join(p *partResult, octets int64) {
 		}
 	}
 	if s.StoredOctets = octets; p.Whole {
-		s.StoredOctets, s.SHA256 = c.StoredOctets, c.SHA256
+		s.StoredOctets, s.SHA256, s.Behind = c.StoredOctets, c.SHA256, c.Behind
 	}
 }
 

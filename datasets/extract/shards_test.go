@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -231,6 +232,11 @@ func TestBrokenHeadersAreNotMiscounted(t *testing.T) {
 	sources := sourcesOf([]string{path})
 	files := scanned(t, dir, sources)
 	cfg := extract.Config{Format: extract.CSV}
+	told := slices.Clone(sources)
+	told[0].Tell = func(extract.Frames) (extract.Teller, error) { return nil, errTold }
+	if _, err := extract.PlanShards(extract.Config{Labelled: true}, told, files, 2, false, ""); !errors.As(err, new(*extract.ConfigError)) {
+		t.Errorf("labels that are told: %v", err)
+	}
 	plan, err := extract.PlanShards(cfg, sources, files, 2, false, "")
 	if err != nil {
 		t.Fatal(err)

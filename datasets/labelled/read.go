@@ -254,6 +254,9 @@ func (p *pool) readCapture(ctx context.Context, s *source, row *Row, sum *Source
 		err = datasets.Explain(err)
 	}
 	sum.Frames, sum.NoRow, sum.Losses = seen.Frames, seen.NoRow, seen.Losses
+	if seen.Behind != "" {
+		sum.Losses = append(sum.Losses, seen.Behind)
+	}
 	return err
 }
 

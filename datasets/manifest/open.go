@@ -18,7 +18,7 @@ func (f *File) Open(path string, entry int) (*datasets.Capture, error) {
 	if entry < 0 || entry >= max(1, len(f.Index)) {
 		return nil, fmt.Errorf("%s: entry %d of an index of %d", path, entry, len(f.Index))
 	}
-	c, err := datasets.Open(path, datasets.OpenConfig{Salvage: f.Salvage && f.Lost > 0})
+	c, err := datasets.Open(path, datasets.OpenConfig{Salvage: f.salvaged()})
 	if err != nil {
 		return nil, err
 	}
@@ -33,9 +33,12 @@ func (f *File) Open(path string, entry int) (*datasets.Capture, error) {
 	return c, nil
 }
 
+// salvaged reports whether the capture can be read to its end only with Salvage.
+func (f *File) salvaged() bool { return f.Salvage && (f.Lost > 0 || f.Faults.Behind > 0) }
+
 // skip goes to an entry.
 func skip(c *datasets.Capture, f *File, to Entry) error {
-	if f.Container == pcapio.Pcap && f.Compression == "none" && !(f.Salvage && f.Lost > 0) {
+	if f.Container == pcapio.Pcap && f.Compression == "none" && !f.salvaged() {
 		return c.SeekRecord(to.Offset, to.Packets)
 	}
 	var skipped parse.Frame

@@ -53,6 +53,7 @@ const (
 	FoundContent   = "content"    // not the published octets
 	FoundPackets   = "packets"    // not as many packets as published
 	FoundLosses    = "losses"     // parts were skipped, with Salvage
+	FoundBehind    = "behind"     // something lies behind its end, with Salvage
 	FoundNotDone   = "not hashed" // the SHA-256 is known but was not computed
 )
 
@@ -295,6 +296,9 @@ func (x *comparison) common(f *File) []Finding {
 			text += fmt.Sprintf("; the first: %v", f.Losses[0])
 		}
 		findings = append(findings, Finding{f.Path, FoundLosses, true, text})
+	}
+	if f.Faults.Behind > 0 {
+		findings = append(findings, Finding{f.Path, FoundBehind, false, "octets that are not gzip lie behind its end: cut them off"})
 	}
 	if f.SHA256 != "" {
 		if first, ok := x.same[f.SHA256]; ok {

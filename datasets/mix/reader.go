@@ -214,6 +214,9 @@ func (r *reader) closeCapture() error {
 	if n := c.Facts().Losses; n > uint64(len(c.Losses())) {
 		r.losses = append(r.losses, fmt.Sprintf("%s: %d losses more", r.path(), n-uint64(len(c.Losses()))))
 	}
+	if behind := c.Behind(); behind != "" {
+		r.losses = append(r.losses, r.path()+": "+behind)
+	}
 	r.stored += c.StoredOctets()
 	err := c.Close()
 	if r.label != nil {

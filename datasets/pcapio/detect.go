@@ -93,7 +93,11 @@ func (r *Reader) decompress() error {
 			return err
 		}
 		z.Multistream(false)
-		r.src = &members{packed, z}
+		m := &members{packed: packed, z: z}
+		if r.salvage {
+			m.behind = &r.faults.Behind
+		}
+		r.src = m
 		return nil
 	}
 	z, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -110,6 +114,7 @@ func (r *Reader) decompress() error {
 type members struct {
 	packed *bufio.Reader
 	z      *gzip.Reader
+	behind *uint64 // counts what is behind; nil: it is an error
 }
 
 // errBehind says that the gzip stream is whole.
@@ -127,7 +132,11 @@ func (m *members) Read(p []byte) (n int, err error) {
 		case len(head) < 2 && err != io.EOF:
 			return n, err
 		case len(head) < 2 || head[0] != 0x1f || head[1] != 0x8b:
-			return n, errBehind
+			if m.behind == nil {
+				return n, errBehind
+			}
+			*m.behind = 1
+			return n, io.EOF
 		}
 		if err := m.z.Reset(m.packed); err != nil {
 			return n, err

@@ -50,11 +50,13 @@ type Faults struct {
 	TimeCarried uint64 `json:"time_carried"` // sub-second part of a second or more, carried
 	TimeClamped uint64 `json:"time_clamped"` // time outside int64 ns, set to the nearest that fits
 	NoTime      uint64 `json:"no_time"`      // a block without a time
+	// Behind is 1 where octets that are not gzip lie behind a gzip stream that is whole. Without Salvage that is an error.
+	Behind uint64 `json:"behind,omitempty"`
 }
 
 // Total returns the sum of all counts.
 func (f Faults) Total() uint64 {
-	return f.OverWire + f.OverSnaplen + f.Empty + f.TimeCarried + f.TimeClamped + f.NoTime
+	return f.OverWire + f.OverSnaplen + f.Empty + f.TimeCarried + f.TimeClamped + f.NoTime + f.Behind
 }
 
 // Facts is what a Reader knows about its capture so far.
@@ -229,6 +231,14 @@ func (r *Reader) Described() Interface {
 
 // Losses returns what Salvage skipped so far: the first 1000 losses. Facts counts all.
 func (r *Reader) Losses() []Loss { return slices.Clone(r.losses) }
+
+// Behind says what Salvage found behind the end of the capture, which is no loss; "" if nothing lay there.
+func (r *Reader) Behind() string {
+	if r.faults.Behind == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s stream: %v", r.compression, errBehind)
+}
 
 // Facts returns what is known so far; after io.EOF it is complete.
 func (r *Reader) Facts() Facts {

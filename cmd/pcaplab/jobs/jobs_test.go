@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -227,18 +228,29 @@ func TestScripts(t *testing.T) {
 		sh(t, dir, nil, "cmp single.csv features.csv; rm features.csv")
 	}
 	fresh := func() { sh(t, dir, nil, "rm -rf shards features.csv submitted said failed* break*") }
+	job, err := os.ReadFile(filepath.Join(dir, "job.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	restore := func(t *testing.T) { // where a step failed
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, "job.sh"), job, 0o666), os.RemoveAll(filepath.Join(dir, "PCAP", "XSS"))); err != nil {
+			t.Error(err)
+		}
+		sh(t, dir, nil, "[ -e PCAP ] || mv away PCAP; ./pcaplab -q dataset scan PCAP")
+	}
 	// changed wants another job of another command, and of other captures, also where all shards of the job before are there.
 	changed := func(t *testing.T, env []string, run string) {
 		t.Helper()
+		t.Cleanup(func() { restore(t) })
 		sh(t, dir, env, run)
 		same(t)
-		sh(t, dir, env, `cp job.sh good.sh; sed 's,--window cic,--window 10,' good.sh >job.sh; ! cmp -s job.sh good.sh
-			./pcaplab -q features --window 10 --label folder PCAP/*/*.pcap -o other.csv; ! cmp -s single.csv other.csv
+		sh(t, dir, env, `cp job.sh good.sh; sed 's,--window cic,--window 10,' good.sh >job.sh; if cmp -s job.sh good.sh; then exit 1; fi
+			./pcaplab -q features --window 10 --label folder PCAP/*/*.pcap -o other.csv; if cmp -s single.csv other.csv; then exit 1; fi
 			`+run+`; cmp other.csv features.csv; mv good.sh job.sh`)
 		sh(t, dir, env, run)
 		same(t)
 		sh(t, dir, env, `mkdir PCAP/XSS; ./pcaplab synth xss --frames 3000 -o PCAP/XSS/XSS.pcap; ./pcaplab -q dataset scan PCAP
-			./pcaplab -q features --window cic --label folder PCAP/*/*.pcap -o other.csv; ! cmp -s single.csv other.csv
+			./pcaplab -q features --window cic --label folder PCAP/*/*.pcap -o other.csv; if cmp -s single.csv other.csv; then exit 1; fi
 			`+run+`; cmp other.csv features.csv; rm -r PCAP/XSS; ./pcaplab -q dataset scan PCAP`)
 		sh(t, dir, env, run)
 		same(t)
@@ -272,7 +284,7 @@ func TestScripts(t *testing.T) {
 			t.Errorf("options of the array: %s", got)
 		}
 		fresh()
-		out := sh(t, dir, env, "touch refused; ! sh submit.sh; rm refused")
+		out := sh(t, dir, env, "touch refused; if sh submit.sh; then exit 1; fi; rm refused")
 		if !strings.Contains(out, "shards 1-3: job 1\n") || !strings.Contains(out, "sbatch --dependency=afterok:1 --kill-on-invalid-dep=yes merge.sbatch ") {
 			t.Errorf("the merge was refused: %s", out)
 		}
@@ -290,7 +302,7 @@ func TestScripts(t *testing.T) {
 		if out, err := exec.Command("parallel", "--version").Output(); err != nil || !bytes.HasPrefix(out, []byte("GNU parallel")) {
 			t.Skip("no GNU parallel here")
 		}
-		env := []string{"HOME=" + t.TempDir(), "PARALLEL_HOME=" + t.TempDir()}
+		env := []string{"HOME=" + t.TempDir(), "PARALLEL_HOME=" + t.TempDir(), "JOB_ID="}
 		sh(t, dir, env, "sh shard.sh 2 && sh parallel.sh")
 		same(t)
 		sh(t, dir, env, "rm -r shards/*; JOBS=2 sh parallel.sh :")
@@ -305,8 +317,15 @@ func TestScripts(t *testing.T) {
 		changed(t, env, "sh parallel.sh")
 		// Without the captures here.
 		sh(t, dir, env, `id=$(./pcaplab shards plan --id 3 features --window cic --label folder --manifest PCAP/manifest.json -o shards PCAP/*/*.pcap)
-			mv PCAP away; if sh parallel.sh; then exit 1; fi; JOB=$id sh parallel.sh; mv away PCAP`)
+			mv PCAP away; if sh parallel.sh; then exit 1; fi; JOB_ID=$id sh parallel.sh; mv away PCAP`)
 		same(t)
+		// JOBS is how many at once, and a part of an id none.
+		for _, id := range []string{"2", strings.Repeat("0", 63), strings.Repeat("0", 65), strings.Repeat("0", 63) + "g"} {
+			if out := sh(t, dir, append(env, "JOB_ID="+id), `code=0; sh parallel.sh 2>&1 || code=$?; echo "code $code"`); !strings.Contains(out, "no whole id") ||
+				!strings.HasSuffix(out, "code 2\n") {
+				t.Errorf("JOB_ID=%s: %s", id, out)
+			}
+		}
 	})
 
 	t.Run("Kubernetes", func(t *testing.T) {

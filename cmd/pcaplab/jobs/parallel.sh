@@ -7,7 +7,8 @@
 # This folder must be on every host under the same path: shared, or with SHARED=no its own, with the captures in it; then rsync, which must
 # be on all of them, takes job.sh and shard.sh there and brings shards back. One shard at a time runs on each host and uses all its
 # processors; JOBS=2 is two. A shard that fails is tried on another host, three times in all. After Ctrl-C, or a failure, the same command
-# goes on. Where captures and manifest are not on this machine, JOB=ID says which job it is, as 'shards plan --id' prints it on one of the hosts.
+# goes on. Where captures and manifest are not on this machine, JOB_ID=ID says which job it is: all 64 digits, as
+# 'shards plan --id' prints them on one of the hosts.
 set -eu
 cd "$(dirname "$0")"
 hosts=$(echo "${*:-:}" | tr ' ' ,)
@@ -16,12 +17,19 @@ hosts=$(echo "${*:-:}" | tr ' ' ,)
 mkdir -p "$DIR"
 
 # Which job that is: with another command or other captures it is another one, and shards that were made before are not of it.
-id=${JOB-}
-if [ -z "$id" ]; then
+id=${JOB_ID-}
+case ${#id}$(printf %s "$id" | tr -d 0-9a-f) in
+0)
 	command=$1
 	shift
 	id=$("$PCAPLAB" shards plan --id "$SHARDS" "$command" --output="$DIR" "$@")
-fi
+	;;
+64) ;;
+*)
+	echo "parallel.sh: JOB_ID=$id is no whole id of 64 hexadecimal digits, as 'pcaplab shards plan --id' prints it" >&2
+	exit 2
+	;;
+esac
 
 # collect brings shards that hosts have for themselves. Hidden folders are of runs that were killed.
 collect() {
