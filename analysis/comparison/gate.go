@@ -71,8 +71,9 @@ var unmeasured = map[string]string{
 // "geomean-ndr<-2%" of the geometric mean's. A change of lost packets ("loss@1x>0.1%") is in points.
 //
 // The level holds for all that the condition speaks of together: p-values are adjusted by the method of Holm (1979), so that where nothing has
-// changed the chance that anything is true is at most Alpha. It is an error when the condition names what neither side has or only one side
-// has, or some runs lack, an *[UnlikeError] where the two did not parse alike, a geometric mean that leaves out cells, when there are too few runs for a verdict, and when it is not [Sensible].
+// changed the chance that anything is true is at most Alpha. It is an error when the condition names what neither side has, only one side has or
+// some runs lack, or a geometric mean that leaves out cells; when there are too few runs for a verdict; when it is not [Sensible]; and an
+// [*UnlikeError] where the two did not parse alike.
 func (c *Comparison) Gate(condition analysis.Condition) (*Gate, error) { return c.gate(condition, 0) }
 
 // Check returns what is wrong with a condition that will be checked when each side has so many runs; c may have fewer.
