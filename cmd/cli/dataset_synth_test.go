@@ -485,11 +485,12 @@ func TestCapturesAreCompressedByName(t *testing.T) {
 			if !bytes.HasPrefix(text, []byte(magic)) {
 				t.Errorf("%v: starts with % x", args, text[:4])
 			}
-			if got, _ := run(t, ExitDone, "features", out); strings.Count(got, "\n") != strings.Count(want, "\n") || args[0] == "synth" && got != want {
+			ng := strings.Contains(name, "pcapng") // of which dpkt gives other times
+			if got, _ := run(t, ExitDone, "features", out); strings.Count(got, "\n") != strings.Count(want, "\n") || args[0] == "synth" && !ng && got != want {
 				t.Errorf("%v: other frames", args)
 			}
 			info, _ := run(t, ExitDone, "info", "--json", out)
-			if ng := strings.Contains(info, `"container":"pcapng"`); args[0] == "replay" && ng != strings.Contains(name, "pcapng") {
+			if strings.Contains(info, `"container":"pcapng"`) != ng {
 				t.Errorf("%v: %s", args, info)
 			}
 		}
